@@ -1,0 +1,1 @@
+//! PURE. Bytes, hashes, proofs. Does not know what consent is.

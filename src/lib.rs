@@ -1,0 +1,29 @@
+//! Naru (나루, a ferry landing): a personal-data consent ledger.
+//!
+//! Parts, in the order data flows; who may import whom is a table in
+//! `tests/architecture.rs`:
+//!
+//! - [`model`]: the words; pure.
+//! - [`ledger`]: bytes, hashes, proofs; pure; does not know what consent is.
+//! - [`identity`]: who says so; pure.
+//! - [`consent`]: the fold with authority, and the decision; pure.
+//! - [`audit`]: what a stranger checks; over a source.
+//! - [`vault`]: person keys and sealing.
+//! - [`store`]: durable bytes.
+//! - [`node`]: a running instance.
+//! - [`http`], [`cli`]: the edges.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::unreachable
+    )
+)]
+
+pub mod ledger;
+pub mod model;
+pub mod store;

@@ -1,0 +1,308 @@
+//! EDGE: durable bytes. The trait, its contract, and its implementations.
+//!
+//! A store is not trusted with meaning: it sees public entries, ciphertext and
+//! opaque names. It is trusted with one thing, order: what it answered as
+//! sequenced stays at its index for ever. It lacks, on purpose, any idea of what
+//! a consent or a person is, any clock and any randomness.
+//!
+//! Two heads: *sequenced* (entries with an index) and *integrated* (entries under
+//! a signed checkpoint). Durable order everywhere: key, sealed body, entry, state.
+
+use std::ops::Range;
+
+use crate::model::id::{StatementId, SubjectId};
+
+/// Who asks to lead: 16 random bytes drawn at start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder(pub [u8; 16]);
+
+/// Fencing token: grows with every `lead`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Epoch(pub u64);
+
+/// Name of one batch, drawn by the sequencer, so that `settle` can look it up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BatchId(pub [u8; 16]);
+
+/// Size and root of the integrated tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Number of leaves.
+    pub size: u64,
+    /// RFC 9162 root over them.
+    pub root: [u8; 32],
+}
+
+/// A look-up name: a ppid (16), a key hash (32) or a statement id (32), told apart by kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Name {
+    /// A person in one domain.
+    Ppid([u8; 16]),
+    /// A public key.
+    Key([u8; 32]),
+    /// A statement.
+    Statement([u8; 32]),
+}
+
+/// One name row. The value is sealed by the vault (who: subject and slot); empty for public statements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameRow {
+    /// The name.
+    pub name: Name,
+    /// Sealed `{subject, slot}`, or empty.
+    pub sealed: Vec<u8>,
+    /// Position in the batch of the entry it names, if it names one: the store adds `first`.
+    pub entry: Option<u32>,
+}
+
+/// A sealed body of one person's statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Body {
+    /// Whose.
+    pub subject: SubjectId,
+    /// Which statement.
+    pub id: StatementId,
+    /// Ciphertext.
+    pub sealed: Vec<u8>,
+}
+
+/// What one commit makes durable. Carries no indices: the store assigns `first`.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Its name.
+    pub id: BatchId,
+    /// Milliseconds; one per commit; never smaller than the last commit's.
+    pub at: u64,
+    /// Entry bytes, in order. Never empty.
+    pub entries: Vec<Vec<u8>>,
+    /// Statement id of each entry.
+    pub ids: Vec<StatementId>,
+    /// Names that appear with these entries.
+    pub names: Vec<NameRow>,
+    /// Sealed bodies of the sealed entries.
+    pub bodies: Vec<Body>,
+}
+
+/// What an append came to.
+#[derive(Debug)]
+pub enum Append {
+    /// Durable at `[first, first + n)`.
+    Sequenced {
+        /// Index of the batch's first entry.
+        first: u64,
+    },
+    /// Somebody else leads now; nothing was written.
+    Fenced,
+    /// The answer was lost: the batch may or may not be there. Ask `settle`.
+    InDoubt,
+    /// Only from `settle`: the batch is not there and never will be.
+    Absent,
+    /// The engine failed; stop writing, the batch may be there after a restart.
+    Failed(Error),
+}
+
+/// What an integration came to.
+#[derive(Debug)]
+pub enum Integrate {
+    /// The new head and its note are durable.
+    Integrated,
+    /// The stored head is not `old`.
+    Conflict(Head),
+    /// Somebody else leads now.
+    Fenced,
+    /// The engine failed; stop writing.
+    Failed(Error),
+}
+
+/// What a projection came to.
+#[derive(Debug)]
+pub enum Project {
+    /// Rows are visible to later reads of this process.
+    Projected,
+    /// Somebody else leads now.
+    Fenced,
+    /// The engine failed; stop writing.
+    Failed(Error),
+}
+
+/// One state row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Row {
+    /// Part of one person's state, sealed under her key.
+    Person {
+        /// Whose.
+        subject: SubjectId,
+        /// Which part: opaque to the store, at most 64 bytes.
+        part: Vec<u8>,
+        /// Index of the entry it reflects. A row never goes back to a smaller one.
+        index: u64,
+        /// Ciphertext.
+        sealed: Vec<u8>,
+    },
+    /// The public register as of `index`.
+    Register {
+        /// Index of the entry it reflects.
+        index: u64,
+        /// Encoded register.
+        bytes: Vec<u8>,
+    },
+    /// A name that came without an entry, or with an entry already sequenced.
+    Name {
+        /// The name.
+        name: Name,
+        /// Sealed `{subject, slot}`.
+        sealed: Vec<u8>,
+        /// Index of the entry it names, if any.
+        index: Option<u64>,
+    },
+}
+
+/// What `lead` found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// Next index to assign: number of sequenced entries.
+    pub next: u64,
+    /// `at` of the last commit, 0 if none.
+    pub at: u64,
+    /// The integrated head, and the signed note stored with it (empty at size 0).
+    pub integrated: Head,
+    /// Signed checkpoint of `integrated`.
+    pub note: Vec<u8>,
+    /// State rows reflect every entry below this index.
+    pub projected: u64,
+}
+
+/// One commit as read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Index of its first entry.
+    pub first: u64,
+    /// Its instant, ms.
+    pub at: u64,
+    /// Entry bytes in order.
+    pub entries: Vec<Vec<u8>>,
+    /// Statement ids in order.
+    pub ids: Vec<StatementId>,
+}
+
+/// One person's state rows as read back: `(part, index, sealed)`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PersonRows {
+    /// The rows.
+    pub rows: Vec<(Vec<u8>, u64, Vec<u8>)>,
+    /// They reflect every entry below this index.
+    pub upto: u64,
+}
+
+/// A name as read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// Sealed `{subject, slot}`, or empty.
+    pub sealed: Vec<u8>,
+    /// Index of the entry it names, if any.
+    pub index: Option<u64>,
+}
+
+/// What can go wrong below: always ours, never the caller's.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operating system refused.
+    #[error("storage failed: {0}")]
+    Io(#[from] std::io::Error),
+    /// The engine refused.
+    #[error("storage engine `{engine}` failed: {cause}")]
+    Engine {
+        /// Which engine.
+        engine: &'static str,
+        /// What it said.
+        cause: String,
+    },
+    /// Bytes are not what this store wrote.
+    #[error("storage is damaged: {what}")]
+    Corrupt {
+        /// Which record.
+        what: String,
+    },
+    /// Another process has the folder open.
+    #[error("another process has the data folder open; stop it first")]
+    Locked,
+    /// A create-only blob exists with other bytes.
+    #[error("blob `{name}` exists with other bytes")]
+    Exists {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// Durable bytes behind one node. Blocking, object-safe.
+pub trait Store: Send + Sync {
+    /// Takes the lead, fences every earlier writer, and says what is there.
+    ///
+    /// Must be called once before any write. Earlier epochs' writes answer `Fenced` from now on.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] if another process holds the data; [`Error::Corrupt`] if the data cannot be trusted.
+    fn lead(&self, holder: &Holder) -> Result<(Epoch, Recovered), Error>;
+
+    /// Makes one batch durable and gives it indices: all of it or nothing, synced before it answers.
+    fn append(&self, epoch: Epoch, batch: &Batch) -> Append;
+
+    /// After `InDoubt`: writes a barrier, then looks the batch up. Answers `Sequenced`, `Absent`, `Fenced` or `Failed`.
+    fn settle(&self, epoch: Epoch, id: BatchId) -> Append;
+
+    /// Moves the integrated head from `old` to `new`, with the signed note, durable before it answers.
+    fn integrate(&self, epoch: Epoch, old: &Head, new: &Head, note: &[u8]) -> Integrate;
+
+    /// Writes state rows that reflect everything below `upto`. Idempotent, need not be synced;
+    /// a row never goes back to a smaller index, `upto` never goes back.
+    fn project(&self, epoch: Epoch, upto: u64, rows: &[Row]) -> Project;
+
+    /// Drops bodies, rows and the given names of one person.
+    fn forget(&self, epoch: Epoch, subject: &SubjectId, names: &[Name]) -> Project;
+
+    /// Commits that hold an index of `range`, in order. Stops early after about 4 MiB; never answers
+    /// empty while `range.start` is sequenced.
+    ///
+    /// # Errors
+    /// Engine failure or damage.
+    fn commits(&self, range: Range<u64>) -> Result<Vec<Commit>, Error>;
+
+    /// Bodies of one person by statement id; `None` where there is none.
+    ///
+    /// # Errors
+    /// Engine failure or damage.
+    fn bodies(&self, subject: &SubjectId, ids: &[StatementId]) -> Result<Vec<Option<Vec<u8>>>, Error>;
+
+    /// All state rows of one person.
+    ///
+    /// # Errors
+    /// Engine failure or damage.
+    fn rows(&self, subject: &SubjectId) -> Result<PersonRows, Error>;
+
+    /// The register row: `(index, bytes)`.
+    ///
+    /// # Errors
+    /// Engine failure or damage.
+    fn register(&self) -> Result<Option<(u64, Vec<u8>)>, Error>;
+
+    /// Looks a name up.
+    ///
+    /// # Errors
+    /// Engine failure or damage.
+    fn locate(&self, name: &Name) -> Result<Option<Located>, Error>;
+
+    /// Stores a blob under a new name, durable before it answers if `synced`. Equal bytes again are fine.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] with other bytes; engine failure.
+    fn put(&self, name: &str, bytes: &[u8], synced: bool) -> Result<(), Error>;
+
+    /// Reads a blob.
+    ///
+    /// # Errors
+    /// Engine failure or damage.
+    fn get(&self, name: &str) -> Result<Option<Vec<u8>>, Error>;
+
+    /// Bytes on disk, as far as the engine knows (0 in memory).
+    fn disk_bytes(&self) -> u64;
+}
