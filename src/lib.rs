@@ -24,6 +24,7 @@
     )
 )]
 
+pub mod identity;
 pub mod ledger;
 pub mod model;
 pub mod store;
