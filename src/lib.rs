@@ -28,3 +28,4 @@ pub mod identity;
 pub mod ledger;
 pub mod model;
 pub mod store;
+pub mod vault;
