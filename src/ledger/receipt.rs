@@ -319,6 +319,3 @@ const INCLUSION: i64 = -1;
 const INCLUSION_BYTE: u8 = 0x20;
 const CONSISTENCY: i64 = -2;
 const CONSISTENCY_BYTE: u8 = 0x21;
-
-#[cfg(test)]
-mod tests;

@@ -257,6 +257,3 @@ pub fn unbundle(mut bytes: &[u8]) -> Result<Vec<&[u8]>, Error> {
     }
     Ok(entries)
 }
-
-#[cfg(test)]
-mod tests;

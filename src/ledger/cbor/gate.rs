@@ -182,7 +182,7 @@ fn finish(bytes: &[u8], frame: &mut Frame, at: usize) -> Result<(), Error> {
     if !frame.map {
         return Ok(());
     }
-    if frame.left % 2 == 0 {
+    if frame.left.is_multiple_of(2) {
         // A value has ended: the next key starts here.
         frame.key = at;
         return Ok(());
