@@ -12,4 +12,5 @@
 pub mod decision;
 pub mod id;
 pub mod statement;
+pub mod terms;
 pub mod vocabulary;
