@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
@@ -87,7 +88,7 @@ impl Error {
 /// A word with its place in the file it was read from, so that a later check can name the line.
 #[derive(Clone)]
 pub struct Word {
-    text: String,
+    text: Arc<str>,
     offset: usize,
 }
 
@@ -95,6 +96,12 @@ impl Word {
     /// The word.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The word, to be shared: a decision clones it without allocating.
+    #[must_use]
+    pub const fn shared(&self) -> &Arc<str> {
         &self.text
     }
 
@@ -136,7 +143,7 @@ impl<'de> Deserialize<'de> for Word {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<String>::deserialize(d)?;
         let offset = spanned.span().start;
-        Ok(Self { text: spanned.into_inner(), offset })
+        Ok(Self { text: spanned.into_inner().into(), offset })
     }
 }
 

@@ -13,6 +13,7 @@ mod judge;
 mod row;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -152,8 +153,8 @@ impl Pack {
 
     /// Its name, as decisions quote it.
     #[must_use]
-    pub fn name(&self) -> &str {
-        &self.header.name
+    pub const fn name(&self) -> &Arc<str> {
+        self.header.name.shared()
     }
 
     /// Its version.
@@ -208,7 +209,7 @@ impl Pack {
     #[must_use]
     pub fn claimed(&self, claim: &str) -> Option<&Exception> {
         let (pack, rule) = claim.split_once('#')?;
-        if pack == self.name() { self.exception(rule) } else { None }
+        if *pack == **self.name() { self.exception(rule) } else { None }
     }
 
     /// All exceptions.
@@ -266,9 +267,9 @@ impl Pack {
 
     /// The rule a decision quotes for `reason` in `class`. (A statutory exception is quoted by its own id.)
     #[must_use]
-    pub fn rule_of(&self, reason: Reason, class: DataClass) -> &str {
+    pub fn rule_of(&self, reason: Reason, class: DataClass) -> &Arc<str> {
         // INVARIANT: `parse` found a rule for every reason in every class.
-        self.reasons.of(class).get(&reason).unwrap_or(&self.defaults.of(class).id)
+        self.reasons.of(class).get(&reason).unwrap_or(&self.defaults.of(class).id).shared()
     }
 
     /// Whether some line has that id.

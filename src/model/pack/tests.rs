@@ -23,7 +23,7 @@ fn line_of(what: &str) -> usize {
 #[test]
 fn the_home_rule_has_the_three_regimes() {
     let p = home();
-    assert_eq!((p.name(), p.version(), p.valid_for_s(), p.minor_age()), ("kcern-2018", 1, 0, 14));
+    assert_eq!((&**p.name(), p.version(), p.valid_for_s(), p.minor_age()), ("kcern-2018", 1, 0, 14));
     for (class, mode, id) in [
         (DataClass::RealName, DefaultMode::OptIn, "real-name-opt-in"),
         (DataClass::Pseudonymous, DefaultMode::OptIn, "pseudonymous-opt-in"),
@@ -31,9 +31,9 @@ fn the_home_rule_has_the_three_regimes() {
     ] {
         assert_eq!(p.default_of(class).mode, mode);
         assert_eq!(&*p.default_of(class).id, id);
-        assert_eq!(p.rule_of(Reason::ConsentNotGiven, class), id);
-        assert_eq!(p.rule_of(Reason::Objected, class), "objection-wins");
-        assert_eq!(p.rule_of(Reason::ReidentificationBlocked, class), "reidentification-prohibited");
+        assert_eq!(&**p.rule_of(Reason::ConsentNotGiven, class), id);
+        assert_eq!(&**p.rule_of(Reason::Objected, class), "objection-wins");
+        assert_eq!(&**p.rule_of(Reason::ReidentificationBlocked, class), "reidentification-prohibited");
     }
     assert_eq!(p.default_of(DataClass::Anonymous).allows, [Action::Anonymise]);
     assert!(p.exceptions().is_empty());
