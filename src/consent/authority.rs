@@ -3,8 +3,9 @@
 //! Each function answers in whose right a statement stands, or why it has none.
 //! The register's rows are judged in `register`. Lacks: what the act does.
 
+use crate::consent::party::Party;
 use crate::consent::person::{Delegation, Grantor, Person};
-use crate::consent::register::{Party, Register};
+use crate::consent::register::Register;
 use crate::consent::{Actor, one};
 use crate::identity::Recorded;
 use crate::model::decision::Why;

@@ -9,8 +9,9 @@
 use std::sync::Arc;
 
 use crate::consent::notice::Notice;
+use crate::consent::party::Party;
 use crate::consent::person::Person;
-use crate::consent::register::{Asked, Party, Register};
+use crate::consent::register::{Asked, Register};
 use crate::consent::slot::{Slot, State, Terms};
 use crate::model::decision::{Decision, Question, Reason};
 use crate::model::id::{StatementId, Timestamp};
