@@ -76,6 +76,18 @@ impl Fjall {
     pub fn sync(&self) -> Result<(), Error> {
         self.engine.sync()
     }
+
+    /// Moves everything from the journal into tables, so that the next open replays nothing.
+    ///
+    /// # Errors
+    ///
+    /// What the engine says.
+    pub fn flush(&self) -> Result<(), Error> {
+        self.engine.sync()?;
+        guard("flushing", || {
+            Table::ALL.into_iter().try_for_each(|table| self.engine.table(table).rotate_memtable_and_wait())
+        })
+    }
 }
 
 impl Tables {
