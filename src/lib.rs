@@ -24,6 +24,8 @@
     )
 )]
 
+pub mod identity;
 pub mod ledger;
 pub mod model;
 pub mod store;
+pub mod vault;

@@ -1,1 +1,2 @@
-fn main(){}
+//! The `naru` binary.
+fn main() {}

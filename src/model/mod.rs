@@ -9,5 +9,7 @@
 //! use batch; ppid; key set; transfer demand (전송요구); release; canary; finding,
 //! incident, dossier; warrant; hold.
 
+pub mod decision;
 pub mod id;
+pub mod statement;
 pub mod vocabulary;

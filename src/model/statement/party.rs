@@ -1,0 +1,304 @@
+//! Public statements of institutions: `party.*`, `notice.*`, `pack.*`, `release.*`, `canary.*`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::id::{Hash, KeyHash, PartyId, StatementId, Timestamp};
+use crate::model::statement::statement;
+use crate::model::vocabulary::{Action, DataClass, Role};
+
+/// An office that answers, and how to reach it. Never a natural person's name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Office {
+    /// Name of the office.
+    pub name: String,
+    /// How to reach it: mail address, phone, or URL.
+    pub contact: String,
+}
+
+/// A licence a regulator gave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Licence {
+    /// Its number.
+    pub number: String,
+    /// The regulator who gave it (and endorses).
+    pub regulator: PartyId,
+}
+
+statement! {
+    /// Registers a party under the signing key.
+    PartyRegister {
+        /// Its name in the log, unique for ever.
+        party: PartyId,
+        /// Its name for people, Korean.
+        name_ko: String,
+        /// Its name for people, English.
+        name_en: String,
+        /// What it is.
+        roles: Vec<Role>,
+        /// Where it is established, ISO 3166-1 alpha-2.
+        jurisdiction: String,
+        /// Who answers for it.
+        office: Office,
+        /// Needed by the roles that a regulator must endorse.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        licence: Option<Licence>,
+        /// A regulator's field of supervision; empty for others.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        scope: Vec<String>,
+    }
+}
+
+statement! {
+    /// Replaces a party's key; the new key endorses.
+    PartyRotate {
+        /// Whose.
+        party: PartyId,
+        /// The new key.
+        new: KeyHash,
+    }
+}
+
+statement! {
+    /// A processor works for a controller.
+    PartyEngage {
+        /// For whom.
+        controller: PartyId,
+        /// Who.
+        processor: PartyId,
+        /// For which purposes; empty means all of the controller's.
+        purposes: Vec<String>,
+        /// Ends here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    }
+}
+
+statement! {
+    /// A processor no longer works for a controller.
+    PartyDisengage {
+        /// For whom.
+        controller: PartyId,
+        /// Who.
+        processor: PartyId,
+    }
+}
+
+statement! {
+    /// From a date a successor holds old grants for old purposes only.
+    PartySucceed {
+        /// Who ends.
+        party: PartyId,
+        /// Who follows.
+        successor: PartyId,
+        /// From when.
+        from: Timestamp,
+    }
+}
+
+statement! {
+    /// A party leaves.
+    PartyClose {
+        /// Who.
+        party: PartyId,
+    }
+}
+
+statement! {
+    /// A party may not act: by a regulator, or by the operator for at most 72 hours.
+    PartySuspend {
+        /// Who.
+        party: PartyId,
+        /// Until when; a regulator may leave it open.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+        /// Case number of the one who suspends.
+        case: String,
+    }
+}
+
+/// One category of a notice, and why it is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoticeCategory {
+    /// DPV IRI.
+    pub category: String,
+    /// Items as K-MyData scopes, such as `bank.deposit`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<String>,
+    /// Whether the purpose cannot be served without it.
+    pub required: bool,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// One purpose of a notice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct NoticePurpose {
+    /// DPV IRI.
+    pub purpose: String,
+    /// The class of data it is for.
+    pub class: DataClass,
+    /// What is asked.
+    pub categories: Vec<NoticeCategory>,
+    /// What would be done.
+    pub actions: Vec<Action>,
+    /// To whom it would go.
+    pub recipients: Vec<PartyId>,
+    /// How long it would be kept, ms after the grant.
+    pub keep_ms: u64,
+}
+
+/// One text of a notice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct NoticeText {
+    /// BCP 47 tag.
+    pub locale: String,
+    /// For whom it is written.
+    pub audience: Audience,
+    /// Media type of the attachment.
+    pub media_type: String,
+    /// Bytes of the attachment.
+    pub length: u64,
+    /// SHA-256 of the attachment.
+    pub hash: Hash,
+}
+
+/// For whom a text is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Audience {
+    /// Adults.
+    Adult,
+    /// Children: easy and clear. Source: PIPA art. 22-2.
+    Child,
+}
+
+/// What a notice must say before data may leave the country. Source: PIPA art. 28-8(2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Abroad {
+    /// Who receives there.
+    pub recipient: String,
+    /// How to reach them.
+    pub contact: String,
+    /// Country, ISO 3166-1 alpha-2.
+    pub country: String,
+    /// Items.
+    pub items: Vec<String>,
+    /// When.
+    pub when: String,
+    /// How.
+    pub how: String,
+    /// For what.
+    pub purpose: String,
+    /// How long they keep it.
+    pub term: String,
+    /// How to refuse.
+    pub refuse: String,
+    /// What follows from refusing.
+    pub consequence: String,
+}
+
+statement! {
+    /// What a controller asks, one version of it.
+    NoticePublish {
+        /// Who asks.
+        controller: PartyId,
+        /// Name of the notice at the controller.
+        name: String,
+        /// Version of that name.
+        version: u32,
+        /// What is asked.
+        purposes: Vec<NoticePurpose>,
+        /// The texts, by locale and audience.
+        texts: Vec<NoticeText>,
+        /// Who answers for it.
+        office: Office,
+        /// Needed if a purpose has `transfer-abroad`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        abroad: Option<Abroad>,
+        /// Ids of pack rules the controller claims as statutory exceptions, with the reason.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        claims: Vec<Claim>,
+    }
+}
+
+/// A statutory exception claimed in a notice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claim {
+    /// Pack and rule id, `pack#rule`.
+    pub rule: String,
+    /// For which purpose of the notice.
+    pub purpose: String,
+    /// Why, in words.
+    pub reason: String,
+}
+
+statement! {
+    /// Nothing new is granted under the notice.
+    NoticeRetire {
+        /// Id of the `notice.publish`.
+        notice: StatementId,
+    }
+}
+
+statement! {
+    /// A pack takes force at an instant.
+    PackAdopt {
+        /// Name.
+        pack: String,
+        /// Version.
+        version: u32,
+        /// SHA-256 of the pack file, an attachment.
+        hash: Hash,
+        /// From when.
+        from: Timestamp,
+    }
+}
+
+statement! {
+    /// An anonymous data set is given out.
+    ReleaseRegister {
+        /// Who made it.
+        anonymiser: PartyId,
+        /// Its name.
+        release: String,
+        /// For which purposes.
+        purposes: Vec<String>,
+        /// To whom; empty means the public.
+        recipients: Vec<PartyId>,
+        /// SHA-256 of criteria and measured values, an attachment.
+        criteria: Hash,
+    }
+}
+
+statement! {
+    /// A release is withdrawn: no new copies.
+    ReleaseWithdraw {
+        /// Id of the `release.register`.
+        release: StatementId,
+    }
+}
+
+statement! {
+    /// A release is called back: copies must be destroyed.
+    ReleaseRecall {
+        /// Id of the `release.register`.
+        release: StatementId,
+    }
+}
+
+statement! {
+    /// Commits to canaries of a release: exactly one per release, fixed length.
+    CanaryCommit {
+        /// Id of the `release.register`.
+        release: StatementId,
+        /// The commitment.
+        commitment: Hash,
+    }
+}

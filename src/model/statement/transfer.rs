@@ -1,0 +1,208 @@
+//! Statements that move data and answer rights: `transfer.*`, `right.*`, `duty.*`, `erasure.demand`, `consideration.*`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::id::{PartyId, Ppid, StatementId, Timestamp};
+use crate::model::statement::consent::Mode;
+use crate::model::statement::{present, statement};
+
+/// One item of a transfer demand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// K-MyData scope, such as `bank.deposit`.
+    pub scope: String,
+    /// Asset selectors; empty means all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assets: Vec<String>,
+}
+
+statement! {
+    /// 전송요구: who sends what to whom, why, once or on a schedule. Names follow K-MyData.
+    TransferDemand {
+        /// The person, in the sender's domain.
+        ppid: Ppid,
+        /// The delegation under which a delegate signs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<StatementId>,
+        /// Last statement applied to the demand that this one replaces.
+        #[serde(deserialize_with = "present")]
+        over: Option<StatementId>,
+        /// Who sends (`snd_org_code`).
+        sender: PartyId,
+        /// Who receives (`rcv_org_code`).
+        recipient: PartyId,
+        /// Whether it repeats (`is_scheduled`).
+        scheduled: bool,
+        /// Cycle of basic data, such as `1/w` (`fnd_cycle`).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fund_cycle: Option<String>,
+        /// Cycle of additional data (`add_cycle`).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        add_cycle: Option<String>,
+        /// Last instant of fetching (`end_date`).
+        end: Timestamp,
+        /// Why (`purpose`), a DPV IRI.
+        purpose: String,
+        /// How long the recipient keeps it (`period`).
+        keep_until: Timestamp,
+        /// What (`target_info`).
+        targets: Vec<Target>,
+        /// View or store.
+        mode: Mode,
+    }
+}
+
+statement! {
+    /// Ends a transfer demand.
+    TransferStop {
+        /// The person, in the sender's domain.
+        ppid: Ppid,
+        /// The delegation under which a delegate signs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<StatementId>,
+        /// The demand.
+        demand: StatementId,
+    }
+}
+
+macro_rules! step {
+    ($(#[$meta:meta])* $name:ident { $($(#[$fmeta:meta])* $field:ident : $ty:ty),* $(,)? }) => {
+        statement! {
+            $(#[$meta])*
+            $name {
+                /// The person, in the domain of the party that signs.
+                ppid: Ppid,
+                /// Who signs.
+                party: PartyId,
+                $($(#[$fmeta])* $field: $ty,)*
+            }
+        }
+    };
+}
+
+step! {
+    /// The sender has delivered.
+    TransferDeliver {
+        /// The demand.
+        demand: StatementId,
+        /// Number of the run, from 0.
+        run: u64,
+        /// Items delivered.
+        items: u64,
+        /// SHA-256 over what was delivered.
+        hash: crate::model::id::Hash,
+    }
+}
+step! {
+    /// The receiver confirms "n of m".
+    TransferConfirm {
+        /// The demand.
+        demand: StatementId,
+        /// Number of the run.
+        run: u64,
+        /// Items received.
+        received: u64,
+        /// Items announced.
+        announced: u64,
+    }
+}
+step! {
+    /// A run failed.
+    TransferFail {
+        /// The demand.
+        demand: StatementId,
+        /// Number of the run.
+        run: u64,
+        /// Closed code.
+        code: String,
+    }
+}
+step! {
+    /// A recipient has seen a closing act.
+    DutyAcknowledge {
+        /// The act.
+        act: StatementId,
+    }
+}
+step! {
+    /// A recipient declares deletion.
+    DutyDeleted {
+        /// The act that obliged it.
+        act: StatementId,
+        /// Categories deleted.
+        categories: Vec<String>,
+        /// When.
+        deleted_at: Timestamp,
+    }
+}
+step! {
+    /// A controller answers a rights request.
+    RightAnswer {
+        /// The request.
+        request: StatementId,
+        /// `done`, `partly`, `refused`.
+        outcome: String,
+        /// Legal reason of what was not done.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    }
+}
+step! {
+    /// What a controller reports as paid: its word, disputable.
+    ConsiderationSettle {
+        /// The grant.
+        grant: StatementId,
+        /// First instant of the period.
+        from: Timestamp,
+        /// First instant after.
+        until: Timestamp,
+        /// Amount in minor units.
+        amount: u64,
+        /// ISO 4217.
+        currency: String,
+    }
+}
+
+/// Which right is claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Right {
+    /// 열람.
+    Access,
+    /// 정정.
+    Rectification,
+    /// 삭제.
+    Erasure,
+    /// 처리정지.
+    Restriction,
+    /// Against profiling.
+    ObjectProfiling,
+    /// Against automated decisions. Source: PIPA art. 37-2.
+    ObjectAutomated,
+}
+
+statement! {
+    /// A right claimed against a controller.
+    RightRequest {
+        /// The person, in the controller's domain.
+        ppid: Ppid,
+        /// The delegation under which a delegate signs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<StatementId>,
+        /// Against whom.
+        controller: PartyId,
+        /// Which.
+        right: Right,
+        /// About which categories; empty means all.
+        categories: Vec<String>,
+    }
+}
+
+statement! {
+    /// The person wants to be forgotten by this log.
+    ErasureDemand {
+        /// The person, in the log's own domain.
+        ppid: Ppid,
+    }
+}
