@@ -20,7 +20,9 @@
 //! In normal running all rows are new, so the hot path reads nothing.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::{ControlFlow, Range};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -493,6 +495,27 @@ impl<E: Engine> Store for Keyed<E> {
 
     fn disk_bytes(&self) -> u64 {
         self.engine.disk_bytes()
+    }
+}
+
+/// Runs a call into an engine: its errors become ours, and so do its panics, which
+/// damaged files can cause.
+pub(super) fn caught<T, X>(
+    doing: &str,
+    call: impl FnOnce() -> Result<T, X>,
+    ours: impl FnOnce(X) -> Error,
+) -> Result<T, Error> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(answer) => answer.map_err(ours),
+        Err(_) => Err(Error::Corrupt { what: format!("the engine panicked while {doing}") }),
+    }
+}
+
+/// A file that ends early or holds nonsense is damage; the rest is the system's word.
+pub(super) fn from_io(io: io::Error) -> Error {
+    match io.kind() {
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => Error::Corrupt { what: io.to_string() },
+        _ => Error::Io(io),
     }
 }
 

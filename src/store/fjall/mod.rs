@@ -29,7 +29,6 @@
 mod journal;
 
 use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use ::fjall::config::CompressionPolicy;
@@ -38,7 +37,7 @@ use ::fjall::{
 };
 
 use super::Error;
-use super::keyed::{Changes, Engine, Keyed, Pair, Sync, Visit};
+use super::keyed::{Changes, Engine, Keyed, Pair, Sync, Visit, caught, from_io};
 use super::row::Table;
 
 /// The store contract over fjall 3.
@@ -201,13 +200,8 @@ impl Engine for Tables {
     }
 }
 
-/// Runs a call into the engine: its errors become ours, and so do its panics, which
-/// damaged files can cause.
 fn guard<T>(doing: &str, call: impl FnOnce() -> Result<T, ::fjall::Error>) -> Result<T, Error> {
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(answer) => answer.map_err(from_engine),
-        Err(_) => Err(Error::Corrupt { what: format!("the engine panicked while {doing}") }),
-    }
+    caught(doing, call, from_engine)
 }
 
 fn from_engine(error: ::fjall::Error) -> Error {
@@ -217,16 +211,6 @@ fn from_engine(error: ::fjall::Error) -> Error {
         E::Io(io) | E::Storage(L::Io(io)) => from_io(io),
         E::Poisoned | E::KeyspaceDeleted => Error::Engine { engine: ENGINE, cause: error.to_string() },
         damage => Error::Corrupt { what: damage.to_string() },
-    }
-}
-
-/// A file that ends early or holds nonsense is damage; the rest is the system's word.
-fn from_io(io: std::io::Error) -> Error {
-    match io.kind() {
-        std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData => {
-            Error::Corrupt { what: io.to_string() }
-        }
-        _ => Error::Io(io),
     }
 }
 
