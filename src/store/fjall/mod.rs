@@ -222,7 +222,7 @@ impl std::fmt::Debug for Tables {
 
 const ENGINE: &str = "fjall";
 const CACHE_BYTES: u64 = 64 << 20;
-const JOURNAL_BYTES: u64 = 256 << 20;
+const JOURNAL_BYTES: u64 = 128 << 20;
 const MEMTABLE_BYTES: u64 = 16 << 20;
 const SEPARATE_BYTES: u32 = 512;
 const WORKERS: usize = 2;
