@@ -8,6 +8,13 @@
 //! Two heads: *sequenced* (entries with an index) and *integrated* (entries under
 //! a signed checkpoint). Durable order everywhere: key, sealed body, entry, state.
 
+pub mod fjall;
+mod keyed;
+pub mod memory;
+mod row;
+#[cfg(feature = "store-sled")]
+pub mod sled;
+
 use std::ops::Range;
 
 use crate::model::id::{StatementId, SubjectId};
@@ -31,6 +38,17 @@ pub struct Head {
     pub size: u64,
     /// RFC 9162 root over them.
     pub root: [u8; 32],
+}
+
+impl Head {
+    /// The head of no entries: RFC 9162 section 2.1.1, SHA-256 of nothing.
+    pub const EMPTY: Self = Self {
+        size: 0,
+        root: [
+            0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27,
+            0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
+        ],
+    };
 }
 
 /// A look-up name: a ppid (16), a key hash (32) or a statement id (32), told apart by kind.
@@ -306,3 +324,60 @@ pub trait Store: Send + Sync {
     /// Bytes on disk, as far as the engine knows (0 in memory).
     fn disk_bytes(&self) -> u64;
 }
+
+/// Why a write was not done: every answer to a write has these two.
+enum Gate {
+    Fenced,
+    Failed(Error),
+}
+
+macro_rules! from_gate {
+    ($($answer:ident)*) => {$(
+        impl From<Gate> for $answer {
+            fn from(gate: Gate) -> Self {
+                match gate {
+                    Gate::Fenced => Self::Fenced,
+                    Gate::Failed(error) => Self::Failed(error),
+                }
+            }
+        }
+    )*};
+}
+from_gate!(Append Integrate Project);
+
+/// A name row of a batch, with the index it got.
+struct NameAt<'a> {
+    name: &'a Name,
+    sealed: &'a [u8],
+    index: Option<u64>,
+}
+
+/// The names of a batch that stands at `first`.
+fn names_at(first: u64, batch: &Batch) -> impl Iterator<Item = NameAt<'_>> {
+    batch.names.iter().map(move |row| NameAt {
+        name: &row.name,
+        sealed: &row.sealed,
+        index: row.entry.map(|entry| first.saturating_add(u64::from(entry))),
+    })
+}
+
+/// How many entries a batch holds, or how it breaks the contract.
+fn sound(batch: &Batch) -> Result<u64, &'static str> {
+    let n = batch.entries.len();
+    if n == 0 {
+        return Err("a batch without entries");
+    }
+    if batch.ids.len() != n {
+        return Err("a batch needs one id for each entry");
+    }
+    let within = |entry: u32| usize::try_from(entry).is_ok_and(|e| e < n);
+    if !batch.names.iter().filter_map(|name| name.entry).all(within) {
+        return Err("a name points past its batch");
+    }
+    u64::try_from(n).map_err(|_| "a batch with too many entries")
+}
+
+/// `commits` stops once it has so many bytes.
+const COMMITS_BYTES: usize = 4 * 1024 * 1024;
+/// Longest `part` of a state row.
+const MAX_PART: usize = 64;
