@@ -104,6 +104,14 @@ pub fn reload(item: &[u8]) -> Result<(Statement, Signed), Error> {
     Ok((value, signed))
 }
 
+/// The public keys an item names (SPKI DER), signer first; no signature is checked.
+///
+/// # Errors
+/// As [`open`], but for signatures.
+pub fn spkis(item: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+    Ok(layers(item)?.signed.into_iter().map(|(message, _)| message.kid).collect())
+}
+
 fn parse(layers: &Layers) -> Result<(Statement, Signed, Vec<Vec<u8>>), Error> {
     let statement = layers.statement.as_slice();
     let value = statement_from(statement)?;

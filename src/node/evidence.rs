@@ -172,21 +172,16 @@ impl Inner {
         let proof = cose::proof_of(&item).map_err(identity::Error::from)?;
         let openings = key.openings(&id.0);
         Ok(match caller {
-            Caller::Citizen(caller) => self
-                .person_of_key(caller)?
-                .is_some_and(|c| c.subject == who.subject)
-                .then(|| Opening::Citizen {
-                    at,
-                    statement: bytes,
-                    k1: openings.k1,
-                    proof,
-                    k2: openings.k2,
-                }),
+            Caller::Citizen(caller) => {
+                self.person_of_key(caller)?.is_some_and(|c| c.subject == who.subject).then_some(
+                    Opening::Citizen { at, statement: bytes, k1: openings.k1, proof, k2: openings.k2 },
+                )
+            }
             Caller::Party(party) => {
                 let named = controller_of(&statement) == Some(party.as_str());
                 let carried = self.register().party_of_key(&signed.signer) == Some(party);
                 let h2 = hash::hmac(&openings.k2, &[&proof]);
-                (named || carried).then(|| Opening::Controller {
+                (named || carried).then_some(Opening::Controller {
                     at,
                     statement: bytes,
                     k1: openings.k1,

@@ -12,7 +12,6 @@ use crate::identity::Verified;
 use crate::ledger::cose;
 use crate::ledger::hash;
 use crate::model::decision::Why;
-use crate::model::id::KeyHash;
 use crate::model::id::PartyId;
 use crate::model::id::Ppid;
 use crate::model::id::StatementId;
@@ -138,7 +137,7 @@ impl Inner {
             let target = Target::Register;
             return Ok(Intake::Ready(Box::new(Prepared { verified, target, sealed: None, names, fresh_at })));
         }
-        self.place(verified, fresh_at)
+        self.find_place(verified, fresh_at)
     }
 
     /// An attachment must be stored before a statement may name it.
@@ -152,15 +151,13 @@ impl Inner {
     }
 
     /// Finds the person, checks the ppid, seals.
-    fn place(&self, verified: Verified<Statement>, fresh_at: u64) -> Result<Intake, Refusal> {
+    fn find_place(&self, verified: Verified<Statement>, fresh_at: u64) -> Result<Intake, Refusal> {
         let register = self.register();
         let (who, acting, new) = self.whose(&verified, &register)?;
         let loaded = match &new {
-            Some(key) => Arc::new(Loaded {
-                who,
-                key: key.clone(),
-                person: crate::consent::Person::new(who.subject),
-            }),
+            Some(key) => {
+                Arc::new(Loaded { who, key: key.clone(), person: crate::consent::Person::new(who.subject) })
+            }
             None => self.people.load(who, self.store.as_ref(), &self.vault)?,
         };
         let mut names = Vec::with_capacity(2);
@@ -206,8 +203,7 @@ impl Inner {
         let statement = verified.value();
         let of = |name: &Name| self.people.locate(name, self.store.as_ref(), &self.vault);
         if statement.kind() == Kind::KeyCreate {
-            let taken = of(&signer)?.is_some() || register.party_of_key(&verified.signer()).is_some();
-            if taken || register.is_server_key(&verified.signer()) {
+            if of(&signer)?.is_some() || register.is_key_taken(&verified.signer()) {
                 return Err(Refusal::Inert(Why::KeyTaken));
             }
             let (who, key) = self.vault.new_person().map_err(Error::from)?;
@@ -238,9 +234,12 @@ impl Inner {
     ///
     /// # Errors
     /// The store; [`Error::Stopped`] if the node does not write.
-    pub(in crate::node) fn named_ppid(&self, who: Pointed, party: Option<&PartyId>) -> Result<(Ppid, bool), Error> {
-        let domain =
-            party.map_or_else(|| own_domain(&self.settings.origin), |p| party_domain(p.as_str()));
+    pub(in crate::node) fn named_ppid(
+        &self,
+        who: Pointed,
+        party: Option<&PartyId>,
+    ) -> Result<(Ppid, bool), Error> {
+        let domain = party.map_or_else(|| own_domain(&self.settings.origin), |p| party_domain(p.as_str()));
         let ppid = self.vault.ppid(&domain, &who.subject);
         let known = self.people.locate(&Name::Ppid(ppid.0), self.store.as_ref(), &self.vault)?.is_some();
         Ok((ppid, known))
@@ -263,20 +262,12 @@ fn seal(verified: &Verified<Statement>, loaded: &Loaded) -> Result<SealedParts, 
     let id = verified.id();
     let openings = loaded.key.openings(&id.0);
     let proof = cose::proof_of(verified.item()).map_err(identity::Error::from).map_err(Refusal::Malformed)?;
-    let body = loaded
-        .key
-        .seal(Sealed::Body, &loaded.who.subject, &id.0, verified.item())
-        .map_err(Error::from)?;
+    let body =
+        loaded.key.seal(Sealed::Body, &loaded.who.subject, &id.0, verified.item()).map_err(Error::from)?;
     Ok(SealedParts {
         h1: hash::hmac(&openings.k1, &[verified.statement()]),
         h2: hash::hmac(&openings.k2, &[&proof]),
         openings,
         body,
     })
-}
-
-/// Whether a key is held by nobody yet, as far as one register shows.
-#[must_use]
-pub fn is_free(register: &Register, key: &KeyHash) -> bool {
-    register.party_of_key(key).is_none() && !register.is_server_key(key)
 }

@@ -24,7 +24,6 @@ struct Lanes<T> {
     closing: VecDeque<T>,
     open: VecDeque<T>,
     shut: bool,
-    poked: bool,
 }
 
 /// The queue.
@@ -45,8 +44,7 @@ pub(in crate::node) struct Drained<T> {
 
 impl<T> LaneQueue<T> {
     pub(in crate::node) fn new() -> Self {
-        let lanes =
-            Lanes { closing: VecDeque::new(), open: VecDeque::new(), shut: false, poked: false };
+        let lanes = Lanes { closing: VecDeque::new(), open: VecDeque::new(), shut: false };
         Self { lanes: Mutex::new(lanes), arrived: Condvar::new() }
     }
 
@@ -84,28 +82,21 @@ impl<T> LaneQueue<T> {
         }
     }
 
-    /// Waits for something, a poke or the time limit, then takes up to `most`.
+    /// Waits for something or the time limit, then takes up to `most`.
     pub(in crate::node) fn drain(&self, most: usize, wait: Option<Duration>) -> Drained<T> {
         let mut lanes = self.lock();
-        let idle = |l: &mut Lanes<T>| l.closing.is_empty() && l.open.is_empty() && !l.shut && !l.poked;
+        let idle = |l: &mut Lanes<T>| l.closing.is_empty() && l.open.is_empty() && !l.shut;
         lanes = match wait {
             Some(limit) => {
                 self.arrived.wait_timeout_while(lanes, limit, idle).unwrap_or_else(PoisonError::into_inner).0
             }
             None => self.arrived.wait_while(lanes, idle).unwrap_or_else(PoisonError::into_inner),
         };
-        lanes.poked = false;
         let closing = lanes.closing.len().min(most);
         let mut items: Vec<T> = lanes.closing.drain(..closing).collect();
         let open = lanes.open.len().min(most - closing);
         items.extend(lanes.open.drain(..open));
         Drained { items, shut: lanes.shut && lanes.closing.is_empty() && lanes.open.is_empty() }
-    }
-
-    /// Wakes a drain that waits.
-    pub(in crate::node) fn poke(&self) {
-        self.lock().poked = true;
-        self.arrived.notify_all();
     }
 
     /// Nothing more is taken in; what waits is still given out.

@@ -30,11 +30,9 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
-use crate::consent::Register;
 use crate::identity;
 use crate::ledger;
 use crate::model::id::Hash;
-use crate::model::id::LeafIndex;
 use crate::model::id::PartyId;
 use crate::model::id::Ppid;
 use crate::model::id::TreeSize;
@@ -49,11 +47,16 @@ use crate::vault;
 pub use check::Answer;
 pub use check::Asked;
 pub use check::Resource;
+pub use evidence::Place;
+pub use evidence::Shown;
+pub use intake::IAT_FUTURE_MS;
+pub use intake::IAT_PAST_MS;
 pub use intake::own_domain;
 pub use intake::party_domain;
-pub use publish::Current;
 pub use publish::Published;
+pub use start::CARRIED_PACKS;
 pub use start::Keys;
+pub use start::carried_packs;
 pub use state::Inner;
 pub use state::Readiness;
 pub use ticket::Accepted;
@@ -62,6 +65,8 @@ pub use ticket::Refusal;
 pub use ticket::Ticket;
 pub use token::Caller;
 pub use token::Claims;
+pub use token::Denied;
+pub use token::TOKEN_LIFE_S;
 
 /// What a node is told at start.
 #[derive(Clone, Debug)]
@@ -271,9 +276,8 @@ impl Node {
     #[must_use]
     pub fn submit(&self, items: Vec<Vec<u8>>) -> Ticket {
         let (ticket, places) = Ticket::new(items.len());
-        let closes = |item: &Vec<u8>| {
-            identity::item::peek(item).is_ok_and(|kind| kind.bearing() == Bearing::Closing)
-        };
+        let closes =
+            |item: &Vec<u8>| identity::item::peek(item).is_ok_and(|kind| kind.bearing() == Bearing::Closing);
         let lane = if items.iter().all(closes) { Lane::Closing } else { Lane::Open };
         let raws = items.into_iter().zip(places).map(|(item, place)| Raw { item, place });
         if let Some(stop) = self.inner.refuses(lane) {
@@ -327,7 +331,11 @@ impl Node {
     ///
     /// # Errors
     /// [`Error::Genesis`] if the person or the party is unknown; the store.
-    pub fn ppid(&self, key: &crate::model::id::KeyHash, party: Option<&PartyId>) -> Result<Option<Ppid>, Error> {
+    pub fn ppid(
+        &self,
+        key: &crate::model::id::KeyHash,
+        party: Option<&PartyId>,
+    ) -> Result<Option<Ppid>, Error> {
         if party.is_some_and(|p| self.inner.register().party(p).is_none()) {
             return Ok(None);
         }
@@ -412,4 +420,3 @@ pub struct Figures {
     /// Bytes of the engine on disk.
     pub disk_bytes: u64,
 }
-

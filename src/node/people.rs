@@ -169,11 +169,14 @@ pub(in crate::node) fn slot_part(key: &PersonKey, slot: &SlotKey) -> Result<Vec<
     Ok(key.record_name(&cbor::encode(slot)?).to_vec())
 }
 
-/// Seals the core or a slot as a state row: `(part, sealed)`.
+/// Name and ciphertext of one state row.
+type SealedPart = (Vec<u8>, Vec<u8>);
+
+/// Seals the core or a slot as a state row.
 pub(in crate::node) fn seal_part(
     loaded: &Loaded,
     slot: Option<&SlotKey>,
-) -> Result<Option<(Vec<u8>, Vec<u8>)>, Error> {
+) -> Result<Option<SealedPart>, Error> {
     let (part, plain) = match slot {
         None => (CORE.to_vec(), cbor::encode(&loaded.person.core())?),
         Some(slot) => {

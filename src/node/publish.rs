@@ -5,8 +5,7 @@
 //! served. Tiles are derived: full ones are kept as blobs, partial ones are a
 //! prefix of what is in memory.
 
-use std::sync::Arc;
-
+use crate::ledger::checkpoint;
 use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::key::Signer;
 use crate::ledger::merkle;
@@ -57,7 +56,7 @@ pub(in crate::node) struct Publisher {
 
 /// Blob name of a full tile.
 fn tile_blob(level: u8, index: u64) -> String {
-    tile::path(level, index, None)
+    tile::Path::Tile { level, index, width: tile::WIDTH }.to_string()
 }
 
 /// Tiles from the store's blobs and one right edge.
@@ -74,14 +73,19 @@ impl Hashes for Tiles<'_> {
         if index == full {
             let mut out = edge.concat();
             out.truncate(bytes);
-            return if out.len() == bytes { Ok(out) } else { Err(tile::Error::Missing { level, index }) };
+            return if out.len() == bytes {
+                Ok(out)
+            } else {
+                Err(tile::Error::Missing { level, index, width })
+            };
         }
         match self.store.get(&tile_blob(level, index)) {
             Ok(Some(mut tile)) => {
                 tile.truncate(bytes);
                 Ok(tile)
             }
-            Ok(None) | Err(_) => Err(tile::Error::Missing { level, index }),
+            Ok(None) => Err(tile::Error::Missing { level, index, width }),
+            Err(error) => Err(tile::Error::Source(Box::new(error))),
         }
     }
 }
@@ -155,7 +159,8 @@ impl Publisher {
 impl Published {
     /// Signs checkpoint and receipts over a tree.
     pub(in crate::node) fn sign(origin: &str, signer: &dyn Signer, tree: &Tree) -> Result<Self, Error> {
-        let note = Checkpoint::new(origin, tree.size(), tree.root())?.sign(signer)?;
+        let head = Checkpoint { origin: origin.to_owned(), size: tree.size(), root: tree.root() };
+        let note = checkpoint::sign(&head, signer)?;
         Self::of(origin, signer, tree, note)
     }
 
@@ -191,7 +196,7 @@ impl Published {
         let Some(receipts) = self.receipts.as_ref().filter(|_| index < self.size) else { return Ok(None) };
         let tiles = Tiles { store, edge: &self.edge };
         let path = merkle::prove_inclusion(&tiles, index, self.size)?;
-        Ok(Some(receipts.inclusion(index, &path)?))
+        Ok(Some(receipts.inclusion(index, &path)))
     }
 
     /// The receipt of consistency with an older size; `None` for 0, equal or larger sizes.
@@ -309,6 +314,3 @@ pub(in crate::node) fn load_tree(store: &dyn Store, next: u64) -> Result<Tree, E
     }
     Ok(tree)
 }
-
-/// What readers take: swapped whole at each tick.
-pub(in crate::node) type Current = Arc<Published>;

@@ -18,7 +18,6 @@ use crate::identity;
 use crate::identity::Recorded;
 use crate::ledger::cbor;
 use crate::ledger::checkpoint;
-use crate::ledger::cose;
 use crate::ledger::entry::Entry;
 use crate::ledger::hash;
 use crate::ledger::merkle;
@@ -49,10 +48,18 @@ const STEP: u64 = 4_096;
 
 impl Inner {
     /// Whether the recovered data is at least as new as the mark says.
-    pub(in crate::node) fn mark_holds(&self, marked: Option<Marked>, found: &Recovered) -> Result<bool, Error> {
+    pub(in crate::node) fn mark_holds(
+        &self,
+        marked: Option<Marked>,
+        found: &Recovered,
+    ) -> Result<bool, Error> {
         let Some(marked) = marked else { return Ok(true) };
         if marked.next > found.next {
-            tracing::error!(marked = marked.next, found = found.next, "the store lost entries that the mark knows");
+            tracing::error!(
+                marked = marked.next,
+                found = found.next,
+                "the store lost entries that the mark knows"
+            );
             return Ok(false);
         }
         if marked.next == 0 {
@@ -65,19 +72,27 @@ impl Inner {
     }
 
     /// Whether the anchor is a checkpoint of this very log, not ahead of it.
-    pub(in crate::node) fn anchor_holds(&self, published: &publish::Published, next: u64) -> Result<bool, Error> {
+    pub(in crate::node) fn anchor_holds(
+        &self,
+        published: &publish::Published,
+        next: u64,
+    ) -> Result<bool, Error> {
         let Some(path) = &self.settings.anchor else { return Ok(true) };
         let Ok(note) = mark::read_anchor(path) else {
             tracing::error!(path = %path.display(), "the anchor cannot be read; restore it or the log");
             return Ok(false);
         };
         let key = self.log_signer.public();
-        let Ok(anchored) = checkpoint::open(&note, key, &self.settings.origin) else {
+        let Ok(anchored) = checkpoint::open(note.as_bytes(), key, &self.settings.origin) else {
             tracing::error!("the anchor is not a checkpoint of this log");
             return Ok(false);
         };
         if anchored.size > next || anchored.size > published.size {
-            tracing::error!(anchor = anchored.size, log = next, "the anchor is ahead: this is an old copy of the data");
+            tracing::error!(
+                anchor = anchored.size,
+                log = next,
+                "the anchor is ahead: this is an old copy of the data"
+            );
             return Ok(false);
         }
         Ok(anchored.size == 0 || published.root_at(self.store.as_ref(), anchored.size)? == anchored.root)
@@ -125,7 +140,13 @@ impl Inner {
         Ok(())
     }
 
-    fn replay_sealed(&self, step: &mut Step, id: StatementId, index: u64, at: Timestamp) -> Result<(), Error> {
+    fn replay_sealed(
+        &self,
+        step: &mut Step,
+        id: StatementId,
+        index: u64,
+        at: Timestamp,
+    ) -> Result<(), Error> {
         let lost = |what: &str| Error::Damaged(format!("entry {index}: {what}"));
         let name = Name::Statement(id.0);
         let row = self.store.locate(&name)?.ok_or_else(|| lost("its name row is missing"))?;
@@ -182,8 +203,7 @@ impl Inner {
         if let Some(party) = register.party_of_key(&signed.signer) {
             return Ok(Some(Replayed::Party(party.clone())));
         }
-        let own =
-            self.people.locate(&Name::Key(signed.signer.0), self.store.as_ref(), &self.vault)?;
+        let own = self.people.locate(&Name::Key(signed.signer.0), self.store.as_ref(), &self.vault)?;
         Ok(own.filter(|own| own.subject != who.subject).map(Replayed::Delegate))
     }
 
@@ -237,11 +257,6 @@ impl Inner {
     pub(in crate::node) fn load_register(&self) -> Result<Option<(Register, u64)>, Error> {
         let Some((index, bytes)) = self.store.register()? else { return Ok(None) };
         Ok(Some((cbor::decode(&bytes)?, index + 1)))
-    }
-
-    /// Re-reads one public item: used where only its bytes are at hand.
-    pub(in crate::node) fn statement_of(item: &[u8]) -> Result<Vec<u8>, Error> {
-        Ok(cose::statement_of(item).map_err(identity::Error::from)?)
     }
 }
 

@@ -174,10 +174,12 @@ impl Sequencer {
         for job in after {
             match job {
                 // Who asked and went away is no reason to stop.
-                Job::Name(row, done) => drop(done.send(self.name(row))),
+                Job::Name(row, done) => {
+                    let _ = done.send(self.name(row));
+                }
                 Job::Tick(done) => {
                     self.tick(true);
-                    drop(done.send(self.inner.stopped().map_or(Ok(()), Err)));
+                    let _ = done.send(self.inner.stopped().map_or(Ok(()), Err));
                 }
                 Job::Record(..) => {}
             }
@@ -314,8 +316,8 @@ impl Sequencer {
     /// A key stands in one key set only: not in the store, not in this batch.
     fn claim_key(&self, prepared: &Prepared, copies: &mut Copies) -> Result<bool, Error> {
         let key = prepared.verified.signer();
-        let taken = self.inner.store.locate(&Name::Key(key.0))?.is_some()
-            || copies.register.party_of_key(&key).is_some();
+        let taken =
+            self.inner.store.locate(&Name::Key(key.0))?.is_some() || copies.register.is_key_taken(&key);
         Ok(!taken && copies.keys.insert(key.0))
     }
 
@@ -412,11 +414,13 @@ impl Sequencer {
         }
         let touched = self.take_over(copies, first + n);
         let leaves: Vec<[u8; 32]> = batch.entries.iter().map(|e| hash::leaf(e)).collect();
-        let root = merkle::root(&leaves);
+        let list = merkle::List::new(&leaves);
+        let root = list.root();
         self.mark.set(self.next, at.0, &root);
-        let promise = promise::Promise { origin: self.inner.settings.origin.clone(), first, n, at: at.0, root };
+        let promise =
+            promise::Promise { origin: self.inner.settings.origin.clone(), first, n, at: at.0, root };
         match promise.sign(self.inner.log_signer.as_ref()) {
-            Ok(signed) => self.answer(first, at, batch.entries, judged, &leaves, Arc::new(signed), &inert),
+            Ok(signed) => self.answer(first, at, batch.entries, judged, &list, Arc::new(signed), &inert),
             Err(error) => return self.halt(judged, &Error::from(error)),
         }
         self.publisher.push(&leaves, at);
@@ -501,20 +505,24 @@ impl Sequencer {
         Ok((copies, inert))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one commit's parts, each used once; a struct would only pass on")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one commit's parts, each used once; a struct would only pass on"
+    )]
     fn answer(
         &self,
         first: u64,
         at: Timestamp,
         entries: Vec<Vec<u8>>,
         judged: Vec<Judged>,
-        leaves: &[[u8; 32]],
+        list: &merkle::List,
         promise: Arc<Vec<u8>>,
         inert: &[Option<Why>],
     ) {
-        let paths = merkle::paths(leaves);
-        let rest = entries.into_iter().zip(paths).zip(inert);
-        for ((index, one), ((entry, path), inert)) in (first..).zip(judged).zip(rest) {
+        let rest = entries.into_iter().zip(inert).enumerate();
+        for ((index, one), (position, (entry, inert))) in (first..).zip(judged).zip(rest) {
+            // The position is inside the list it was made from.
+            let path = list.path(position).unwrap_or_default();
             for row in &one.prepared.names {
                 if let Target::Person { loaded, .. } = &one.prepared.target
                     && row.entry.is_none()

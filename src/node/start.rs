@@ -1,7 +1,6 @@
 //! Making a log, and opening one: the way to a `Node`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::Condvar;
 use std::sync::Mutex;
@@ -12,6 +11,7 @@ use std::thread;
 
 use tokio::sync::watch;
 
+use crate::consent::PackFile;
 use crate::consent::Person;
 use crate::consent::Register;
 use crate::ledger::hash;
@@ -55,26 +55,19 @@ impl std::fmt::Debug for Keys {
     }
 }
 
-/// Packs that this build carries: `(name, version, SHA-256, text)`.
-#[must_use]
-pub fn carried_packs() -> Vec<(Hash, &'static str)> {
-    let text = Pack::kcern_2018();
-    vec![(Hash(hash::sha256(&[text.as_bytes()])), text)]
-}
+/// Texts of the packs that this build carries.
+pub const CARRIED_PACKS: [&str; 1] = [crate::model::pack::kcern_2018()];
 
-fn pack_files() -> Result<Vec<Arc<Pack>>, Error> {
-    carried_packs()
-        .into_iter()
-        .map(|(hash, text)| {
-            Pack::parse(text, hash).map(Arc::new).map_err(|e| Error::Pack(e.to_string()))
-        })
-        .collect()
-}
-
-/// The store's sub-folder of a data folder, and the vault's.
-#[must_use]
-pub fn folders(data: &Path) -> (std::path::PathBuf, std::path::PathBuf) {
-    (data.join("store"), data.join("vault"))
+/// The packs that this build carries, with the hashes genesis names them by.
+///
+/// # Errors
+/// A carried pack does not parse: a defect of the build.
+pub fn carried_packs() -> Result<Vec<PackFile>, Error> {
+    let file = |text: &&str| {
+        let pack = Pack::parse(text).map_err(|e| Error::Pack(e.to_string()))?;
+        Ok(PackFile { hash: Hash(hash::sha256(&[text.as_bytes()])), pack: Arc::new(pack) })
+    };
+    CARRIED_PACKS.iter().map(file).collect()
 }
 
 impl Node {
@@ -91,7 +84,7 @@ impl Node {
         genesis: Vec<u8>,
     ) -> Result<Self, Error> {
         let node = Self::start(settings, store, vault, keys, clock, true)?;
-        for (_, text) in carried_packs() {
+        for text in CARRIED_PACKS {
             node.attach(text.as_bytes())?;
         }
         match node.record(vec![genesis]).pop() {
@@ -196,7 +189,7 @@ impl Inner {
         clock: Clock,
     ) -> Result<Self, Error> {
         let vocabulary = Arc::new(Vocabulary::embedded().map_err(|e| Error::Pack(e.to_string()))?);
-        let register = Register::new(Arc::clone(&vocabulary), pack_files()?);
+        let register = Register::new(Arc::clone(&vocabulary), carried_packs()?);
         let (decoy, _) = vault.decoy();
         let empty = Published::empty(&settings.origin, keys.log.as_ref())?;
         Ok(Self {
@@ -230,12 +223,18 @@ impl Inner {
         }
         let tree: Tree = publish::load_tree(self.store.as_ref(), head.size)?;
         if tree.root() != head.root {
-            return Err(Error::Damaged(format!("the entries below {} have another root than published", head.size)));
+            return Err(Error::Damaged(format!(
+                "the entries below {} have another root than published",
+                head.size
+            )));
         }
         let note = String::from_utf8(found.note.clone())
             .map_err(|_| Error::Damaged("the stored checkpoint is not text".into()))?;
-        let checkpoint =
-            crate::ledger::checkpoint::open(&note, self.log_signer.public(), &self.settings.origin)?;
+        let checkpoint = crate::ledger::checkpoint::open(
+            note.as_bytes(),
+            self.log_signer.public(),
+            &self.settings.origin,
+        )?;
         if checkpoint.size != head.size || checkpoint.root != head.root {
             return Err(Error::Damaged("the stored checkpoint is of another head".into()));
         }
@@ -247,7 +246,7 @@ impl Inner {
     fn load_state(&self, found: &crate::store::Recovered, epoch: crate::store::Epoch) -> Result<(), Error> {
         match self.load_register()? {
             Some((register, _)) => {
-                let files = pack_files()?;
+                let files = carried_packs()?;
                 self.set_register(register.attach(Arc::clone(&self.vocabulary), files));
             }
             None if found.projected > 0 => self.replay_register(found.projected)?,

@@ -142,8 +142,9 @@ impl Ticket {
             left: AtomicUsize::new(items),
             done: Mutex::new((items > 0).then_some(send)),
         });
-        let places =
-            (0..items).map(|at| Place { board: Arc::clone(&board), at, filled: false, admitted: None }).collect();
+        let places = (0..items)
+            .map(|at| Place { board: Arc::clone(&board), at, filled: false, admitted: None })
+            .collect();
         (Self { board, done }, places)
     }
 

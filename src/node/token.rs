@@ -12,14 +12,17 @@ use quick_cache::sync::Cache;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::consent::Party;
 use crate::identity;
 use crate::identity::login;
+use crate::ledger::entry::Entry;
 use crate::ledger::hash;
 use crate::ledger::key::PublicKey;
 use crate::ledger::key::Signer;
 use crate::model::id::KeyHash;
 use crate::model::id::PartyId;
 use crate::model::id::Timestamp;
+use crate::model::statement::Statement;
 use crate::node::Error;
 use crate::node::Inner;
 use crate::node::clock;
@@ -123,7 +126,7 @@ impl Inner {
         let register = self.register();
         let party = PartyId::parse(&login::claimed_party(assertion)?).ok_or(Denied::Unknown)?;
         let registered = register.party(&party).ok_or(Denied::Unknown)?;
-        let key = PublicKey::from_spki(&registered.spki).map_err(identity::Error::from)?;
+        let key = self.party_key(registered)?;
         let now = self.now();
         let claims = login::open_assertion(assertion, &key, &self.settings.origin, now)?;
         if claims.iss != party.as_str() {
@@ -140,6 +143,20 @@ impl Inner {
             return Err(Denied::Suspended);
         }
         self.issue(party.as_str(), "party", now)
+    }
+
+    /// A party's public key: the register holds only its hash, the entry that registered it the key.
+    fn party_key(&self, party: &Party) -> Result<PublicKey, Error> {
+        let damaged = || Error::Damaged(format!("entry {} does not hold the key of its party", party.index));
+        let entry = self.entries(party.index, party.index + 1)?.pop().ok_or_else(damaged)?;
+        let Entry::Public { item, .. } = Entry::parse(&entry)? else { return Err(damaged()) };
+        let (statement, _) = identity::reload(&item)?;
+        let mut spkis = identity::item::spkis(&item)?;
+        if let Statement::LogCreate(genesis) = statement {
+            spkis.extend(genesis.regulators.into_iter().map(|r| r.spki.into_vec()));
+        }
+        let keys = spkis.iter().filter_map(|spki| PublicKey::from_spki(spki).ok());
+        keys.into_iter().find(|key| key.hash() == party.key.0).ok_or_else(damaged)
     }
 
     /// A session token for a citizen's login statement.

@@ -137,7 +137,13 @@ impl PersonKey {
     ///
     /// # Errors
     /// [`Error::Unsealed`] if it is damaged, another record's or another person's.
-    pub fn open(&self, kind: Sealed, who: &SubjectId, record: &[u8], sealed: &[u8]) -> Result<Vec<u8>, Error> {
+    pub fn open(
+        &self,
+        kind: Sealed,
+        who: &SubjectId,
+        record: &[u8],
+        sealed: &[u8],
+    ) -> Result<Vec<u8>, Error> {
         let what = match kind {
             Sealed::Body => "body",
             Sealed::State => "state row",

@@ -153,7 +153,8 @@ impl Engine for Tables {
 
     fn walk(&self, table: Table, from: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
         let mut rows = guard("reading", || Ok(self.table(table).range::<&[u8], _>(from..)))?;
-        while let Some((key, value)) = guard("reading", || rows.next().map(::fjall::Guard::into_inner).transpose())?
+        while let Some((key, value)) =
+            guard("reading", || rows.next().map(::fjall::Guard::into_inner).transpose())?
         {
             if visit(&key, &value)? == ControlFlow::Break(()) {
                 break;
