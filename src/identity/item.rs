@@ -16,6 +16,7 @@ use crate::ledger::cose::ENDORSED;
 use crate::ledger::cose::STATEMENT;
 use crate::ledger::entry;
 use crate::ledger::key::PublicKey;
+use crate::ledger::key::Signer;
 use crate::model::id::KeyHash;
 use crate::model::id::StatementId;
 use crate::model::statement::Head;
@@ -136,4 +137,12 @@ pub fn statement_from(bytes: &[u8]) -> Result<Statement, Error> {
         return Err(Error::TooLarge { bytes: bytes.len(), limit: MAX_PERSONAL });
     }
     Ok(cbor::decode_as(bytes, |d| Statement::deserialize_as(head.kind, d))?)
+}
+
+/// Signs a statement: encoded deterministically, tagged `COSE_Sign1`.
+///
+/// # Errors
+/// The encoder, the signer.
+pub fn sign(statement: &Statement, signer: &dyn Signer) -> Result<Vec<u8>, Error> {
+    Ok(cose::sign_statement(signer, &cbor::encode(statement)?)?)
 }

@@ -159,6 +159,14 @@ impl Inner {
         if signed.id != id {
             return Err(lost("its body is another statement"));
         }
+        // A ppid handed out before is named by an unsynced row: lost with the projection, it is made again here.
+        if let Some(ppid) = statement.ppid() {
+            let name = Name::Ppid(ppid.0);
+            if self.store.locate(&name)?.is_none() {
+                let sealed = self.vault.seal_name(name_bytes(&name), who)?;
+                step.names.push(Row::Name { name, sealed, index: None });
+            }
+        }
         let acting = self.acting_of(&statement, &signed, who, &step.register)?;
         let delegate = match acting {
             Some(Replayed::Delegate(other)) => Some(self.step_person(step, other)?),
@@ -209,7 +217,7 @@ impl Inner {
 
     fn finish(&self, step: Step, upto: u64, epoch: Epoch) -> Result<(), Error> {
         let index = upto.saturating_sub(1);
-        let mut rows = Vec::with_capacity(step.parts.len() + 1);
+        let mut rows = step.names;
         if step.register_changed {
             rows.push(Row::Register { index, bytes: cbor::encode(&step.register)? });
         }
@@ -271,10 +279,17 @@ struct Step {
     register_changed: bool,
     people: HashMap<SubjectId, Loaded>,
     parts: HashSet<(SubjectId, Option<SlotKey>)>,
+    names: Vec<Row>,
 }
 
 impl Step {
     fn new(register: Register) -> Self {
-        Self { register, register_changed: false, people: HashMap::new(), parts: HashSet::new() }
+        Self {
+            register,
+            register_changed: false,
+            people: HashMap::new(),
+            parts: HashSet::new(),
+            names: Vec::new(),
+        }
     }
 }
