@@ -15,6 +15,7 @@ use naru::ledger::tile::{self, Hashes};
 use naru::ledger::{cose, entry, hash};
 
 const ORIGIN: &str = "log.naru.example/vectors";
+const WITNESS: &str = "witness.example/1";
 const OLD: u64 = 301;
 const NEW: u64 = 700;
 
@@ -91,6 +92,13 @@ fn a_log_for_foreign_verifiers() {
     write(directory.join("log/checkpoint"), &note);
     write(directory.join("checkpoint.new"), &note);
     write(directory.join("checkpoint.old"), checkpoint_note(&signer, OLD, old_root));
+    let witness = Ed25519Signer::from_seed([8; 32]);
+    let line = checkpoint::cosign(note.as_bytes(), WITNESS, &witness, 1_760_000_100).unwrap();
+    let vkey = Vkey::new(WITNESS, Kind::Cosigner, witness.public()).unwrap();
+    let cosigned = format!("{note}{line}\n");
+    assert_eq!(checkpoint::verify_cosignature(cosigned.as_bytes(), &vkey).unwrap(), 1_760_000_100);
+    write(directory.join("checkpoint.cosigned"), cosigned);
+    write(directory.join("witness.vkey"), format!("{vkey}\n"));
     write(directory.join("log.vkey"), format!("{}\n", Vkey::new(ORIGIN, Kind::Log, key).unwrap()));
     write(directory.join("log.pem"), key.to_pem());
 

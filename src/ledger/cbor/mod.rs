@@ -148,7 +148,10 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
     Ok(sorted)
 }
 
-/// Decodes one item: the gate first, then `serde_cbor`. Tags are refused.
+/// Decodes one item: the gate first, then `serde_cbor`.
+///
+/// Tags are refused, and unsigned integers as map keys: `serde_cbor` would take
+/// them for the numbers of a struct's fields.
 ///
 /// `serde` itself is lenient in ways the gate cannot see (unknown fields, a
 /// struct written as an array, bytes written as an array of numbers): where a
