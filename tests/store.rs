@@ -141,7 +141,10 @@ fn a_second_lead_fences_the_first(ground: &Ground) {
         new
     };
     let store = ground.open();
-    assert!(matches!(store.append(last, &batch(3, 1)), Append::Fenced), "an epoch does not outlive its process");
+    assert!(
+        matches!(store.append(last, &batch(3, 1)), Append::Fenced),
+        "an epoch does not outlive its process"
+    );
     let (next, _) = lead(&*store);
     assert!(next > last, "epochs are durable");
 }
@@ -393,7 +396,8 @@ fn commits_answer_any_range(ground: &Ground) {
     for (first, n) in [(0, 1), (1, 5), (6, 2)] {
         sequenced(store.append(epoch, &batch(first, n)));
     }
-    let firsts = |from, until| store.commits(from..until).unwrap().iter().map(|c| c.first).collect::<Vec<_>>();
+    let firsts =
+        |from, until| store.commits(from..until).unwrap().iter().map(|c| c.first).collect::<Vec<_>>();
     assert_eq!(firsts(0, 8), [0, 1, 6]);
     assert_eq!(firsts(0, u64::MAX), [0, 1, 6]);
     assert_eq!(firsts(3, 4), [1]);

@@ -28,8 +28,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::row::{self, Table};
 use super::{
-    Append, Batch, BatchId, COMMITS_BYTES, Commit, Epoch, Error, Gate, Head, Holder, Integrate, Located, MAX_PART,
-    Name, NameAt, PersonRows, Project, Recovered, Row, Store,
+    Append, Batch, BatchId, COMMITS_BYTES, Commit, Epoch, Error, Gate, Head, Holder, Integrate, Located,
+    MAX_PART, Name, NameAt, PersonRows, Project, Recovered, Row, Store,
 };
 use crate::model::id::{StatementId, SubjectId};
 
@@ -231,7 +231,8 @@ impl<E: Engine> Keyed<E> {
         let Some((projected, rest)) = self.meta_pair(row::PROJECTED)? else {
             return Ok((0, 0));
         };
-        let ceiling = <[u8; 8]>::try_from(rest.as_slice()).map_err(|_| row::damaged(Table::Meta, row::PROJECTED));
+        let ceiling =
+            <[u8; 8]>::try_from(rest.as_slice()).map_err(|_| row::damaged(Table::Meta, row::PROJECTED));
         Ok((projected, u64::from_be_bytes(ceiling?)))
     }
 
@@ -409,8 +410,7 @@ impl<E: Engine> Store for Keyed<E> {
             return Ok(out);
         }
         // The last commit at or below the start: it holds the start, or the log ends before it.
-        let mut from = self.engine.floor(Table::Commits, &row::commit_key(range.start))?;
-        let (start, mut expected) = match from.take() {
+        let (start, mut expected) = match self.engine.floor(Table::Commits, &row::commit_key(range.start))? {
             Some((key, _)) => (key, None),
             None => (Vec::new(), Some(0)),
         };

@@ -49,10 +49,8 @@ impl Sled {
             Err(fs::TryLockError::WouldBlock) => return Err(Error::Locked),
             Err(fs::TryLockError::Error(io)) => return Err(io.into()),
         }
-        let config = ::sled::Config::new()
-            .path(folder.join("sled"))
-            .cache_capacity(CACHE_BYTES)
-            .flush_every_ms(None);
+        let config =
+            ::sled::Config::new().path(folder.join("sled")).cache_capacity(CACHE_BYTES).flush_every_ms(None);
         // We hold the lock, so sled's own is at most held by a worker of a handle just dropped here.
         let mut tries = 0;
         let rows = loop {
@@ -81,7 +79,9 @@ impl Engine for Tree {
     }
 
     fn floor(&self, table: Table, key: &[u8]) -> Result<Option<Pair>, Error> {
-        let last = guard("reading", || self.rows.range(full(table, &[])..=full(table, key)).next_back().transpose())?;
+        let last = guard("reading", || {
+            self.rows.range(full(table, &[])..=full(table, key)).next_back().transpose()
+        })?;
         Ok(last.map(|(key, value)| (short(&key), value.to_vec())))
     }
 
@@ -158,9 +158,9 @@ fn guard<T>(doing: &str, call: impl FnOnce() -> Result<T, ::sled::Error>) -> Res
     caught(doing, call, |error| match error {
         ::sled::Error::Io(io) => from_io(io),
         ::sled::Error::Corruption { .. } => Error::Corrupt { what: error.to_string() },
-        ::sled::Error::CollectionNotFound(_) | ::sled::Error::Unsupported(_) | ::sled::Error::ReportableBug(_) => {
-            Error::Engine { engine: ENGINE, cause: error.to_string() }
-        }
+        ::sled::Error::CollectionNotFound(_)
+        | ::sled::Error::Unsupported(_)
+        | ::sled::Error::ReportableBug(_) => Error::Engine { engine: ENGINE, cause: error.to_string() },
     })
 }
 

@@ -88,13 +88,18 @@ fn judge(folder: &Path) -> Outcome {
             Ok(read) if found.projected == 0 => assert_eq!(read.rows, []),
             Ok(read) => {
                 let index = found.projected - 1;
-                assert_eq!((read.upto, read.rows), (found.projected, vec![(part.into(), index, bytes(part, index, 300))]));
+                assert_eq!(
+                    (read.upto, read.rows),
+                    (found.projected, vec![(part.into(), index, bytes(part, index, 300))])
+                );
             }
             Err(error) => seen(error),
         }
     }
     match store.register() {
-        Ok(read) => assert_eq!(read, found.projected.checked_sub(1).map(|i| (i, bytes("register", i, 5_000)))),
+        Ok(read) => {
+            assert_eq!(read, found.projected.checked_sub(1).map(|i| (i, bytes("register", i, 5_000))))
+        }
         Err(error) => seen(error),
     }
     for round in 0..ROUNDS {
@@ -105,7 +110,10 @@ fn judge(folder: &Path) -> Outcome {
             Err(error) => seen(error),
         }
     }
-    match (noticed, found.next == whole && store.get(&format!("blob/{}", ROUNDS - 1)).is_ok_and(|b| b.is_some())) {
+    match (
+        noticed,
+        found.next == whole && store.get(&format!("blob/{}", ROUNDS - 1)).is_ok_and(|b| b.is_some()),
+    ) {
         (true, _) => Outcome::Noticed,
         (false, true) => Outcome::Whole,
         (false, false) => Outcome::Older,
@@ -133,7 +141,13 @@ fn files(folder: &Path) -> Files {
 }
 
 /// Lays the files out anew, one of them changed.
-fn lay_out(from: &Path, files: &Files, to: &Path, damaged: &Path, change: &dyn Fn(&mut Vec<u8>) -> Option<u64>) {
+fn lay_out(
+    from: &Path,
+    files: &Files,
+    to: &Path,
+    damaged: &Path,
+    change: &dyn Fn(&mut Vec<u8>) -> Option<u64>,
+) {
     if to.exists() {
         fs::remove_dir_all(to).unwrap();
     }
@@ -236,8 +250,10 @@ fn a_flipped_sequence_number_is_noticed() {
     let (path, _) = bench.some(true)[0].clone();
     let journal = &bench.files[&path].0;
     // A start record follows the last batch's trailer: tag 1, row count, number.
-    let starts: Vec<usize> =
-        (0..journal.len() - 17).filter(|at| journal[*at..*at + 5] == *b"FJL\x03\x01").map(|at| at + 9).collect();
+    let starts: Vec<usize> = (0..journal.len() - 17)
+        .filter(|at| journal[*at..*at + 5] == *b"FJL\x03\x01")
+        .map(|at| at + 9)
+        .collect();
     assert!(starts.len() > 40, "{}", starts.len());
     for (n, start) in starts.iter().rev().step_by(7).enumerate() {
         let outcome = bench.try_one(&path, &|content| {

@@ -96,7 +96,10 @@ fn lagging_state_shows_later_or_never() {
     assert_eq!((memory.register().unwrap(), memory.locate(&ppid).unwrap()), (None, None));
     assert!(memory.locate(&Name::Statement(id(0).0)).unwrap().is_some(), "names of a batch do not lag");
     faults.catch_up();
-    assert_eq!((memory.rows(&subject(1)).unwrap().upto, memory.rows(&subject(1)).unwrap().rows.len()), (3, 1));
+    assert_eq!(
+        (memory.rows(&subject(1)).unwrap().upto, memory.rows(&subject(1)).unwrap().rows.len()),
+        (3, 1)
+    );
     assert!(memory.register().unwrap().is_some() && memory.locate(&ppid).unwrap().is_some());
 
     projected(memory.project(epoch, 3, &[person(2, "a", 2)]));

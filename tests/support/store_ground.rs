@@ -96,7 +96,11 @@ pub(crate) fn batch(first: u64, n: u32) -> Batch {
             })
             .collect(),
         bodies: (0..n)
-            .map(|i| Body { subject: subject(i.to_be_bytes()[3]), id: id(at(i)), sealed: bytes("body", at(i), 700) })
+            .map(|i| Body {
+                subject: subject(i.to_be_bytes()[3]),
+                id: id(at(i)),
+                sealed: bytes("body", at(i), 700),
+            })
             .collect(),
     }
 }

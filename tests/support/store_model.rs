@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use naru::model::id::StatementId;
 use naru::store::{
-    Append, Batch, Body, Commit, Epoch, Error, Head, Integrate, Located, Name, NameRow, PersonRows, Row, Store,
+    Append, Batch, Body, Commit, Epoch, Error, Head, Integrate, Located, Name, NameRow, PersonRows, Row,
+    Store,
 };
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -191,7 +192,11 @@ impl Run<'_> {
             bodies: entries
                 .iter()
                 .enumerate()
-                .map(|(i, e)| Body { subject: subject(e.0), id: id(at(i)), sealed: bytes("body", at(i), 900) })
+                .map(|(i, e)| Body {
+                    subject: subject(e.0),
+                    id: id(at(i)),
+                    sealed: bytes("body", at(i), 900),
+                })
                 .collect(),
         }
     }
@@ -201,7 +206,8 @@ impl Run<'_> {
         let first = sequenced(self.store().append(self.epoch, &batch));
         assert_eq!(first, self.live.next);
         self.both(|model| {
-            let commit = Commit { first, at: batch.at, entries: batch.entries.clone(), ids: batch.ids.clone() };
+            let commit =
+                Commit { first, at: batch.at, entries: batch.entries.clone(), ids: batch.ids.clone() };
             model.commits.push((batch.id, commit));
             model.next += u64::try_from(batch.entries.len()).unwrap();
             for row in &batch.names {
@@ -216,7 +222,10 @@ impl Run<'_> {
 
     fn integrate(&mut self, from_stored: bool, back: u64) {
         let stored = self.head();
-        let new = Head { size: stored.size.max(self.live.next.saturating_sub(back)), root: [back.to_be_bytes()[7]; 32] };
+        let new = Head {
+            size: stored.size.max(self.live.next.saturating_sub(back)),
+            root: [back.to_be_bytes()[7]; 32],
+        };
         let note = bytes("note", self.drawn, 200);
         if from_stored {
             integrated(self.store().integrate(self.epoch, &stored, &new, &note));
@@ -303,7 +312,8 @@ impl Run<'_> {
         let ids: Vec<_> = model.commits.iter().flat_map(|(_, c)| c.ids.clone()).collect();
         for who in 0..PEOPLE {
             let state = model.state.iter().filter(|((whose, _), _)| *whose == who);
-            let rows = state.map(|((_, part), (index, sealed))| (part.clone(), *index, sealed.clone())).collect();
+            let rows =
+                state.map(|((_, part), (index, sealed))| (part.clone(), *index, sealed.clone())).collect();
             assert_eq!(store.rows(&subject(who)).unwrap(), PersonRows { rows, upto: model.projected });
             let bodies: Vec<_> = ids.iter().map(|id| model.bodies.get(&(who, *id)).cloned()).collect();
             assert_eq!(store.bodies(&subject(who), &ids).unwrap(), bodies);

@@ -77,11 +77,15 @@ fn what_was_acknowledged_outlives_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     for acks in [1, 2, 5, 17, 60] {
-        let mut writer =
-            child("helper_writes_until_killed", &path).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut writer = child("helper_writes_until_killed", &path)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let lines = BufReader::new(writer.stdout.take().unwrap()).lines().map_while(Result::ok);
         // libtest may print its own words in front of the first.
-        let numbers = lines.filter_map(|line| line.split_once("ack ").and_then(|(_, n)| n.parse::<u64>().ok()));
+        let numbers =
+            lines.filter_map(|line| line.split_once("ack ").and_then(|(_, n)| n.parse::<u64>().ok()));
         let acked = numbers.take(acks).last().unwrap();
         writer.kill().unwrap();
         writer.wait().unwrap();

@@ -29,7 +29,8 @@ pub(super) fn inspect(folder: &Path) -> Result<(), Error> {
     };
     for name in names {
         let path = name?.path();
-        let number = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok());
+        let number =
+            path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok());
         if let Some(number) = number.filter(|_| path.extension().is_some_and(|ext| ext == "jnl")) {
             journals.push((number, path));
         }

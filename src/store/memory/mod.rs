@@ -19,8 +19,8 @@ mod tables;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use self::fault::{Call, Fault, Faults, Lag, When};
 use self::fault::Plan;
+pub use self::fault::{Call, Fault, Faults, Lag, When};
 use self::tables::Tables;
 use super::{
     Append, Batch, BatchId, Commit, Epoch, Error, Gate, Head, Holder, Integrate, Located, MAX_PART, Name,

@@ -8,9 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::model::id::{StatementId, SubjectId};
-use crate::store::{
-    Batch, BatchId, COMMITS_BYTES, Commit, Head, Located, Name, PersonRows, Row, names_at,
-};
+use crate::store::{Batch, BatchId, COMMITS_BYTES, Commit, Head, Located, Name, PersonRows, Row, names_at};
 
 type Indexed = (u64, Vec<u8>);
 
