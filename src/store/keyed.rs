@@ -410,8 +410,7 @@ impl<E: Engine> Store for Keyed<E> {
             return Ok(out);
         }
         // The last commit at or below the start: it holds the start, or the log ends before it.
-        let mut from = self.engine.floor(Table::Commits, &row::commit_key(range.start))?;
-        let (start, mut expected) = match from.take() {
+        let (start, mut expected) = match self.engine.floor(Table::Commits, &row::commit_key(range.start))? {
             Some((key, _)) => (key, None),
             None => (Vec::new(), Some(0)),
         };
@@ -565,3 +564,178 @@ fn bytes_of(commit: &Commit) -> usize {
 /// How far back a start looks for gaps: more than the engine's journal holds un-flushed.
 const TAIL_BYTES: usize = 64 * 1024 * 1024;
 const MAX_BLOB_KEY: usize = 1_001;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::BatchId;
+
+    type Rows = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
+
+    /// Rows in a map, which a test may damage, and a switch that makes writes fail.
+    #[derive(Debug, Default)]
+    struct Shelf {
+        rows: Mutex<Rows>,
+        full: AtomicBool,
+    }
+
+    impl Engine for Shelf {
+        fn name(&self) -> &'static str {
+            "shelf"
+        }
+
+        fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+            Ok(self.rows.lock().unwrap().get(&(table, key.to_vec())).cloned())
+        }
+
+        fn floor(&self, table: Table, key: &[u8]) -> Result<Option<Pair>, Error> {
+            let rows = self.rows.lock().unwrap();
+            let last = rows.range((table, vec![])..=(table, key.to_vec())).next_back();
+            Ok(last.map(|((_, key), value)| (key.clone(), value.clone())))
+        }
+
+        fn walk(&self, table: Table, from: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
+            let rows = self.rows.lock().unwrap().clone();
+            for ((_, key), value) in
+                rows.range((table, from.to_vec())..).take_while(|((t, _), _)| *t == table)
+            {
+                if visit(key, value)? == ControlFlow::Break(()) {
+                    break;
+                }
+            }
+            Ok(())
+        }
+
+        fn person(&self, meta: &[u8], _: &[u8]) -> Result<(Option<Vec<u8>>, Vec<Pair>), Error> {
+            Ok((self.get(Table::Meta, meta)?, vec![]))
+        }
+
+        fn write(&self, changes: Changes, _: Sync) -> Result<(), Error> {
+            if self.full.load(Ordering::Relaxed) {
+                return Err(io::Error::from(io::ErrorKind::StorageFull).into());
+            }
+            let mut rows = self.rows.lock().unwrap();
+            for (table, key, value) in changes.into_rows() {
+                match value {
+                    Some(value) => rows.insert((table, key), value),
+                    None => rows.remove(&(table, key)),
+                };
+            }
+            Ok(())
+        }
+
+        fn sync(&self) -> Result<(), Error> {
+            Ok(())
+        }
+
+        fn disk_bytes(&self) -> u64 {
+            0
+        }
+    }
+
+    const HOLDER: Holder = Holder([0; 16]);
+
+    fn batch(id: u8) -> Batch {
+        Batch {
+            id: BatchId([id; 16]),
+            at: 1,
+            entries: vec![vec![id; 9]; 2],
+            ids: vec![StatementId([id; 32]); 2],
+            names: vec![],
+            bodies: vec![],
+        }
+    }
+
+    /// Three commits of two entries, and a head over all.
+    fn filled() -> (Keyed<Shelf>, Epoch) {
+        let store = Keyed::new(Shelf::default());
+        let (epoch, _) = store.lead(&HOLDER).unwrap();
+        for id in 0..3 {
+            assert!(matches!(store.append(epoch, &batch(id)), Append::Sequenced { .. }));
+        }
+        let head = Head { size: 6, root: [1; 32] };
+        assert!(matches!(store.integrate(epoch, &Head::EMPTY, &head, b"n"), Integrate::Integrated));
+        (store, epoch)
+    }
+
+    fn damaged<T: std::fmt::Debug>(answer: Result<T, Error>) -> String {
+        match answer {
+            Err(Error::Corrupt { what }) => what,
+            other => panic!("not noticed: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_missing_commit_is_a_gap_and_not_a_shorter_answer() {
+        let (store, _) = filled();
+        store.engine.rows.lock().unwrap().remove(&(Table::Commits, row::commit_key(2).to_vec()));
+        assert!(damaged(store.lead(&HOLDER)).contains("gap below 4"));
+        assert!(damaged(store.commits(0..6)).contains("gap below 4"));
+        assert!(damaged(store.commits(2..3)).contains("gap below 4"));
+        assert_eq!(store.commits(4..6).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_missing_first_commit_is_a_gap() {
+        let (store, _) = filled();
+        store.engine.rows.lock().unwrap().remove(&(Table::Commits, row::commit_key(0).to_vec()));
+        damaged(store.lead(&HOLDER));
+        damaged(store.commits(0..2));
+    }
+
+    #[test]
+    fn a_log_shorter_than_its_head_is_refused() {
+        let (store, _) = filled();
+        store.engine.rows.lock().unwrap().remove(&(Table::Commits, row::commit_key(4).to_vec()));
+        assert!(damaged(store.lead(&HOLDER)).contains("ends at 4"));
+    }
+
+    #[test]
+    fn every_flipped_bit_of_a_checked_row_is_damage() {
+        let (store, epoch) = filled();
+        store.put("a", b"blob", true).unwrap();
+        let register = Row::Register { index: 1, bytes: b"register".to_vec() };
+        assert!(matches!(store.project(epoch, 6, &[register]), Project::Projected));
+        let whole = store.engine.rows.lock().unwrap().clone();
+        for ((table, key), value) in &whole {
+            for bit in 0..value.len() * 8 {
+                let mut rows = whole.clone();
+                rows.get_mut(&(*table, key.clone())).unwrap()[bit / 8] ^= 1 << (bit % 8);
+                *store.engine.rows.lock().unwrap() = rows;
+                let noticed = [
+                    store.lead(&HOLDER).map(drop),
+                    store.commits(0..6).map(drop),
+                    store.register().map(drop),
+                    store.get("a").map(drop),
+                ];
+                assert!(
+                    noticed.iter().any(|n| matches!(n, Err(Error::Corrupt { .. }))),
+                    "{table:?} {key:?} {bit}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_failed_write_is_the_last() {
+        let (store, epoch) = filled();
+        store.engine.full.store(true, Ordering::Relaxed);
+        match store.append(epoch, &batch(9)) {
+            Append::Failed(Error::Io(io)) => assert_eq!(io.kind(), io::ErrorKind::StorageFull),
+            other => panic!("{other:?}"),
+        }
+        store.engine.full.store(false, Ordering::Relaxed);
+        assert!(matches!(store.append(epoch, &batch(9)), Append::Failed(Error::Engine { .. })));
+        assert!(matches!(store.settle(epoch, BatchId([9; 16])), Append::Failed(_)));
+        assert!(matches!(store.project(epoch, 6, &[]), Project::Failed(_)));
+        assert!(store.put("a", b"", false).is_err() && store.lead(&HOLDER).is_err());
+        assert_eq!(store.commits(0..9).unwrap().len(), 3, "reading goes on");
+    }
+
+    #[test]
+    fn a_panic_of_the_engine_is_an_error() {
+        let answer =
+            caught("testing", || -> Result<(), io::Error> { panic!("as damaged files may") }, Error::Io);
+        assert!(damaged(answer).contains("while testing"));
+    }
+}

@@ -5,6 +5,14 @@
 //! sequenced stays at its index for ever. It lacks, on purpose, any idea of what
 //! a consent or a person is, any clock and any randomness.
 //!
+//! Implementations: [`memory`] forgets and fails on demand, [`fjall`] is the default
+//! on one node's disk, `sled` stands behind the feature `store-sled`. One suite,
+//! `tests/store.rs`, runs over all of them.
+//!
+//! A write that breaks the contract (a batch without entries, a head above the log)
+//! answers `Failed` with [`Error::Engine`] and changes nothing. After any other
+//! `Failed` every write fails until the data is opened again.
+//!
 //! Two heads: *sequenced* (entries with an index) and *integrated* (entries under
 //! a signed checkpoint). Durable order everywhere: key, sealed body, entry, state.
 
@@ -263,23 +271,34 @@ pub trait Store: Send + Sync {
     fn lead(&self, holder: &Holder) -> Result<(Epoch, Recovered), Error>;
 
     /// Makes one batch durable and gives it indices: all of it or nothing, synced before it answers.
+    ///
+    /// Its names and bodies replace rows of the same key. While a batch is in doubt nothing else may
+    /// be appended: `settle` first.
     fn append(&self, epoch: Epoch, batch: &Batch) -> Append;
 
     /// After `InDoubt`: writes a barrier, then looks the batch up. Answers `Sequenced`, `Absent`, `Fenced` or `Failed`.
+    ///
+    /// Newest first, so the batch just sent is found at once; `Absent` may have to read every commit.
     fn settle(&self, epoch: Epoch, id: BatchId) -> Append;
 
     /// Moves the integrated head from `old` to `new`, with the signed note, durable before it answers.
+    ///
+    /// The first `old` is [`Head::EMPTY`]. `new` is not smaller than `old`, nor larger than the log.
     fn integrate(&self, epoch: Epoch, old: &Head, new: &Head, note: &[u8]) -> Integrate;
 
     /// Writes state rows that reflect everything below `upto`. Idempotent, need not be synced;
     /// a row never goes back to a smaller index, `upto` never goes back.
+    ///
+    /// An equal index replaces (re-wrapping). A name without an index counts as older than one with.
+    /// `upto` is at most the number of sequenced entries.
     fn project(&self, epoch: Epoch, upto: u64, rows: &[Row]) -> Project;
 
-    /// Drops bodies, rows and the given names of one person.
+    /// Drops bodies, rows and the given names of one person. Idempotent, need not be synced: every
+    /// start repeats it from the certificates.
     fn forget(&self, epoch: Epoch, subject: &SubjectId, names: &[Name]) -> Project;
 
     /// Commits that hold an index of `range`, in order. Stops early after about 4 MiB; never answers
-    /// empty while `range.start` is sequenced.
+    /// empty while `range.start` is sequenced and the range is not empty.
     ///
     /// # Errors
     /// Engine failure or damage.
@@ -291,7 +310,7 @@ pub trait Store: Send + Sync {
     /// Engine failure or damage.
     fn bodies(&self, subject: &SubjectId, ids: &[StatementId]) -> Result<Vec<Option<Vec<u8>>>, Error>;
 
-    /// All state rows of one person.
+    /// All state rows of one person, by part. They reflect at least every entry below `upto`; some may be newer.
     ///
     /// # Errors
     /// Engine failure or damage.
@@ -309,7 +328,8 @@ pub trait Store: Send + Sync {
     /// Engine failure or damage.
     fn locate(&self, name: &Name) -> Result<Option<Located>, Error>;
 
-    /// Stores a blob under a new name, durable before it answers if `synced`. Equal bytes again are fine.
+    /// Stores a blob under a new name (at most 1,000 bytes), durable before it answers if `synced`.
+    /// Equal bytes again are fine. Needs no lead.
     ///
     /// # Errors
     /// [`Error::Exists`] with other bytes; engine failure.

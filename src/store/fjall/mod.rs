@@ -23,8 +23,17 @@
 //! shrink; and a separated value's length stands outside its checksum, so that with
 //! compression one flipped bit there could return bytes of the wrong length.
 //!
+//! *A full disk.* The first write that meets it answers `Failed`, with the system's
+//! error if it met it itself, with "poisoned" if one of the engine's workers did;
+//! all that was acknowledged is there after a restart. A worker that dies while a
+//! write waits for it (four full memtables) would leave that write waiting: the
+//! node's disk reserve refuses before it comes to that.
+//!
+//! *Sizes.* 16 MiB memtables: 8 cost a third more of the processor in compaction, 32
+//! and 64 gained nothing and took memory. 128 MiB of journals: opens in half a second.
+//!
 //! *Key and value apart* for bodies, commits and blobs: compaction then moves keys,
-//! not bodies.
+//! not bodies (measured: 50,000 statements a second instead of 36,000).
 
 mod journal;
 
