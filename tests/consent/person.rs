@@ -116,7 +116,7 @@ fn a_grant_says_nothing_the_notice_does_not() {
     assert_eq!(w.public("bank", &[], small), Effect::Applied(Touched::Register));
     let small = w.last();
     let good = w.grant(notice, None);
-    let cases: [(&str, &dyn Fn(&mut ConsentGrant), Why); 21] = [
+    let cases: [(&str, Spoil<'_, ConsentGrant>, Why); 21] = [
         ("unknown party", &|g| g.controller = party("nobody"), Why::PartyUnknown),
         ("unknown notice", &|g| g.notice.id = StatementId([9; 32]), Why::NoticeMismatch),
         ("notice of another", &|g| g.notice.id = other, Why::NoticeMismatch),
@@ -309,7 +309,7 @@ fn an_attestation_is_the_controllers_own_word_for_a_fresh_slot() {
     let mut s = good.clone();
     s.controller = party("lab");
     assert_eq!(w.by_party(&mut ann.clone(), "lab", s), inert(Why::Role), "no controller");
-    let cases: [(&dyn Fn(&mut ConsentAttest), Why); 5] = [
+    let cases: [(Spoil<'_, ConsentAttest>, Why); 5] = [
         (&|s| s.given_at = T0.plus_ms(1), Why::Dates),
         (&|s| s.fetch_until = s.keep_until.plus_ms(1), Why::Dates),
         (&|s| s.purpose = "dpv:Fun".into(), Why::Vocabulary),
@@ -467,7 +467,7 @@ fn a_delegation_is_well_made() {
     let (mut w, mut ann, _) = ann();
     let until = w.now.plus_ms(DAY);
     let good = delegation("bob", "helper", ALL, until);
-    let cases: [(&dyn Fn(&mut DelegationGrant), Why); 8] = [
+    let cases: [(Spoil<'_, DelegationGrant>, Why); 8] = [
         (&|s| s.types.clear(), Why::DelegationScope),
         (&|s| s.types.push("consent.attest".into()), Why::DelegationScope),
         (&|s| s.types.push("delegation.grant".into()), Why::DelegationScope),

@@ -50,6 +50,9 @@ pub(crate) fn ppid() -> Ppid {
     Ppid([7; 16])
 }
 
+/// Makes a good statement bad.
+pub(crate) type Spoil<'a, T> = &'a dyn Fn(&mut T);
+
 pub(crate) const NONCE: Nonce = Nonce([1; 16]);
 
 /// Everybody signs with the key of their name.
