@@ -96,7 +96,9 @@ fn a_party_registers_by_its_own_key_and_the_operators_endorsement() {
 fn roles_of_weight_need_a_regulator_and_the_operator_makes_none() {
     for role in Role::ALL.into_iter().filter(|r| r.needs_regulator()) {
         let mut w = World::fresh(&[kcern_2018()]);
-        for endorsers in [&["operator"][..], &["operator", "operator"], &["operator", "new"], &["kisa", "operator"]] {
+        for endorsers in
+            [&["operator"][..], &["operator", "operator"], &["operator", "new"], &["kisa", "operator"]]
+        {
             let s = w.registration("new", &[role]);
             assert_eq!(w.public("new", endorsers, s), inert(Why::Endorsement), "{role:?} {endorsers:?}");
         }

@@ -352,7 +352,12 @@ pub(crate) fn object(controller: &str, purpose: &str, class: DataClass) -> Conse
     }
 }
 
-pub(crate) fn lift(controller: &str, purpose: &str, class: DataClass, over: Option<StatementId>) -> ConsentLift {
+pub(crate) fn lift(
+    controller: &str,
+    purpose: &str,
+    class: DataClass,
+    over: Option<StatementId>,
+) -> ConsentLift {
     ConsentLift {
         v: V1,
         kind: Kind::ConsentLift,
@@ -405,7 +410,11 @@ pub(crate) fn attest(g: &ConsentGrant) -> ConsentAttest {
     }
 }
 
-pub(crate) fn subject_attest(provider: &str, minor_until: Option<Timestamp>, guardian: Option<&str>) -> SubjectAttest {
+pub(crate) fn subject_attest(
+    provider: &str,
+    minor_until: Option<Timestamp>,
+    guardian: Option<&str>,
+) -> SubjectAttest {
     SubjectAttest {
         v: V1,
         kind: Kind::SubjectAttest,
