@@ -447,6 +447,19 @@ mod tests {
     }
 
     #[test]
+    fn a_signature_with_a_small_r_is_refused() {
+        // Made by the owner of the key with R = identity: holds without `strict`,
+        // and says nothing about the nonce, so that it can be denied later.
+        let signer = Ed25519Signer::from_seed([1; 32]);
+        let mut signature = [0; 64];
+        signature[0] = 1;
+        signature[32..].copy_from_slice(&hex("324a58ccc042d3ab39bbdc26597fb39827a159256aed3c62b396d4c6830c0808"));
+        let loose = ed25519_dalek::Signature::from_bytes(&signature);
+        ed25519_dalek::Verifier::verify(&signer.key.verifying_key(), b"m", &loose).unwrap();
+        assert!(matches!(signer.public().verify(b"m", &signature), Err(Error::Signature)));
+    }
+
+    #[test]
     fn points_that_are_no_keys() {
         let weak = [
             "0100000000000000000000000000000000000000000000000000000000000000",
