@@ -175,6 +175,16 @@ impl PublicKey {
         }
     }
 
+    /// The key itself: the 32 bytes of Ed25519, or the 65 of an uncompressed point.
+    #[must_use]
+    pub fn raw(&self) -> &[u8] {
+        let length = match self.alg() {
+            Alg::EdDsa => 32,
+            Alg::Es256 => 65,
+        };
+        self.spki.get(self.spki.len() - length..).unwrap_or_default()
+    }
+
     /// Its 32 raw bytes, if it is an Ed25519 key.
     #[must_use]
     pub fn ed25519(&self) -> Option<[u8; 32]> {

@@ -11,5 +11,7 @@
 
 pub mod decision;
 pub mod id;
+pub mod pack;
 pub mod statement;
+pub mod terms;
 pub mod vocabulary;

@@ -117,6 +117,14 @@ impl PersonKey {
         Openings { k1: self.0.mac(&[b"naru-k1", &[0], id]), k2: self.0.mac(&[b"naru-k2", &[0], id]) }
     }
 
+    /// An opaque name for a record of hers: 16 bytes, the same for the same `plain`.
+    #[must_use]
+    pub fn record_name(&self, plain: &[u8]) -> [u8; 16] {
+        let mut out = [0u8; 16];
+        out.iter_mut().zip(self.0.mac(&[b"naru-name", &[0], plain])).for_each(|(o, m)| *o = m);
+        out
+    }
+
     /// Seals one record under a key of its own, bound to kind, person and record id.
     ///
     /// # Errors
@@ -129,7 +137,13 @@ impl PersonKey {
     ///
     /// # Errors
     /// [`Error::Unsealed`] if it is damaged, another record's or another person's.
-    pub fn open(&self, kind: Sealed, who: &SubjectId, record: &[u8], sealed: &[u8]) -> Result<Vec<u8>, Error> {
+    pub fn open(
+        &self,
+        kind: Sealed,
+        who: &SubjectId,
+        record: &[u8],
+        sealed: &[u8],
+    ) -> Result<Vec<u8>, Error> {
         let what = match kind {
             Sealed::Body => "body",
             Sealed::State => "state row",
