@@ -24,7 +24,10 @@
     )
 )]
 
+pub mod consent;
 pub mod identity;
 pub mod ledger;
 pub mod model;
+pub mod node;
 pub mod store;
+pub mod vault;

@@ -2,6 +2,8 @@
 //!
 //! Denial is a value, never an error. All lists here are closed.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::id::{PartyId, StatementId, Timestamp};
@@ -131,11 +133,11 @@ pub struct Decision {
     /// Why.
     pub reason: Reason,
     /// Name of the pack that decided.
-    pub pack: String,
+    pub pack: Arc<str>,
     /// Its version.
     pub version: u32,
     /// The rule in it.
-    pub rule: String,
+    pub rule: Arc<str>,
     /// The grant or attestation a permit rests on.
     pub basis: Option<StatementId>,
     /// The permit ends here.
@@ -204,6 +206,8 @@ whys! {
     NoticeRetired = "notice-retired",
     /// There is no such notice, or it does not say this.
     NoticeMismatch = "notice-mismatch",
+    /// The notice, or a registration, does not say all it must.
+    NoticeIncomplete = "notice-incomplete",
     /// A required category of the notice is missing.
     RequiredCategory = "required-category",
     /// The party is suspended.
@@ -250,9 +254,9 @@ mod tests {
     fn a_denial_is_told_exactly_only_to_an_acquaintance() {
         let of = |reason, acquainted| Decision {
             reason,
-            pack: String::new(),
+            pack: "".into(),
             version: 1,
-            rule: String::new(),
+            rule: "".into(),
             basis: None,
             until: None,
             acquainted,

@@ -1,0 +1,138 @@
+//! Who may sign what: the sealed rows of the table in design §4.
+//!
+//! Each function answers in whose right a statement stands, or why it has none.
+//! The register's rows are judged in `register`. Lacks: what the act does.
+
+use crate::consent::party::Party;
+use crate::consent::person::{Delegation, Grantor, Person};
+use crate::consent::register::Register;
+use crate::consent::{Actor, one};
+use crate::identity::Recorded;
+use crate::model::decision::Why;
+use crate::model::id::{KeyHash, PartyId, StatementId};
+use crate::model::statement::{Kind, Scope};
+use crate::model::vocabulary::Role;
+
+/// Whether a guardian stands behind an act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::consent) enum Backing {
+    /// A guardian acted, or a delegate of hers.
+    Guardian,
+    /// Nobody but the signer.
+    Alone,
+}
+
+/// An act of the person: by herself, or by a delegate within scope. `controller` is whom it concerns.
+///
+/// Reading: `by` under a key of her own set is ignored: she may anyway.
+pub(in crate::consent) fn of_person(
+    ward: &Person,
+    actor: &Actor<'_>,
+    recorded: &Recorded,
+    controller: &Scope,
+) -> Result<Backing, Why> {
+    match actor {
+        Actor::Own => ward.live_key(&recorded.signed().signer).map(|()| Backing::Alone),
+        Actor::Delegate(delegate) => {
+            live_key_of_other(ward, delegate, recorded)?;
+            let by = recorded.statement().by().ok_or(Why::KeyNotInSet)?;
+            let delegation = in_force(ward, delegate, &by, recorded)?;
+            covers(delegation, recorded.statement().kind(), controller)?;
+            Ok(if delegation.is_guardians() { Backing::Guardian } else { Backing::Alone })
+        }
+        Actor::Party(_) => Err(Why::Role),
+    }
+}
+
+/// The delegation `by` names, if it is in force for this delegate.
+fn in_force<'a>(
+    ward: &'a Person,
+    delegate: &Person,
+    by: &StatementId,
+    recorded: &Recorded,
+) -> Result<&'a Delegation, Why> {
+    let at = recorded.at();
+    let delegation = ward.delegation(by).filter(|d| !d.ended && at < d.until).ok_or(Why::DelegationEnded)?;
+    if !delegate.has_key(&delegation.delegate) {
+        return Err(Why::KeyNotInSet);
+    }
+    let rests = match &delegation.grantor {
+        Grantor::Guardian(key) => ward.is_guarded_by(key, at),
+        Grantor::Ward | Grantor::Regulator(_) => true,
+    };
+    let attested = delegation.reason != Delegation::GUARDIAN || ward.guardian_key(delegate, at).is_some();
+    if rests && attested { Ok(delegation) } else { Err(Why::NotGuardian) }
+}
+
+/// Whether type and controller are within the delegation; an act on `*` needs one without bounds.
+fn covers(delegation: &Delegation, kind: Kind, controller: &Scope) -> Result<(), Why> {
+    let bounds = &delegation.controllers;
+    let within = bounds.is_empty() || one(controller).is_some_and(|c| bounds.iter().any(|b| b.as_str() == c));
+    if within && delegation.types.contains(&kind) { Ok(()) } else { Err(Why::DelegationScope) }
+}
+
+/// `delegation.grant` and `delegation.end`: guardian, ward from 14, regulator.
+pub(in crate::consent) fn of_delegation(
+    ward: &Person,
+    register: &Register,
+    actor: &Actor<'_>,
+    recorded: &Recorded,
+) -> Result<Grantor, Why> {
+    match actor {
+        Actor::Own => {
+            ward.live_key(&recorded.signed().signer)?;
+            if ward.is_minor(recorded.at()) { Err(Why::NotGuardian) } else { Ok(Grantor::Ward) }
+        }
+        Actor::Delegate(guardian) => {
+            live_key_of_other(ward, guardian, recorded)?;
+            let key = ward.guardian_key(guardian, recorded.at()).ok_or(Why::NotGuardian)?;
+            Ok(Grantor::Guardian(key))
+        }
+        Actor::Party(id) => {
+            of_party(register, id, recorded, Some(Role::Regulator))?;
+            Ok(Grantor::Regulator(id.clone()))
+        }
+    }
+}
+
+/// An act of a party under its own key, in a role if one is needed.
+///
+/// A suspended or closed party does nothing but close. Reading: a closing act of a party (a signal it
+/// carries, the end of a delegation by a regulator) counts whatever its status.
+pub(in crate::consent) fn of_party<'a>(
+    register: &'a Register,
+    id: &PartyId,
+    recorded: &Recorded,
+    role: Option<Role>,
+) -> Result<&'a Party, Why> {
+    let party = register.signed_by(id, recorded)?;
+    if role.is_some_and(|role| !party.has_role(role)) {
+        return Err(Why::Role);
+    }
+    let closes = recorded.statement().kind().bearing() == crate::model::statement::Bearing::Closing;
+    if closes || party.is_live(recorded.at()) { Ok(party) } else { Err(Why::PartySuspended) }
+}
+
+/// The party that acts, and that it is the one the statement names.
+pub(in crate::consent) fn of_named_party<'a>(
+    register: &'a Register,
+    actor: &Actor<'_>,
+    recorded: &Recorded,
+    named: &PartyId,
+    role: Role,
+) -> Result<&'a Party, Why> {
+    match actor {
+        Actor::Party(id) if id == named => of_party(register, id, recorded, Some(role)),
+        Actor::Party(_) => Err(Why::KeyNotInSet),
+        Actor::Own | Actor::Delegate(_) => Err(Why::Role),
+    }
+}
+
+/// Another person's signature: her key, in her own set, at this index.
+fn live_key_of_other(ward: &Person, other: &Person, recorded: &Recorded) -> Result<(), Why> {
+    let signer: &KeyHash = &recorded.signed().signer;
+    if other.subject() == ward.subject() {
+        return Err(Why::NotThisSubject);
+    }
+    other.live_key(signer)
+}

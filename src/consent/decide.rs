@@ -1,0 +1,305 @@
+//! The decision: total, pure, the first reason that applies.
+//!
+//! Reads the two folds and a pack, allocates nothing but the strings of the
+//! answer. Lacks: who asks (the node compares token, `acts_for` and domain before),
+//! `LOG_UNAVAILABLE` of its own state, releases, and the counting of uses: a grant
+//! with a count or frequency limit is always denied `USE_ID_REQUIRED` in this
+//! version, whatever the question names.
+
+use std::sync::Arc;
+
+use crate::consent::notice::Notice;
+use crate::consent::party::Party;
+use crate::consent::person::Person;
+use crate::consent::register::{Asked, Register};
+use crate::consent::slot::{Slot, State, Terms};
+use crate::model::decision::{Decision, Question, Reason};
+use crate::model::id::{StatementId, Timestamp};
+use crate::model::pack::{Border, DefaultMode, Exception, Pack};
+use crate::model::vocabulary::{Action, AskedAction, DataClass, Role};
+
+/// What was found, before it is worded for the answer.
+struct Finding<'a> {
+    reason: Reason,
+    exception: Option<&'a Exception>,
+    basis: Option<StatementId>,
+    until: Option<Timestamp>,
+}
+
+impl Finding<'_> {
+    const fn of(reason: Reason) -> Self {
+        Self { reason, exception: None, basis: None, until: None }
+    }
+}
+
+/// A question after its own reasons were passed: nothing in it is wrong whoever the person is.
+struct Sound<'a> {
+    controller: &'a Party,
+    asked: &'a Asked,
+    action: Action,
+}
+
+/// Answers one question under one pack. Source: design §6.
+///
+/// Reading: a question in another country than the party's own is judged by the pack's border line
+/// for that country: no border; the grant names the country; the grant names it and gives
+/// `transfer-abroad`; or never. `share` needs a recipient, and so does `transfer-abroad` if the grant
+/// names any; a recipient asked for must always be one of the grant's. `MINOR_WITHOUT_GUARDIAN` looks
+/// at the slots the question is judged by: whether one of them was opened by nobody but the person
+/// while she was a minor (see [`Slot::alone_since`]).
+#[must_use]
+pub fn decide(
+    register: &Register,
+    person: &Person,
+    pack: &Pack,
+    question: &Question,
+    at: Timestamp,
+) -> Decision {
+    let finding = match of_question(register, question, at) {
+        Ok(sound) => of_person(person, pack, question, &sound, at),
+        Err(reason) => Finding::of(reason),
+    };
+    worded(&finding, pack, question.class, person.is_known() && person.is_acquainted(&question.controller))
+}
+
+/// Answers one question under all packs: a permit needs all of them. `None` is a person nobody knows.
+///
+/// The answer is the first denial, or the first permit with the earliest end. Without any pack nothing
+/// can be vouched for: `LOG_UNAVAILABLE`.
+#[must_use]
+pub fn decide_all(
+    register: &Register,
+    person: Option<&Person>,
+    packs: &[&Pack],
+    question: &Question,
+    at: Timestamp,
+) -> Decision {
+    let nobody;
+    let person = match person {
+        Some(person) => person,
+        None => {
+            nobody = Person::decoy(crate::model::id::SubjectId([0; 16]));
+            &nobody
+        }
+    };
+    let mut permit: Option<Decision> = None;
+    for pack in packs {
+        let next = decide(register, person, pack, question, at);
+        if !next.permits() {
+            return next;
+        }
+        match &mut permit {
+            None => permit = Some(next),
+            Some(first) => {
+                first.until = match (first.until, next.until) {
+                    (Some(a), Some(b)) => Some(a.min(b)),
+                    (a, b) => a.or(b),
+                };
+            }
+        }
+    }
+    permit.unwrap_or_else(|| Decision {
+        reason: Reason::LogUnavailable,
+        pack: "".into(),
+        version: 0,
+        rule: "".into(),
+        basis: None,
+        until: None,
+        acquainted: false,
+    })
+}
+
+fn worded(finding: &Finding<'_>, pack: &Pack, class: DataClass, acquainted: bool) -> Decision {
+    let rule = finding.exception.map_or_else(|| pack.rule_of(finding.reason, class), |e| e.id.shared());
+    Decision {
+        reason: finding.reason,
+        pack: Arc::clone(pack.name()),
+        version: pack.version(),
+        rule: Arc::clone(rule),
+        basis: finding.basis,
+        until: finding.until,
+        acquainted,
+    }
+}
+
+/// Reasons of the asker and the question, the same whoever the person is.
+fn of_question<'a>(register: &'a Register, question: &Question, at: Timestamp) -> Result<Sound<'a>, Reason> {
+    let controller = register.party(&question.controller);
+    if controller.is_some_and(|party| !party.is_live(at)) {
+        return Err(Reason::PartySuspended);
+    }
+    let action = match question.action {
+        AskedAction::Grantable(Action::Combine)
+            if !controller.is_some_and(|party| party.has_role(Role::Combiner)) =>
+        {
+            return Err(Reason::ReidentificationBlocked);
+        }
+        AskedAction::Grantable(action) => action,
+        AskedAction::Link | AskedAction::Match | AskedAction::Reidentify => {
+            return Err(Reason::ReidentificationBlocked);
+        }
+    };
+    let controller = controller.ok_or(Reason::PurposeMismatch)?;
+    let asked = register.asked(&question.controller, &question.purpose).ok_or(Reason::PurposeMismatch)?;
+    if asked.live.is_empty() {
+        return Err(Reason::NoticeRetired);
+    }
+    let established = asked.of_class(&question.purpose, question.class).next().is_some();
+    // A ppid names a person: of anonymous data only "may this record go into a release?" is asked of one.
+    let askable = question.class != DataClass::Anonymous || action == Action::Anonymise;
+    if established && askable {
+        Ok(Sound { controller, asked, action })
+    } else {
+        Err(Reason::ClassNotEstablished)
+    }
+}
+
+/// Reasons of the person: objections, age, the slot's state, then what the grant says.
+fn of_person<'a>(
+    person: &Person,
+    pack: &'a Pack,
+    question: &Question,
+    sound: &Sound<'_>,
+    at: Timestamp,
+) -> Finding<'a> {
+    if !person.is_known() {
+        return Finding::of(Reason::SubjectUnknown);
+    }
+    let (controller, purpose) = (question.controller.as_str(), question.purpose.as_str());
+    let mut minor = false;
+    for slot in person.covering(controller, purpose, question.class) {
+        if slot.state == State::Objected {
+            return Finding::of(Reason::Objected);
+        }
+        minor |= slot.alone_since.is_some_and(|since| person.is_minor(since));
+    }
+    if minor && pack.minors().guardian {
+        return Finding::of(Reason::MinorWithoutGuardian);
+    }
+    let slot = person.slot_of(Some(controller), Some(purpose), question.class);
+    match standing(slot, sound.action, at) {
+        Ok((permit, terms)) => match against(terms, pack, question, sound) {
+            Ok(()) => Finding {
+                basis: Some(terms.statement),
+                until: Some(terms.end_for(sound.action)),
+                ..Finding::of(permit)
+            },
+            Err(reason) => Finding::of(reason),
+        },
+        Err(reason) => unless_law_permits(reason, pack, question, sound),
+    }
+}
+
+/// What the slot's state says to an action: the permit it gives and its terms, or the denial.
+fn standing(slot: Option<&Slot>, action: Action, at: Timestamp) -> Result<(Reason, &Terms), Reason> {
+    let Some(slot) = slot else { return Err(Reason::ConsentNotGiven) };
+    let permit = match slot.now(at) {
+        State::Granted => Reason::ConsentGiven,
+        State::Attested => Reason::ConsentAttested,
+        State::None => return Err(Reason::ConsentNotGiven),
+        State::Disputed => return Err(Reason::ConsentDisputed),
+        State::Paused => return Err(Reason::ConsentPaused),
+        State::Refused => return Err(Reason::ConsentRefused),
+        State::Withdrawn => return Err(Reason::ConsentWithdrawn),
+        State::Objected => return Err(Reason::Objected),
+        State::Expired => return Err(Reason::ConsentExpired),
+    };
+    match &slot.grant {
+        Some(terms) if at < terms.end_for(action) => Ok((permit, terms)),
+        Some(_) | None => Err(Reason::ConsentExpired),
+    }
+}
+
+/// What may replace a denial by the slot's state: an exception a notice claims, the opt-out default.
+fn unless_law_permits<'a>(
+    denial: Reason,
+    pack: &'a Pack,
+    question: &Question,
+    sound: &Sound<'_>,
+) -> Finding<'a> {
+    let default = pack.default_of(question.class);
+    if denial == Reason::ConsentNotGiven
+        && question.class == DataClass::Anonymous
+        && default.mode == DefaultMode::OptOut
+        && default.allows.contains(&sound.action)
+    {
+        return Finding::of(Reason::OptOutDefaultAllow);
+    }
+    let claimed = sound
+        .asked
+        .of_class(&question.purpose, question.class)
+        .filter(|notice| is_within(notice, pack, question, sound))
+        .flat_map(|notice| &notice.says.claims)
+        .filter(|claim| claim.purpose == question.purpose)
+        .filter_map(|claim| pack.claimed(&claim.rule))
+        .find(|exception| {
+            exception.classes.contains(&question.class)
+                && exception.actions.contains(&sound.action)
+                && exception.purposes.iter().any(|p| p.as_str() == question.purpose)
+        });
+    match claimed {
+        Some(exception) => Finding { exception: Some(exception), ..Finding::of(Reason::StatutoryException) },
+        None => Finding::of(denial),
+    }
+}
+
+/// Whether a question stays within a notice.
+///
+/// Reading: an exception reaches no further than the notice that claims it, and over no border.
+fn is_within(notice: &Notice, pack: &Pack, question: &Question, sound: &Sound<'_>) -> bool {
+    let Some(asked) = notice.asks(&question.purpose, question.class) else { return false };
+    let home = |country: &str| {
+        sound.controller.jurisdiction.as_deref() == Some(country)
+            || pack.border(country).needs == Border::Home
+    };
+    let recipient = match &question.recipient {
+        Some(party) => asked.recipients.contains(party),
+        None => sound.action != Action::Share,
+    };
+    recipient
+        && asked.actions.contains(&sound.action)
+        && question.categories.iter().all(|c| asked.categories.iter().any(|a| a.category == *c))
+        && question.jurisdiction.as_deref().is_none_or(home)
+}
+
+/// The question against what the grant says.
+fn against(terms: &Terms, pack: &Pack, question: &Question, sound: &Sound<'_>) -> Result<(), Reason> {
+    let recipient = match &question.recipient {
+        Some(party) => terms.recipients.contains(party),
+        None => match sound.action {
+            Action::Share => false,
+            Action::TransferAbroad => terms.recipients.is_empty(),
+            Action::Collect | Action::Use | Action::Profile | Action::Combine | Action::Anonymise => true,
+        },
+    };
+    if !recipient {
+        return Err(Reason::RecipientMismatch);
+    }
+    if !question.categories.iter().all(|category| terms.categories.contains(category)) {
+        return Err(Reason::CategoryNotCovered);
+    }
+    if !terms.actions.contains(&sound.action) {
+        return Err(Reason::ActionNotCovered);
+    }
+    if !question.jurisdiction.as_deref().is_none_or(|country| reaches(terms, pack, country, sound)) {
+        return Err(Reason::CrossBorderNotCovered);
+    }
+    if terms.is_limited() {
+        return Err(Reason::UseIdRequired);
+    }
+    Ok(())
+}
+
+/// Whether the grant covers a country.
+fn reaches(terms: &Terms, pack: &Pack, country: &str, sound: &Sound<'_>) -> bool {
+    if sound.controller.jurisdiction.as_deref() == Some(country) {
+        return true;
+    }
+    let named = terms.jurisdictions.iter().any(|c| c == country);
+    match pack.border(country).needs {
+        Border::Home => true,
+        Border::Adequacy => named,
+        Border::Grant => named && terms.actions.contains(&Action::TransferAbroad),
+        Border::Refused => false,
+    }
+}

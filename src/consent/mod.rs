@@ -1,0 +1,167 @@
+//! PURE. The fold with authority, and the decision.
+//!
+//! Two folds over recorded statements. [`Register`] is what the public entries
+//! say: genesis, parties, notices, packs in force; anybody can replay it.
+//! [`Person`] is what the sealed entries of one person say: key set,
+//! attestations, delegations, slots. Both answer an [`Effect`]: what changed, or
+//! why nothing did. [`decide()`] answers one question from both and a pack; it is
+//! total: a denial is a value.
+//!
+//! It lacks, on purpose: signatures (a [`crate::identity::Recorded`] has passed them), ppids
+//! (the node finds the person and compares the HMAC), codecs, clock, randomness,
+//! and any count of uses. Order is the index; the only time is the `at` of the
+//! commit, handed in.
+//!
+//! Trusted: that a `Recorded` is what its signer signed, and that the caller
+//! applies entries in the order of the log. Nothing else: every right to sign is
+//! judged here, at the index where the statement stands.
+//!
+//! # Design
+//!
+//! Readings of the design where it leaves a choice stand at the item they
+//! concern; look for "Reading:".
+#![deny(clippy::wildcard_enum_match_arm)]
+
+mod authority;
+mod decide;
+mod fold;
+mod notice;
+mod party;
+mod person;
+mod register;
+mod slot;
+
+use std::cmp::Ordering;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::decision::Why;
+use crate::model::id::PartyId;
+use crate::model::statement::Scope;
+use crate::model::vocabulary::DataClass;
+
+pub use decide::decide;
+pub use decide::decide_all;
+pub use notice::Notice;
+pub use party::Party;
+pub use party::Suspension;
+pub use person::Attestation;
+pub use person::Core;
+pub use person::Delegation;
+pub use person::Grantor;
+pub use person::Key;
+pub use person::Person;
+pub use person::Seat;
+pub use register::PackFile;
+pub use register::PackRef;
+pub use register::Register;
+pub use slot::Slot;
+pub use slot::State;
+pub use slot::Terms;
+
+/// What a recorded statement did. Source: design §5.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It counts; this part of the state changed.
+    Applied(Touched),
+    /// It stands in the log and has no effect.
+    Inert(Why),
+}
+
+impl Effect {
+    /// Which part changed, if one did.
+    #[must_use]
+    pub const fn touched(&self) -> Option<&Touched> {
+        match self {
+            Self::Applied(touched) => Some(touched),
+            Self::Inert(_) => None,
+        }
+    }
+
+    /// Why nothing changed, if nothing did.
+    #[must_use]
+    pub const fn why(&self) -> Option<Why> {
+        match self {
+            Self::Applied(_) => None,
+            Self::Inert(why) => Some(*why),
+        }
+    }
+}
+
+impl From<Result<Touched, Why>> for Effect {
+    fn from(outcome: Result<Touched, Why>) -> Self {
+        match outcome {
+            Ok(touched) => Self::Applied(touched),
+            Err(why) => Self::Inert(why),
+        }
+    }
+}
+
+/// Which part of the state changed: one row each in the store.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Touched {
+    /// The register.
+    Register,
+    /// Keys, attestations and delegations of the person.
+    Core,
+    /// One slot of the person.
+    Slot(SlotKey),
+}
+
+/// Names one slot of a person. `*` is only in slots of objections. Source: design §6.
+///
+/// Ordered by controller, purpose, class; `*` comes first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SlotKey {
+    /// One controller, or `*`.
+    pub controller: Scope,
+    /// One purpose, or `*`.
+    pub purpose: Scope,
+    /// Never `*`.
+    pub class: DataClass,
+}
+
+impl SlotKey {
+    /// The slot of one controller and one purpose.
+    #[must_use]
+    pub fn exact(controller: &PartyId, purpose: &str, class: DataClass) -> Self {
+        Self {
+            controller: Scope::One(controller.as_str().to_owned()),
+            purpose: Scope::One(purpose.to_owned()),
+            class,
+        }
+    }
+
+    /// Compares with a key given by reference, `None` for `*`, in the order of `Ord`.
+    pub(in crate::consent) fn cmp_to(
+        &self,
+        controller: Option<&str>,
+        purpose: Option<&str>,
+        class: DataClass,
+    ) -> Ordering {
+        one(&self.controller)
+            .cmp(&controller)
+            .then_with(|| one(&self.purpose).cmp(&purpose))
+            .then_with(|| self.class.cmp(&class))
+    }
+}
+
+/// The one name a scope has; `None` for `*`.
+pub(in crate::consent) const fn one(scope: &Scope) -> Option<&str> {
+    match scope {
+        Scope::Any => None,
+        Scope::One(text) => Some(text.as_str()),
+    }
+}
+
+/// In which capacity the signer of a sealed statement acts. The node finds it by
+/// key and `by`; the fold judges whether it is true. Source: design §5.
+#[derive(Clone, Debug)]
+pub enum Actor<'a> {
+    /// The person herself, by a key of her own set.
+    Own,
+    /// Another person: a delegate, or a guardian. Her key is judged in her own set at this index.
+    Delegate(&'a Person),
+    /// A registered party.
+    Party(PartyId),
+}

@@ -1,0 +1,18 @@
+//! The fold with authority and the decision: rule by rule, role by type, against the table, and
+//! against a naive second implementation.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
+
+#[path = "consent/decisions.rs"]
+mod decisions;
+#[path = "consent/matrix.rs"]
+mod matrix;
+#[path = "consent/naive.rs"]
+mod naive;
+#[path = "consent/person.rs"]
+mod person;
+#[path = "consent/register.rs"]
+mod register;
+#[path = "consent/table.rs"]
+mod table;
+#[path = "consent/world.rs"]
+mod world;

@@ -1,0 +1,330 @@
+//! Rules of the public fold.
+
+use naru::consent::{Effect, Register, Touched};
+use naru::model::decision::Why;
+use naru::model::id::{StatementId, Timestamp};
+use naru::model::pack::kcern_2018;
+use naru::model::statement::*;
+use naru::model::vocabulary::{DataClass, Role};
+
+use crate::world::*;
+
+fn ok() -> Effect {
+    Effect::Applied(Touched::Register)
+}
+
+fn close(name: &str) -> PartyClose {
+    PartyClose { v: V1, kind: Kind::PartyClose, iat: T0, nonce: NONCE, party: party(name) }
+}
+
+pub(crate) fn suspend(name: &str, until: Option<Timestamp>) -> PartySuspend {
+    PartySuspend {
+        v: V1,
+        kind: Kind::PartySuspend,
+        iat: T0,
+        nonce: NONCE,
+        party: party(name),
+        until,
+        case: "1".into(),
+    }
+}
+
+pub(crate) fn retire(notice: StatementId) -> NoticeRetire {
+    NoticeRetire { v: V1, kind: Kind::NoticeRetire, iat: T0, nonce: NONCE, notice }
+}
+
+#[test]
+fn genesis_stands_at_index_0_only_and_once() {
+    let mut w = World::void(&[kcern_2018()]);
+    let s = w.registration("bank", &[Role::Controller]);
+    assert_eq!(w.public("bank", &["operator"], s), inert(Why::Genesis), "nothing before genesis");
+    let s = w.genesis();
+    assert_eq!(w.public("log", &["operator"], s), inert(Why::Genesis), "not at index 1");
+    let mut w = World::fresh(&[kcern_2018()]);
+    assert_eq!(w.register.origin(), Some("log.example"));
+    assert_eq!(w.register.grain(), Some(5000));
+    assert_eq!(w.register.operator_key(), Some(key("operator")));
+    assert_eq!(w.register.log_key(), Some(key("log")));
+    assert_eq!(w.register.token_key(), Some(key("token")));
+    assert_eq!(w.register.packs_in_force().len(), 1);
+    w.index = 0;
+    let s = w.genesis();
+    assert_eq!(w.public("log", &["operator"], s), inert(Why::Genesis), "not twice");
+}
+
+#[test]
+fn genesis_is_signed_by_the_log_and_endorsed_by_the_operator() {
+    for (signer, endorsers, why) in [
+        ("operator", &["log"][..], Why::KeyNotInSet),
+        ("log", &[][..], Why::Endorsement),
+        ("log", &["log"][..], Why::Endorsement),
+        ("log", &["kisa"][..], Why::Endorsement),
+    ] {
+        let mut w = World::void(&[kcern_2018()]);
+        let s = w.genesis();
+        assert_eq!(w.public(signer, endorsers, s), inert(why));
+        assert_eq!(w.register.origin(), None);
+    }
+    let mut w = World::void(&[kcern_2018()]);
+    let mut s = w.genesis();
+    s.packs[0].hash = hash("another file");
+    assert_eq!(w.public("log", &["operator"], s), inert(Why::Pack), "a pack that is not attached");
+    let mut w = World::void(&[kcern_2018()]);
+    let mut s = w.genesis();
+    s.token = s.log.clone();
+    assert_eq!(w.public("log", &["operator"], s), inert(Why::KeyTaken), "one key, one place");
+}
+
+#[test]
+fn a_party_registers_by_its_own_key_and_the_operators_endorsement() {
+    let mut w = World::fresh(&[kcern_2018()]);
+    for (endorsers, why) in [
+        (&[][..], Why::Endorsement),
+        (&["kisa"][..], Why::Endorsement),
+        (&["kisa", "operator"][..], Why::Endorsement),
+        (&["bank"][..], Why::Endorsement),
+    ] {
+        let s = w.registration("bank", &[Role::Controller]);
+        assert_eq!(w.public("bank", endorsers, s), inert(why), "{endorsers:?}");
+    }
+    w.admit("bank", &[Role::Controller], &["operator"]);
+    assert_eq!(w.register.party_of_key(&key("bank")), Some(&party("bank")));
+    assert!(w.register.party(&party("bank")).unwrap().has_role(Role::Controller));
+}
+
+#[test]
+fn roles_of_weight_need_a_regulator_and_the_operator_makes_none() {
+    for role in Role::ALL.into_iter().filter(|r| r.needs_regulator()) {
+        let mut w = World::fresh(&[kcern_2018()]);
+        for endorsers in [&["operator"][..], &["operator", "operator"], &["operator", "new"], &["kisa", "operator"]] {
+            let s = w.registration("new", &[role]);
+            assert_eq!(w.public("new", endorsers, s), inert(Why::Endorsement), "{role:?} {endorsers:?}");
+        }
+        w.admit("new", &[role], &["operator", "kisa"]);
+    }
+    let mut w = World::fresh(&[kcern_2018()]);
+    let s = w.registration("op", &[Role::Operator]);
+    assert_eq!(w.public("op", &["operator", "kisa"], s), inert(Why::Role), "genesis makes the operator");
+    let mut s = w.registration("idp", &[Role::IdentityProvider]);
+    s.licence = None;
+    assert_eq!(w.public("idp", &["operator", "kisa"], s), inert(Why::Endorsement), "no licence");
+    let mut s = w.registration("bank", &[Role::Controller]);
+    s.licence = Some(Licence { number: "1".into(), regulator: party("kisa") });
+    assert_eq!(w.public("bank", &["operator"], s), inert(Why::Endorsement), "a licence nobody vouches for");
+    // A suspended regulator endorses nobody.
+    assert_eq!(w.public("kisa", &[], suspend("kisa", None)), ok());
+    let s = w.registration("idp", &[Role::IdentityProvider]);
+    assert_eq!(w.public("idp", &["operator", "kisa"], s), inert(Why::Endorsement));
+}
+
+#[test]
+fn names_and_keys_are_taken_for_ever() {
+    let mut w = World::home();
+    assert_eq!(w.public("lab", &["operator"], close("lab")), ok());
+    let s = w.registration("lab", &[Role::Recipient]);
+    assert_eq!(w.public("fresh", &["operator"], s), inert(Why::NameTaken));
+    for taken in ["lab", "bank", "log", "operator", "token", "kisa"] {
+        let s = w.registration("other", &[Role::Recipient]);
+        assert_eq!(w.public(taken, &["operator"], s), inert(Why::KeyTaken), "{taken}");
+    }
+}
+
+#[test]
+fn a_registration_says_all_it_must() {
+    let mut w = World::fresh(&[kcern_2018()]);
+    let good = w.registration("bank", &[Role::Controller]);
+    let cases: [(&dyn Fn(&mut PartyRegister), Why); 7] = [
+        (&|s| s.roles.clear(), Why::Role),
+        (&|s| s.roles = vec![Role::Controller, Role::Controller], Why::Role),
+        (&|s| s.scope = vec!["banks".into()], Why::Role),
+        (&|s| s.jurisdiction = "Korea".into(), Why::Vocabulary),
+        (&|s| s.jurisdiction = "kr".into(), Why::Vocabulary),
+        (&|s| s.office.contact = " ".into(), Why::NoticeIncomplete),
+        (&|s| s.name_ko.clear(), Why::NoticeIncomplete),
+    ];
+    for (spoil, why) in cases {
+        let mut s = good.clone();
+        spoil(&mut s);
+        assert_eq!(w.public("bank", &["operator"], s), inert(why));
+    }
+}
+
+#[test]
+fn closing_is_by_the_party_and_the_operator_and_counts_twice() {
+    let mut w = World::home();
+    assert_eq!(w.public("bank", &[], close("bank")), inert(Why::Endorsement));
+    assert_eq!(w.public("shop", &["operator"], close("bank")), inert(Why::KeyNotInSet));
+    assert_eq!(w.public("operator", &["operator"], close("bank")), inert(Why::KeyNotInSet));
+    assert_eq!(w.public("x", &["operator"], close("nobody")), inert(Why::PartyUnknown));
+    assert_eq!(w.public("kisa", &[], suspend("bank", None)), ok());
+    assert_eq!(w.public("bank", &["operator"], close("bank")), ok(), "suspended, and closes");
+    let index = w.register.party(&party("bank")).unwrap().closed;
+    assert_eq!(w.public("bank", &["operator"], close("bank")), ok());
+    assert_eq!(w.register.party(&party("bank")).unwrap().closed, index);
+}
+
+#[test]
+fn the_operator_suspends_for_72_hours_and_a_regulator_at_will() {
+    let mut w = World::home();
+    let bank = party("bank");
+    let limit = w.now.plus_ms(3 * DAY);
+    assert_eq!(w.public("operator", &[], suspend("bank", None)), inert(Why::Dates));
+    assert_eq!(w.public("operator", &[], suspend("bank", Some(limit.plus_ms(1)))), inert(Why::Dates));
+    assert_eq!(w.public("shop", &[], suspend("bank", Some(limit))), inert(Why::Role));
+    assert_eq!(w.public("bank", &[], suspend("bank", Some(limit))), inert(Why::Role));
+    assert_eq!(w.public("nobody", &[], suspend("bank", Some(limit))), inert(Why::KeyNotInSet));
+    assert_eq!(w.public("kisa", &[], suspend("nobody", None)), inert(Why::PartyUnknown));
+    assert_eq!(w.public("operator", &[], suspend("bank", Some(limit))), ok());
+    let live = |w: &World, at| w.register.party(&bank).unwrap().is_live(at);
+    assert!(!live(&w, limit.minus_ms(1)));
+    assert!(live(&w, limit), "at the instant no longer");
+    assert!(!w.register.acts_for(&bank, &bank, w.now));
+    assert!(w.register.acts_for(&bank, &bank, limit));
+    assert!(!w.register.acts_for(&party("cloud"), &bank, limit));
+    // What is shorter never shortens.
+    assert_eq!(w.public("kisa", &[], suspend("bank", None)), ok());
+    assert_eq!(w.public("kisa", &[], suspend("bank", Some(w.now))), ok());
+    assert_eq!(w.public("operator", &[], suspend("bank", Some(w.now))), ok());
+    assert!(!live(&w, limit.plus_ms(365 * DAY)));
+}
+
+#[test]
+fn a_closed_regulator_suspends_nobody() {
+    let mut w = World::home();
+    w.admit("pipc", &[Role::Regulator], &["operator", "kisa"]);
+    assert_eq!(w.public("kisa", &[], suspend("pipc", None)), ok());
+    assert_eq!(w.public("pipc", &[], suspend("bank", None)), ok(), "suspended, and closes");
+    assert_eq!(w.public("pipc", &["operator"], close("pipc")), ok());
+    assert_eq!(w.public("pipc", &[], suspend("shop", None)), inert(Why::PartySuspended));
+}
+
+#[test]
+fn a_notice_says_all_it_must() {
+    let mut w = World::home();
+    let mut purposes = usual_purposes();
+    purposes[0].categories[0].items = vec!["bank.deposit".into()];
+    let good = w.notice("bank", "main", purposes);
+    let claim = |rule: &str| Claim { rule: rule.into(), purpose: MARKETING.into(), reason: "r".into() };
+    let cases: [(&str, &dyn Fn(&mut NoticePublish), Why); 19] = [
+        ("name", &|s| s.name.clear(), Why::NoticeIncomplete),
+        ("no purposes", &|s| s.purposes.clear(), Why::NoticeIncomplete),
+        ("no texts", &|s| s.texts.clear(), Why::NoticeIncomplete),
+        ("empty text", &|s| s.texts[0].length = 0, Why::NoticeIncomplete),
+        ("office", &|s| s.office.contact.clear(), Why::NoticeIncomplete),
+        ("purpose unknown", &|s| s.purposes[0].purpose = "dpv:Fun".into(), Why::Vocabulary),
+        ("purpose *", &|s| s.purposes[0].purpose = "*".into(), Why::Vocabulary),
+        ("category unknown", &|s| s.purposes[0].categories[0].category = "pd:Soul".into(), Why::Vocabulary),
+        ("item unknown", &|s| s.purposes[0].categories[0].items = vec!["bank.gold".into()], Why::Vocabulary),
+        ("no reason", &|s| s.purposes[1].categories[1].reason = " ".into(), Why::NoticeIncomplete),
+        ("no category", &|s| s.purposes[1].categories.clear(), Why::NoticeIncomplete),
+        ("no action", &|s| s.purposes[1].actions.clear(), Why::NoticeIncomplete),
+        ("twice", &|s| s.purposes[1].class = DataClass::RealName, Why::NoticeIncomplete),
+        ("not told abroad", &|s| s.abroad = None, Why::NoticeIncomplete),
+        ("half told abroad", &|s| s.abroad.as_mut().unwrap().refuse.clear(), Why::NoticeIncomplete),
+        ("no country", &|s| s.abroad.as_mut().unwrap().country = "USA".into(), Why::NoticeIncomplete),
+        ("pseudonymous to nobody", &|s| s.purposes[1].recipients.clear(), Why::Pack),
+        ("unknown rule", &|s| s.claims = vec![claim("kcern-2018#research")], Why::Pack),
+        ("name of a pseudonym", &|s| s.purposes[1].categories[0].category = "pd:Name".into(), Why::Pack),
+    ];
+    for (what, spoil, why) in cases {
+        let mut s = good.clone();
+        spoil(&mut s);
+        assert_eq!(w.public("bank", &[], s), inert(why), "{what}");
+    }
+    assert_eq!(w.public("bank", &[], good), ok());
+}
+
+#[test]
+fn a_claim_names_a_rule_of_a_pack_in_force_for_a_purpose_of_the_notice() {
+    let mut w = World::open();
+    let good = w.notice("bank", "main", usual_purposes());
+    let claim = |rule: &str, purpose: &str, reason: &str| Claim {
+        rule: rule.into(),
+        purpose: purpose.into(),
+        reason: reason.into(),
+    };
+    for bad in [
+        claim("research", RESEARCH, "r"),
+        claim("kcern-2018#research", RESEARCH, "r"),
+        claim("open#research", MARKETING, "r"),
+        claim("open#research", SERVICE, "r"),
+        claim("open#research", RESEARCH, ""),
+        claim("open#equal", RESEARCH, "r"),
+    ] {
+        let s = NoticePublish { claims: vec![bad.clone()], ..good.clone() };
+        assert_eq!(w.public("bank", &[], s), inert(Why::Pack), "{bad:?}");
+    }
+    let s = NoticePublish { claims: vec![claim("open#research", RESEARCH, "r")], ..good };
+    assert_eq!(w.public("bank", &[], s), ok());
+}
+
+#[test]
+fn a_notice_is_its_controllers_and_its_versions_grow() {
+    let mut w = World::home();
+    let s = w.notice("bank", "main", usual_purposes());
+    assert_eq!(w.public("shop", &[], s.clone()), inert(Why::KeyNotInSet));
+    assert_eq!(w.public("operator", &["bank"], s.clone()), inert(Why::KeyNotInSet));
+    for name in ["lab", "cloud", "idp", "kisa"] {
+        let s = w.notice(name, "main", usual_purposes());
+        assert_eq!(w.public(name, &[], s), inert(Why::Role), "{name}");
+    }
+    let mut second = s.clone();
+    second.version = 2;
+    assert_eq!(w.public("bank", &[], second.clone()), ok());
+    assert_eq!(w.public("bank", &[], second), inert(Why::NameTaken));
+    assert_eq!(w.public("bank", &[], s), inert(Why::NameTaken), "1 after 2");
+    let s = w.notice("shop", "main", usual_purposes());
+    assert_eq!(w.public("shop", &[], s), ok(), "names are the controller's own");
+    assert_eq!(w.public("kisa", &[], suspend("shop", None)), ok());
+    let s = w.notice("shop", "next", usual_purposes());
+    assert_eq!(w.public("shop", &[], s), inert(Why::PartySuspended));
+}
+
+#[test]
+fn a_notice_is_retired_by_its_controller_whatever_its_status() {
+    let mut w = World::home();
+    let notice = w.publish();
+    assert_eq!(w.public("shop", &[], retire(notice)), inert(Why::KeyNotInSet));
+    assert_eq!(w.public("kisa", &[], retire(notice)), inert(Why::KeyNotInSet));
+    assert_eq!(w.public("bank", &[], retire(StatementId([9; 32]))), inert(Why::NoticeMismatch));
+    assert_eq!(w.public("kisa", &[], suspend("bank", None)), ok());
+    assert_eq!(w.public("bank", &[], retire(notice)), ok());
+    let index = w.register.notice(&notice).unwrap().retired;
+    assert!(index.is_some());
+    assert_eq!(w.public("bank", &[], retire(notice)), ok(), "and twice");
+    assert_eq!(w.register.notice(&notice).unwrap().retired, index);
+}
+
+#[test]
+fn without_its_files_a_register_takes_nothing_that_needs_them() {
+    let mut w = World::home();
+    let s = w.notice("bank", "main", usual_purposes());
+    let text = serde_cbor::to_vec(&w.register).unwrap();
+    let bare: Register = serde_cbor::from_slice(&text).unwrap();
+    assert_eq!(bare, w.register, "a row holds all of it");
+    w.register = bare;
+    assert_eq!(w.public("bank", &[], s.clone()), inert(Why::Pack));
+    let fresh = World::void(&[kcern_2018()]);
+    let again = serde_cbor::from_slice::<Register>(&text).unwrap();
+    let home = World::home();
+    w.register = again.attach(
+        std::sync::Arc::new(naru::model::terms::Vocabulary::embedded().unwrap()),
+        fresh
+            .packs
+            .iter()
+            .map(|p| naru::consent::PackFile { hash: hash(p.name()), pack: p.clone() })
+            .collect(),
+    );
+    assert_eq!(w.register, home.register);
+    assert_eq!(w.public("bank", &[], s), ok());
+    assert_eq!(w.register.party_of_key(&key("bank")), Some(&party("bank")), "what is drawn is drawn again");
+}
+
+#[test]
+fn attachments_are_what_the_statement_names() {
+    let w = World::home();
+    let s = w.notice("bank", "main", usual_purposes());
+    assert_eq!(Register::attachments_of(&s.into()), vec![hash("text")]);
+    assert_eq!(Register::attachments_of(&w.genesis().into()), vec![hash("kcern-2018")]);
+    assert_eq!(Register::attachments_of(&close("bank").into()), Vec::new());
+}
