@@ -463,7 +463,8 @@ mod tests {
         let signer = Ed25519Signer::from_seed([1; 32]);
         let mut signature = [0; 64];
         signature[0] = 1;
-        signature[32..].copy_from_slice(&hex("324a58ccc042d3ab39bbdc26597fb39827a159256aed3c62b396d4c6830c0808"));
+        signature[32..]
+            .copy_from_slice(&hex("324a58ccc042d3ab39bbdc26597fb39827a159256aed3c62b396d4c6830c0808"));
         let loose = ed25519_dalek::Signature::from_bytes(&signature);
         ed25519_dalek::Verifier::verify(&signer.key.verifying_key(), b"m", &loose).unwrap();
         assert!(matches!(signer.public().verify(b"m", &signature), Err(Error::Signature)));
