@@ -28,4 +28,6 @@ pub mod consent;
 pub mod identity;
 pub mod ledger;
 pub mod model;
+pub mod node;
 pub mod store;
+pub mod vault;

@@ -222,7 +222,8 @@ mod tests {
     fn ppid_text_is_exact() {
         let ppid = Ppid([0xab; 16]);
         assert_eq!(Ppid::from_text(&ppid.to_text()), Some(ppid));
-        for bad in ["", "ppid_", "abababababababababababababababab", "ppid_ABABABABABABABABABABABABABABABAB"] {
+        for bad in ["", "ppid_", "abababababababababababababababab", "ppid_ABABABABABABABABABABABABABABABAB"]
+        {
             assert_eq!(Ppid::from_text(bad), None, "{bad}");
         }
         assert_eq!(Ppid::from_text(&format!("{}00", ppid.to_text())), None);

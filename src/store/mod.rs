@@ -5,8 +5,23 @@
 //! sequenced stays at its index for ever. It lacks, on purpose, any idea of what
 //! a consent or a person is, any clock and any randomness.
 //!
+//! Implementations: [`memory`] forgets and fails on demand, [`fjall`] is the default
+//! on one node's disk, `sled` stands behind the feature `store-sled`. One suite,
+//! `tests/store.rs`, runs over all of them.
+//!
+//! A write that breaks the contract (a batch without entries, a head above the log)
+//! answers `Failed` with [`Error::Engine`] and changes nothing. After any other
+//! `Failed` every write fails until the data is opened again.
+//!
 //! Two heads: *sequenced* (entries with an index) and *integrated* (entries under
 //! a signed checkpoint). Durable order everywhere: key, sealed body, entry, state.
+
+pub mod fjall;
+mod keyed;
+pub mod memory;
+mod row;
+#[cfg(feature = "store-sled")]
+pub mod sled;
 
 use std::ops::Range;
 
@@ -31,6 +46,17 @@ pub struct Head {
     pub size: u64,
     /// RFC 9162 root over them.
     pub root: [u8; 32],
+}
+
+impl Head {
+    /// The head of no entries: RFC 9162 section 2.1.1, SHA-256 of nothing.
+    pub const EMPTY: Self = Self {
+        size: 0,
+        root: [
+            0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24,
+            0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
+        ],
+    };
 }
 
 /// A look-up name: a ppid (16), a key hash (32) or a statement id (32), told apart by kind.
@@ -245,23 +271,34 @@ pub trait Store: Send + Sync {
     fn lead(&self, holder: &Holder) -> Result<(Epoch, Recovered), Error>;
 
     /// Makes one batch durable and gives it indices: all of it or nothing, synced before it answers.
+    ///
+    /// Its names and bodies replace rows of the same key. While a batch is in doubt nothing else may
+    /// be appended: `settle` first.
     fn append(&self, epoch: Epoch, batch: &Batch) -> Append;
 
     /// After `InDoubt`: writes a barrier, then looks the batch up. Answers `Sequenced`, `Absent`, `Fenced` or `Failed`.
+    ///
+    /// Newest first, so the batch just sent is found at once; `Absent` may have to read every commit.
     fn settle(&self, epoch: Epoch, id: BatchId) -> Append;
 
     /// Moves the integrated head from `old` to `new`, with the signed note, durable before it answers.
+    ///
+    /// The first `old` is [`Head::EMPTY`]. `new` is not smaller than `old`, nor larger than the log.
     fn integrate(&self, epoch: Epoch, old: &Head, new: &Head, note: &[u8]) -> Integrate;
 
     /// Writes state rows that reflect everything below `upto`. Idempotent, need not be synced;
     /// a row never goes back to a smaller index, `upto` never goes back.
+    ///
+    /// An equal index replaces (re-wrapping). A name without an index counts as older than one with.
+    /// `upto` is at most the number of sequenced entries.
     fn project(&self, epoch: Epoch, upto: u64, rows: &[Row]) -> Project;
 
-    /// Drops bodies, rows and the given names of one person.
+    /// Drops bodies, rows and the given names of one person. Idempotent, need not be synced: every
+    /// start repeats it from the certificates.
     fn forget(&self, epoch: Epoch, subject: &SubjectId, names: &[Name]) -> Project;
 
     /// Commits that hold an index of `range`, in order. Stops early after about 4 MiB; never answers
-    /// empty while `range.start` is sequenced.
+    /// empty while `range.start` is sequenced and the range is not empty.
     ///
     /// # Errors
     /// Engine failure or damage.
@@ -273,7 +310,7 @@ pub trait Store: Send + Sync {
     /// Engine failure or damage.
     fn bodies(&self, subject: &SubjectId, ids: &[StatementId]) -> Result<Vec<Option<Vec<u8>>>, Error>;
 
-    /// All state rows of one person.
+    /// All state rows of one person, by part. They reflect at least every entry below `upto`; some may be newer.
     ///
     /// # Errors
     /// Engine failure or damage.
@@ -291,7 +328,8 @@ pub trait Store: Send + Sync {
     /// Engine failure or damage.
     fn locate(&self, name: &Name) -> Result<Option<Located>, Error>;
 
-    /// Stores a blob under a new name, durable before it answers if `synced`. Equal bytes again are fine.
+    /// Stores a blob under a new name (at most 1,000 bytes), durable before it answers if `synced`.
+    /// Equal bytes again are fine. Needs no lead.
     ///
     /// # Errors
     /// [`Error::Exists`] with other bytes; engine failure.
@@ -306,3 +344,60 @@ pub trait Store: Send + Sync {
     /// Bytes on disk, as far as the engine knows (0 in memory).
     fn disk_bytes(&self) -> u64;
 }
+
+/// Why a write was not done: every answer to a write has these two.
+enum Gate {
+    Fenced,
+    Failed(Error),
+}
+
+macro_rules! from_gate {
+    ($($answer:ident)*) => {$(
+        impl From<Gate> for $answer {
+            fn from(gate: Gate) -> Self {
+                match gate {
+                    Gate::Fenced => Self::Fenced,
+                    Gate::Failed(error) => Self::Failed(error),
+                }
+            }
+        }
+    )*};
+}
+from_gate!(Append Integrate Project);
+
+/// A name row of a batch, with the index it got.
+struct NameAt<'a> {
+    name: &'a Name,
+    sealed: &'a [u8],
+    index: Option<u64>,
+}
+
+/// The names of a batch that stands at `first`.
+fn names_at(first: u64, batch: &Batch) -> impl Iterator<Item = NameAt<'_>> {
+    batch.names.iter().map(move |row| NameAt {
+        name: &row.name,
+        sealed: &row.sealed,
+        index: row.entry.map(|entry| first.saturating_add(u64::from(entry))),
+    })
+}
+
+/// How many entries a batch holds, or how it breaks the contract.
+fn sound(batch: &Batch) -> Result<u64, &'static str> {
+    let n = batch.entries.len();
+    if n == 0 {
+        return Err("a batch without entries");
+    }
+    if batch.ids.len() != n {
+        return Err("a batch needs one id for each entry");
+    }
+    let within = |entry: u32| usize::try_from(entry).is_ok_and(|e| e < n);
+    if !batch.names.iter().filter_map(|name| name.entry).all(within) {
+        return Err("a name points past its batch");
+    }
+    u64::try_from(n).map_err(|_| "a batch with too many entries")
+}
+
+/// `commits` stops once it has so many bytes.
+const COMMITS_BYTES: usize = 4 * 1024 * 1024;
+/// Longest `part` of a state row.
+const MAX_PART: usize = 64;

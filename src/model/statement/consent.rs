@@ -174,6 +174,15 @@ impl From<Scope> for String {
 }
 
 impl Scope {
+    /// The text on the wire: the one name, or `*`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Any => "*",
+            Self::One(text) => text,
+        }
+    }
+
     /// Whether `text` is inside.
     #[must_use]
     pub fn covers(&self, text: &str) -> bool {

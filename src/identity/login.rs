@@ -1,0 +1,182 @@
+//! Login statements and client assertions: who calls, not what is agreed.
+//!
+//! Nobody signs a server's challenge. A citizen's login is a statement of its own
+//! media type `{v, origin, nonce, iat, exp}`, built by the client and taken once;
+//! it never verifies as a consent statement, nor the other way round. A party's
+//! client assertion is a JWT of RFC 7523. Time is an argument.
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::identity::Error;
+use crate::ledger::cbor;
+use crate::ledger::cose;
+use crate::ledger::cose::LOGIN;
+use crate::ledger::key::Alg;
+use crate::ledger::key::PublicKey;
+use crate::ledger::key::Signer;
+use crate::model::id::KeyHash;
+use crate::model::id::Nonce;
+use crate::model::id::Timestamp;
+use crate::model::statement::V1;
+
+/// Longest life of a login or an assertion, ms.
+pub const MAX_LIFE_MS: u64 = 60_000;
+/// How far a client's clock may be ahead, ms.
+pub const SKEW_MS: u64 = 5_000;
+/// Largest login item, bytes.
+const MAX_LOGIN: usize = 2_048;
+
+/// What a citizen signs to log in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    /// Format version.
+    pub v: V1,
+    /// The log it is for.
+    pub origin: String,
+    /// Taken once.
+    pub nonce: Nonce,
+    /// Signed at.
+    pub iat: Timestamp,
+    /// Not valid from here on; at most 60 s after `iat`.
+    pub exp: Timestamp,
+}
+
+/// A login whose signature held, in time, for this log. The nonce is not yet taken.
+#[derive(Clone, Debug)]
+pub struct LoggedIn {
+    /// Who.
+    pub key: KeyHash,
+    /// To be taken once.
+    pub nonce: Nonce,
+    /// Until then the nonce must be remembered.
+    pub exp: Timestamp,
+}
+
+/// Signs a login.
+///
+/// # Errors
+/// The encoder.
+pub fn sign_login(login: &Login, signer: &dyn Signer) -> Result<Vec<u8>, Error> {
+    Ok(cose::sign(signer, LOGIN, signer.public().spki(), &cbor::encode(login)?)?)
+}
+
+/// Opens a login for `origin` at `now`.
+///
+/// # Errors
+/// The caller's fault: malformed, a signature that does not hold, another log, out of time.
+pub fn open_login(item: &[u8], origin: &str, now: Timestamp) -> Result<LoggedIn, Error> {
+    if item.len() > MAX_LOGIN {
+        return Err(Error::TooLarge { bytes: item.len(), limit: MAX_LOGIN });
+    }
+    let message = cose::parse(item)?;
+    if message.typ != LOGIN {
+        return Err(Error::Typ { found: message.typ });
+    }
+    let key = PublicKey::from_spki(&message.kid)?;
+    if key.alg() != message.alg {
+        return Err(Error::AlgorithmOfOtherKey);
+    }
+    message.verify(&key).map_err(|_| Error::Signature)?;
+    let login: Login = cbor::decode(message.payload.as_deref().ok_or(Error::NoPayload)?)?;
+    if login.origin != origin {
+        return Err(Error::OtherAudience);
+    }
+    in_time(login.iat, login.exp, now)?;
+    Ok(LoggedIn { key: KeyHash(key.hash()), nonce: login.nonce, exp: login.exp })
+}
+
+fn in_time(iat: Timestamp, exp: Timestamp, now: Timestamp) -> Result<(), Error> {
+    let alive = iat <= now.plus_ms(SKEW_MS) && now < exp && exp.0.saturating_sub(iat.0) <= MAX_LIFE_MS;
+    if alive { Ok(()) } else { Err(Error::OutOfTime) }
+}
+
+/// Claims of a client assertion. Source: RFC 7523 section 3; `aud` is the issuer alone (FAPI 2.0).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assertion {
+    /// The party.
+    pub iss: String,
+    /// The party again.
+    pub sub: String,
+    /// The issuer of access tokens: this log's origin.
+    pub aud: String,
+    /// Taken once.
+    pub jti: String,
+    /// Seconds.
+    pub iat: u64,
+    /// Seconds; at most 60 after `iat`.
+    pub exp: u64,
+}
+
+fn jwt_alg(alg: Alg) -> jsonwebtoken::Algorithm {
+    match alg {
+        Alg::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+        Alg::Es256 => jsonwebtoken::Algorithm::ES256,
+    }
+}
+
+/// The party an assertion says it is from, unchecked: only to find the key to check with.
+///
+/// # Errors
+/// Not a JWT, or not these claims.
+pub fn claimed_party(assertion: &str) -> Result<String, Error> {
+    let token = jsonwebtoken::dangerous::insecure_decode::<Assertion>(assertion).map_err(|_| Error::Jwt)?;
+    Ok(token.claims.iss)
+}
+
+/// Checks an assertion with the party's key.
+///
+/// # Errors
+/// The caller's fault: a signature that does not hold, another audience, out of time.
+pub fn open_assertion(
+    assertion: &str,
+    key: &PublicKey,
+    issuer: &str,
+    now: Timestamp,
+) -> Result<Assertion, Error> {
+    let claims: Assertion = open_jwt(assertion, key)?;
+    if claims.aud != issuer || claims.iss != claims.sub {
+        return Err(Error::OtherAudience);
+    }
+    let ms = |s: u64| Timestamp(s.saturating_mul(1_000));
+    in_time(ms(claims.iat), ms(claims.exp), now)?;
+    if claims.jti.is_empty() || claims.jti.len() > 128 {
+        return Err(Error::Jwt);
+    }
+    Ok(claims)
+}
+
+/// Opens a JWT with one key; claims of time are the caller's to check, with the time it was given.
+///
+/// # Errors
+/// Not a JWT, another algorithm than the key's, a signature that does not hold, other claims.
+pub fn open_jwt<T: serde::de::DeserializeOwned + Clone>(token: &str, key: &PublicKey) -> Result<T, Error> {
+    let decoding = match key.alg() {
+        Alg::EdDsa => jsonwebtoken::DecodingKey::from_ed_der(key.raw()),
+        Alg::Es256 => jsonwebtoken::DecodingKey::from_ec_der(key.raw()),
+    };
+    let mut rules = jsonwebtoken::Validation::new(jwt_alg(key.alg()));
+    rules.validate_exp = false;
+    rules.validate_nbf = false;
+    rules.validate_aud = false;
+    rules.required_spec_claims.clear();
+    jsonwebtoken::decode(token, &decoding, &rules).map(|t| t.claims).map_err(|_| Error::Jwt)
+}
+
+/// Signs a JWT of media type `typ` by hand: header and claims, then the signer.
+///
+/// # Errors
+/// The signer.
+pub fn sign_jwt<T: Serialize>(claims: &T, typ: &str, signer: &dyn Signer) -> Result<String, Error> {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let mut header = jsonwebtoken::Header::new(jwt_alg(signer.public().alg()));
+    header.typ = Some(typ.to_owned());
+    let part = |bytes: Result<Vec<u8>, serde_json::Error>| bytes.map(|b| URL_SAFE_NO_PAD.encode(b));
+    let header = part(serde_json::to_vec(&header)).map_err(|_| Error::Jwt)?;
+    let claims = part(serde_json::to_vec(claims)).map_err(|_| Error::Jwt)?;
+    let body = format!("{header}.{claims}");
+    let signature = signer.sign(body.as_bytes())?;
+    Ok(format!("{body}.{}", URL_SAFE_NO_PAD.encode(signature)))
+}

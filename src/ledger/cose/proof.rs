@@ -1,0 +1,108 @@
+//! Statement and proof: two halves of an item that make it again, byte for byte.
+//!
+//! *Proof* = the received item with `nil` in place of the statement bytes: the
+//! innermost payload of up to three `COSE_Sign1` layers, or the second member of
+//! a passkey item. Lacks signature checks: both halves come from an item that was
+//! checked, or the result is checked after.
+
+use super::{ENDORSED, Error, parse};
+use crate::ledger::cbor;
+use crate::ledger::cbor::{Reader, Writer};
+
+/// How many layers an item may have: a signer and two that endorse.
+pub const MAX_LAYERS: usize = 3;
+
+/// The item without its statement.
+///
+/// # Errors
+///
+/// What [`parse`] refuses in any layer; [`Error::Layers`]; [`Error::Payload`] if
+/// the statement is missing.
+pub fn proof_of(item: &[u8]) -> Result<Vec<u8>, Error> {
+    replace(item, MAX_LAYERS, &mut |statement| match statement {
+        Some(_) => Ok(None),
+        None => Err(Error::Payload),
+    })
+}
+
+/// The item again, from its two halves.
+///
+/// # Errors
+///
+/// As [`proof_of`]; [`Error::Payload`] if the proof still has a statement.
+pub fn join(proof: &[u8], statement: &[u8]) -> Result<Vec<u8>, Error> {
+    replace(proof, MAX_LAYERS, &mut |hole| match hole {
+        None => Ok(Some(statement.to_vec())),
+        Some(_) => Err(Error::Payload),
+    })
+}
+
+/// The statement inside an item.
+///
+/// # Errors
+///
+/// As [`proof_of`].
+pub fn statement_of(item: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut found = Vec::new();
+    replace(item, MAX_LAYERS, &mut |statement| {
+        found = statement.ok_or(Error::Payload)?.to_vec();
+        Ok(None)
+    })?;
+    Ok(found)
+}
+
+type Swap<'a> = dyn FnMut(Option<&[u8]>) -> Result<Option<Vec<u8>>, Error> + 'a;
+
+/// Rebuilds an item with another innermost statement.
+fn replace(item: &[u8], layers: usize, swap: &mut Swap<'_>) -> Result<Vec<u8>, Error> {
+    if item.first() == Some(&PASSKEY_HEAD) {
+        return replace_in_passkey(item, swap);
+    }
+    let sign1 = parse(item)?;
+    let payload = if sign1.typ == ENDORSED {
+        let below = layers.checked_sub(1).filter(|left| *left > 0).ok_or(Error::Layers)?;
+        Some(replace(sign1.payload.as_deref().ok_or(Error::Payload)?, below, swap)?)
+    } else {
+        swap(sign1.payload.as_deref())?
+    };
+    let writer = Writer::with_capacity(item.len()).tag(18).array(4).bytes(&sign1.protected).map(0);
+    Ok(bytes_or_null(writer, payload.as_deref()).bytes(&sign1.signature).finish())
+}
+
+/// `[1, statement, digests, authenticatorData, clientDataJSON, signature, SPKI]`.
+fn replace_in_passkey(item: &[u8], swap: &mut Swap<'_>) -> Result<Vec<u8>, Error> {
+    let mut reader = Reader::new(item)?;
+    reader.array_of(7, "a passkey item of 7 members")?;
+    let at = reader.at();
+    if reader.uint()? != 1 {
+        return Err(cbor::Error::Unexpected { at, expected: "passkey item version 1" }.into());
+    }
+    let statement = reader.bytes_or_null()?;
+    let rest = item.get(reader.at()..).unwrap_or_default();
+    let at = reader.at();
+    let digests = reader.array()?;
+    if !(1..=MAX_DIGESTS).contains(&digests) {
+        return Err(cbor::Error::Unexpected { at, expected: "1 to 64 digests" }.into());
+    }
+    for _ in 0..digests {
+        reader.hash()?;
+    }
+    for _ in 0..4 {
+        reader.bytes()?;
+    }
+    reader.end()?;
+    let payload = swap(statement)?;
+    let writer = Writer::with_capacity(item.len()).array(7).uint(1);
+    Ok(bytes_or_null(writer, payload.as_deref()).item(rest).finish())
+}
+
+fn bytes_or_null(writer: Writer, bytes: Option<&[u8]>) -> Writer {
+    match bytes {
+        Some(bytes) => writer.bytes(bytes),
+        None => writer.null(),
+    }
+}
+
+/// First byte of an array of 7.
+const PASSKEY_HEAD: u8 = 0x87;
+const MAX_DIGESTS: u64 = 64;

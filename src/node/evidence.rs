@@ -1,0 +1,193 @@
+//! What can be shown of one statement afterwards, and to whom.
+
+use crate::identity;
+use crate::ledger::cose;
+use crate::ledger::entry::Entry;
+use crate::ledger::evidence::Evidence;
+use crate::ledger::evidence::Opening;
+use crate::ledger::hash;
+use crate::ledger::merkle::List;
+use crate::ledger::promise::Promise;
+use crate::model::id::LeafIndex;
+use crate::model::id::StatementId;
+use crate::model::id::Timestamp;
+use crate::model::statement::Scope;
+use crate::model::statement::Statement;
+use crate::node::Error;
+use crate::node::Inner;
+use crate::node::people::name_bytes;
+use crate::node::ticket::Accepted;
+use crate::node::ticket::Outcome;
+use crate::node::ticket::Refusal;
+use crate::node::token::Caller;
+use crate::store::Commit;
+use crate::store::Name;
+use crate::vault::PersonKey;
+use crate::vault::Pointed;
+use crate::vault::Sealed;
+
+/// Where a statement stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its index.
+    pub index: LeafIndex,
+    /// Whether the newest checkpoint covers it.
+    pub published: bool,
+}
+
+/// What a caller is shown of a statement.
+#[derive(Clone, Debug)]
+pub enum Shown {
+    /// Encoded evidence.
+    Evidence(Vec<u8>),
+    /// It stands, but no checkpoint with a receipt covers it yet.
+    NotYet,
+    /// Not for this caller, or there is none: told alike.
+    Nothing,
+}
+
+/// The one controller a statement names.
+fn controller_of(statement: &Statement) -> Option<&str> {
+    let one = |scope: &'_ Scope| matches!(scope, Scope::One(_));
+    Some(match statement {
+        Statement::ConsentGrant(s) => s.controller.as_str(),
+        Statement::ConsentRefuse(s) => s.controller.as_str(),
+        Statement::ConsentWithdraw(s) => s.controller.as_str(),
+        Statement::ConsentPause(s) => s.controller.as_str(),
+        Statement::ConsentResume(s) => s.controller.as_str(),
+        Statement::ConsentDispute(s) => s.controller.as_str(),
+        Statement::ConsentAttest(s) => s.controller.as_str(),
+        Statement::ConsentObject(s) if one(&s.controller) => s.controller.as_str(),
+        Statement::ConsentLift(s) if one(&s.controller) => s.controller.as_str(),
+        Statement::ConsentSignal(s) if one(&s.controller) => s.controller.as_str(),
+        _ => return None,
+    })
+}
+
+impl Inner {
+    fn commit_of(&self, index: LeafIndex) -> Result<Commit, Error> {
+        let missing = || Error::Damaged(format!("entry {index} is missing"));
+        self.store.commits(index..index + 1)?.pop().ok_or_else(missing)
+    }
+
+    fn owner_of(&self, id: StatementId) -> Result<Option<(Pointed, PersonKey)>, Error> {
+        let name = Name::Statement(id.0);
+        let Some(row) = self.store.locate(&name)? else { return Ok(None) };
+        if row.sealed.is_empty() {
+            return Ok(None);
+        }
+        let who = self.vault.open_name(name_bytes(&name), &row.sealed)?;
+        Ok(Some((who, self.vault.person_key(who)?)))
+    }
+
+    /// What the first one got: the promise is re-made from the commit's row.
+    pub(in crate::node) fn again(&self, id: StatementId, index: LeafIndex) -> Outcome {
+        self.try_again(id, index).map_err(Refusal::Node)
+    }
+
+    fn try_again(&self, id: StatementId, index: LeafIndex) -> Result<Accepted, Error> {
+        let missing = || Error::Damaged(format!("entry {index} is missing"));
+        let commit = self.commit_of(index)?;
+        let position = usize::try_from(index - commit.first).map_err(|_| missing())?;
+        let entry = commit.entries.get(position).ok_or_else(missing)?.clone();
+        let list = List::new(&commit.entries.iter().map(|e| hash::leaf(e)).collect::<Vec<_>>());
+        let promise = Promise {
+            origin: self.settings.origin.clone(),
+            first: commit.first,
+            n: commit.entries.len() as u64,
+            at: commit.at,
+            root: list.root(),
+        };
+        let openings = self.owner_of(id)?.map(|(_, key)| key.openings(&id.0));
+        Ok(Accepted {
+            id,
+            index,
+            at: Timestamp(commit.at),
+            entry,
+            k1: openings.map(|o| o.k1),
+            k2: openings.map(|o| o.k2),
+            promise: std::sync::Arc::new(promise.sign(self.log_signer.as_ref())?),
+            path: list.path(position)?,
+            duplicate: true,
+            inert: None,
+        })
+    }
+
+    /// Where a statement stands, if it does.
+    ///
+    /// # Errors
+    /// The store.
+    pub fn place(&self, id: &StatementId) -> Result<Option<Place>, Error> {
+        let row = self.store.locate(&Name::Statement(id.0))?;
+        let published = self.published().size;
+        Ok(row.and_then(|r| r.index).map(|index| Place { index, published: index < published }))
+    }
+
+    /// The receipt of one entry by the newest checkpoint.
+    ///
+    /// # Errors
+    /// A tile is missing.
+    pub fn receipt(&self, index: LeafIndex) -> Result<Option<Vec<u8>>, Error> {
+        self.published().receipt(self.store.as_ref(), index)
+    }
+
+    /// Evidence of one statement: the person gets both halves, the controller named in it its own,
+    /// anybody what is public.
+    ///
+    /// # Errors
+    /// The store, or damage.
+    pub fn evidence(&self, id: &StatementId, caller: Option<&Caller>) -> Result<Shown, Error> {
+        let Some(place) = self.place(id)? else { return Ok(Shown::Nothing) };
+        let published = self.published();
+        let commit = self.commit_of(place.index)?;
+        let missing = || Error::Damaged(format!("entry {} is missing", place.index));
+        let position = usize::try_from(place.index - commit.first).map_err(|_| missing())?;
+        let entry = commit.entries.get(position).ok_or_else(missing)?.clone();
+        let opening = match Entry::parse(&entry)? {
+            Entry::Public { .. } => Some(Opening::Public),
+            Entry::Sealed { .. } => self.opening_for(*id, commit.at, caller)?,
+        };
+        let Some(opening) = opening else { return Ok(Shown::Nothing) };
+        let Some(receipt) = published.receipt(self.store.as_ref(), place.index)? else {
+            return Ok(Shown::NotYet);
+        };
+        let checkpoint = Some(published.note.clone());
+        let evidence = Evidence { index: place.index, entry, opening, receipt, checkpoint };
+        Ok(Shown::Evidence(evidence.encode()?))
+    }
+
+    /// The halves this caller may see; `None` if it may see none.
+    fn opening_for(
+        &self,
+        id: StatementId,
+        at: u64,
+        caller: Option<&Caller>,
+    ) -> Result<Option<Opening>, Error> {
+        let (Some(caller), Some((who, key))) = (caller, self.owner_of(id)?) else { return Ok(None) };
+        let body = self.store.bodies(&who.subject, &[id])?.pop().flatten();
+        let Some(body) = body else { return Ok(None) };
+        let item = key.open(Sealed::Body, &who.subject, &id.0, &body)?;
+        let (statement, signed) = identity::reload(&item)?;
+        let bytes = cose::statement_of(&item).map_err(identity::Error::from)?;
+        let proof = cose::proof_of(&item).map_err(identity::Error::from)?;
+        let openings = key.openings(&id.0);
+        Ok(match caller {
+            Caller::Citizen(caller) => {
+                self.person_of_key(caller)?.is_some_and(|c| c.subject == who.subject).then_some(
+                    Opening::Citizen { at, statement: bytes, k1: openings.k1, proof, k2: openings.k2 },
+                )
+            }
+            Caller::Party(party) => {
+                let named = controller_of(&statement) == Some(party.as_str());
+                let carried = self.register().party_of_key(&signed.signer) == Some(party);
+                let h2 = hash::hmac(&openings.k2, &[&proof]);
+                (named || carried).then_some(Opening::Controller {
+                    at,
+                    statement: bytes,
+                    k1: openings.k1,
+                    h2,
+                })
+            }
+        })
+    }
+}

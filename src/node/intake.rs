@@ -1,0 +1,274 @@
+//! From bytes to a prepared statement: shape, signature, whose, sealed.
+//!
+//! Runs on a pool of as many threads as cores; http workers never verify
+//! statements. Nothing here decides whether the signer may: that is the
+//! sequencer's, in the order of the log.
+
+use std::sync::Arc;
+
+use crate::consent::Register;
+use crate::identity;
+use crate::identity::Unverified;
+use crate::identity::Verified;
+use crate::ledger::cose;
+use crate::ledger::hash;
+use crate::model::decision::Why;
+use crate::model::id::PartyId;
+use crate::model::id::Ppid;
+use crate::model::id::StatementId;
+use crate::model::id::Timestamp;
+use crate::model::statement::Bearing;
+use crate::model::statement::Kind;
+use crate::model::statement::Scope;
+use crate::model::statement::Statement;
+use crate::node::Error;
+use crate::node::Inner;
+use crate::node::people::Loaded;
+use crate::node::people::name_bytes;
+use crate::node::ticket::Refusal;
+use crate::store::Name;
+use crate::store::NameRow;
+use crate::vault::Openings;
+use crate::vault::PersonKey;
+use crate::vault::Pointed;
+use crate::vault::Sealed;
+
+/// A day before the node's clock: the oldest `iat` of an act that is not closing, ms.
+pub const IAT_PAST_MS: u64 = 24 * 3_600_000;
+/// Five minutes after: the newest, ms.
+pub const IAT_FUTURE_MS: u64 = 5 * 60_000;
+
+/// Who acts on a person's state.
+#[derive(Clone, Debug)]
+pub(in crate::node) enum Acting {
+    Own,
+    Delegate(Pointed),
+    Party(PartyId),
+}
+
+/// Whose state a statement touches.
+#[derive(Clone, Debug)]
+pub(in crate::node) enum Target {
+    Register,
+    Person { loaded: Arc<Loaded>, acting: Acting, new: bool },
+}
+
+/// The sealed half of a statement about a person.
+#[derive(Debug)]
+pub(in crate::node) struct SealedParts {
+    pub(in crate::node) openings: Openings,
+    pub(in crate::node) h1: [u8; 32],
+    pub(in crate::node) h2: [u8; 32],
+    pub(in crate::node) body: Vec<u8>,
+}
+
+/// A statement ready to be judged.
+#[derive(Debug)]
+pub(in crate::node) struct Prepared {
+    pub(in crate::node) verified: Verified<Statement>,
+    pub(in crate::node) target: Target,
+    /// `None` for public statements.
+    pub(in crate::node) sealed: Option<SealedParts>,
+    /// Name rows that are not in the store yet.
+    pub(in crate::node) names: Vec<NameRow>,
+    /// No entry below this index has its id.
+    pub(in crate::node) fresh_at: u64,
+}
+
+/// What an item came to before the queue.
+#[derive(Debug)]
+pub(in crate::node) enum Intake {
+    Ready(Box<Prepared>),
+    /// Known since this index.
+    Duplicate(StatementId, u64),
+}
+
+/// The log's own domain.
+#[must_use]
+pub fn own_domain(origin: &str) -> String {
+    format!("{origin}/0")
+}
+
+/// A party's domain. One epoch in this build.
+#[must_use]
+pub fn party_domain(party: &str) -> String {
+    format!("{party}/0")
+}
+
+/// The domain in which a statement's ppid stands. Source: design §4, "Whose".
+fn domain_of(statement: &Statement, origin: &str, party: Option<&PartyId>) -> String {
+    let scoped = |scope: &Scope| match scope {
+        Scope::Any => own_domain(origin),
+        Scope::One(controller) => party_domain(controller),
+    };
+    match statement {
+        Statement::ConsentGrant(s) => party_domain(s.controller.as_str()),
+        Statement::ConsentRefuse(s) => party_domain(s.controller.as_str()),
+        Statement::ConsentWithdraw(s) => party_domain(s.controller.as_str()),
+        Statement::ConsentPause(s) => party_domain(s.controller.as_str()),
+        Statement::ConsentResume(s) => party_domain(s.controller.as_str()),
+        Statement::ConsentDispute(s) => party_domain(s.controller.as_str()),
+        Statement::ConsentAttest(s) => party_domain(s.controller.as_str()),
+        Statement::ConsentObject(s) => scoped(&s.controller),
+        Statement::ConsentLift(s) => scoped(&s.controller),
+        // A party that carries a signal knows the person only in its own domain.
+        Statement::ConsentSignal(_) => party.map_or_else(|| own_domain(origin), |p| party_domain(p.as_str())),
+        _ => own_domain(origin),
+    }
+}
+
+impl Inner {
+    /// Opens, places and seals one item.
+    pub(in crate::node) fn prepare(&self, item: Unverified) -> Result<Intake, Refusal> {
+        let verified = item.verify().map_err(Refusal::Malformed)?;
+        let kind = verified.value().kind();
+        if !kind.is_served() {
+            return Err(Refusal::Inert(Why::NotServed));
+        }
+        in_window(kind, verified.value().iat(), self.clock.now())?;
+        let fresh_at = self.sequenced();
+        if let Some(row) = self.store.locate(&Name::Statement(verified.id().0)).map_err(Error::from)?
+            && let Some(index) = row.index
+        {
+            return Ok(Intake::Duplicate(verified.id(), index));
+        }
+        if kind.is_public() {
+            self.attachments_stand(verified.value())?;
+            let names = vec![entry_name(verified.id(), Vec::new())];
+            let target = Target::Register;
+            return Ok(Intake::Ready(Box::new(Prepared { verified, target, sealed: None, names, fresh_at })));
+        }
+        self.find_place(verified, fresh_at)
+    }
+
+    /// An attachment must be stored before a statement may name it.
+    fn attachments_stand(&self, statement: &Statement) -> Result<(), Refusal> {
+        for hash in Register::attachments_of(statement) {
+            if self.store.get(&crate::node::attachment_blob(&hash)).map_err(Error::from)?.is_none() {
+                return Err(Refusal::Inert(Why::AttachmentMissing));
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the person, checks the ppid, seals.
+    fn find_place(&self, verified: Verified<Statement>, fresh_at: u64) -> Result<Intake, Refusal> {
+        let register = self.register();
+        let (who, acting, new) = self.whose(&verified, &register)?;
+        let loaded = match &new {
+            Some(key) => {
+                Arc::new(Loaded { who, key: key.clone(), person: crate::consent::Person::new(who.subject) })
+            }
+            None => self.people.load(who, self.store.as_ref(), &self.vault)?,
+        };
+        let mut names = Vec::with_capacity(2);
+        if let Some(ppid) = verified.value().ppid() {
+            let party = match &acting {
+                Acting::Party(party) => Some(party),
+                Acting::Own | Acting::Delegate(_) => None,
+            };
+            let domain = domain_of(verified.value(), &self.settings.origin, party);
+            if self.vault.ppid(&domain, &who.subject) != ppid {
+                return Err(Refusal::Inert(Why::NotThisSubject));
+            }
+            self.name_if_new(Name::Ppid(ppid.0), who, &mut names)?;
+        }
+        if new.is_some() {
+            self.name_if_new(Name::Key(verified.signer().0), who, &mut names)?;
+        }
+        let id = verified.id();
+        let pointer = self.vault.seal_name(&id.0, who).map_err(Error::from)?;
+        names.push(entry_name(id, pointer));
+        let sealed = seal(&verified, &loaded)?;
+        let target = Target::Person { loaded, acting, new: new.is_some() };
+        Ok(Intake::Ready(Box::new(Prepared { verified, target, sealed: Some(sealed), names, fresh_at })))
+    }
+
+    fn name_if_new(&self, name: Name, who: Pointed, rows: &mut Vec<NameRow>) -> Result<(), Error> {
+        if self.people.locate(&name, self.store.as_ref(), &self.vault)?.is_none() {
+            let sealed = self.vault.seal_name(name_bytes(&name), who)?;
+            rows.push(NameRow { name, sealed, entry: None });
+        }
+        Ok(())
+    }
+
+    /// The person a statement is about, and who acts; a key if she is made by it.
+    ///
+    /// By her key if she signs for herself, by `by` if a delegate does, by the ppid otherwise.
+    fn whose(
+        &self,
+        verified: &Verified<Statement>,
+        register: &Register,
+    ) -> Result<(Pointed, Acting, Option<PersonKey>), Refusal> {
+        let signer = Name::Key(verified.signer().0);
+        let statement = verified.value();
+        let of = |name: &Name| self.people.locate(name, self.store.as_ref(), &self.vault);
+        if statement.kind() == Kind::KeyCreate {
+            if of(&signer)?.is_some() || register.is_key_taken(&verified.signer()) {
+                return Err(Refusal::Inert(Why::KeyTaken));
+            }
+            let (who, key) = self.vault.new_person().map_err(Error::from)?;
+            return Ok((who, Acting::Own, Some(key)));
+        }
+        let by_ppid = || -> Result<Pointed, Refusal> {
+            let ppid = statement.ppid().ok_or(Refusal::Inert(Why::NotServed))?;
+            of(&Name::Ppid(ppid.0))?.ok_or(Refusal::Inert(Why::NotThisSubject))
+        };
+        if let Some(party) = register.party_of_key(&verified.signer()) {
+            return Ok((by_ppid()?, Acting::Party(party.clone()), None));
+        }
+        let own = of(&signer)?.ok_or(Refusal::Inert(Why::KeyNotInSet))?;
+        if let Some(by) = statement.by() {
+            let ward = of(&Name::Statement(by.0))?.ok_or(Refusal::Inert(Why::DelegationEnded))?;
+            return Ok((ward, Acting::Delegate(own), None));
+        }
+        // A guardian founds or ends a delegation under the ward, whom only the ppid names.
+        if matches!(statement.kind(), Kind::DelegationGrant | Kind::DelegationEnd) {
+            let ward = by_ppid()?;
+            let acting = if ward.subject == own.subject { Acting::Own } else { Acting::Delegate(own) };
+            return Ok((ward, acting, None));
+        }
+        Ok((own, Acting::Own, None))
+    }
+
+    /// The person's ppid in a party's domain, or in the log's own for `self`; writes the row that names it.
+    ///
+    /// # Errors
+    /// The store; [`Error::Stopped`] if the node does not write.
+    pub(in crate::node) fn named_ppid(
+        &self,
+        who: Pointed,
+        party: Option<&PartyId>,
+    ) -> Result<(Ppid, bool), Error> {
+        let domain = party.map_or_else(|| own_domain(&self.settings.origin), |p| party_domain(p.as_str()));
+        let ppid = self.vault.ppid(&domain, &who.subject);
+        let known = self.people.locate(&Name::Ppid(ppid.0), self.store.as_ref(), &self.vault)?.is_some();
+        Ok((ppid, known))
+    }
+}
+
+/// `iat` within a day back and five minutes ahead; not judged for a closing act or genesis.
+fn in_window(kind: Kind, iat: Timestamp, now: Timestamp) -> Result<(), Refusal> {
+    let judged = kind.bearing() != Bearing::Closing;
+    let inside = iat >= now.minus_ms(IAT_PAST_MS) && iat <= now.plus_ms(IAT_FUTURE_MS);
+    if judged && !inside { Err(Refusal::Window { iat, now }) } else { Ok(()) }
+}
+
+fn entry_name(id: StatementId, sealed: Vec<u8>) -> NameRow {
+    // The position in the batch is filled in when the batch is made.
+    NameRow { name: Name::Statement(id.0), sealed, entry: Some(0) }
+}
+
+fn seal(verified: &Verified<Statement>, loaded: &Loaded) -> Result<SealedParts, Refusal> {
+    let id = verified.id();
+    let openings = loaded.key.openings(&id.0);
+    let proof = cose::proof_of(verified.item()).map_err(identity::Error::from).map_err(Refusal::Malformed)?;
+    let body =
+        loaded.key.seal(Sealed::Body, &loaded.who.subject, &id.0, verified.item()).map_err(Error::from)?;
+    Ok(SealedParts {
+        h1: hash::hmac(&openings.k1, &[verified.statement()]),
+        h2: hash::hmac(&openings.k2, &[&proof]),
+        openings,
+        body,
+    })
+}

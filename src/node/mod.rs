@@ -1,0 +1,429 @@
+//! THE NOUN: a running instance. The list of everything it can do is [`Node`].
+//!
+//! bytes → `identity::open` → whose → seal → queue → sequencer: judge → **append**
+//! → state → promise → answer → project → tree → checkpoint → receipt.
+//!
+//! One sequencer thread owns all writes; a pool of as many threads as cores opens
+//! and seals; `check` answers on the caller's own thread. Lacks, on purpose: HTTP,
+//! configuration files, the terminal.
+
+mod check;
+pub mod clock;
+mod evidence;
+mod intake;
+mod lane;
+mod mark;
+mod people;
+mod publish;
+mod recover;
+mod sequencer;
+mod start;
+mod state;
+mod ticket;
+mod token;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+
+use crate::identity;
+use crate::identity::Unverified;
+use crate::ledger;
+use crate::model::id::Hash;
+use crate::model::id::PartyId;
+use crate::model::id::Ppid;
+use crate::model::id::TreeSize;
+use crate::model::statement::Bearing;
+use crate::node::intake::Intake;
+use crate::node::lane::Lane;
+use crate::node::sequencer::Job;
+use crate::store;
+use crate::store::Row;
+use crate::vault;
+
+pub use check::Answer;
+pub use check::Asked;
+pub use check::Resource;
+pub use evidence::Place;
+pub use evidence::Shown;
+pub use intake::IAT_FUTURE_MS;
+pub use intake::IAT_PAST_MS;
+pub use intake::own_domain;
+pub use intake::party_domain;
+pub use publish::Published;
+pub use start::CARRIED_PACKS;
+pub use start::Keys;
+pub use start::carried_packs;
+pub use state::Inner;
+pub use state::Readiness;
+pub use ticket::Accepted;
+pub use ticket::Outcome;
+pub use ticket::Refusal;
+pub use ticket::Ticket;
+pub use token::Caller;
+pub use token::Claims;
+pub use token::Denied;
+pub use token::TOKEN_LIFE_S;
+
+/// What a node is told at start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Origin of the log: a schema-less URL prefix.
+    pub origin: String,
+    /// Grain of public times, ms (as in genesis).
+    pub grain_ms: u64,
+    /// One tick at most publishes one checkpoint, ms.
+    pub tick_ms: u64,
+    /// Folder of the data: mark, vault, engine.
+    pub data: PathBuf,
+    /// Where the newest checkpoint is kept outside the data folder; required in production.
+    pub anchor: Option<PathBuf>,
+    /// Statements in flight, closing acts apart.
+    pub queue: usize,
+    /// Persons kept in memory.
+    pub persons: usize,
+    /// Verifying threads; 0 means one a core.
+    pub threads: usize,
+    /// Free bytes below which only closing acts are written.
+    pub disk_reserve: u64,
+}
+
+impl Settings {
+    /// Safe defaults for an origin and a data folder.
+    #[must_use]
+    pub fn new(origin: &str, data: PathBuf) -> Self {
+        Self {
+            origin: origin.to_owned(),
+            grain_ms: 5_000,
+            tick_ms: 1_000,
+            data,
+            anchor: None,
+            queue: 16_384,
+            persons: 200_000,
+            threads: 0,
+            disk_reserve: 256 << 20,
+        }
+    }
+}
+
+/// Why a node does not write. The closed list of `/readyz`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Not yet loaded.
+    Loading,
+    /// The anchor is ahead, of another log, missing or not writable.
+    Anchor,
+    /// The store lost entries that the mark knows.
+    Mark,
+    /// An I/O error on the write path.
+    Io,
+    /// Free space is below the reserve: only closing acts are written.
+    Disk,
+    /// Another process leads.
+    OtherLeader,
+    /// The queue is full; passes by itself.
+    Busy,
+    /// Shutting down.
+    Closing,
+}
+
+impl Stop {
+    /// Stable code.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Loading => "loading",
+            Self::Anchor => "anchor",
+            Self::Mark => "mark",
+            Self::Io => "io",
+            Self::Disk => "disk",
+            Self::OtherLeader => "other-leader",
+            Self::Busy => "busy",
+            Self::Closing => "closing",
+        }
+    }
+
+    /// Whether the state may be behind what was acknowledged: then no check is answered.
+    #[must_use]
+    pub const fn doubts_state(self) -> bool {
+        matches!(self, Self::Loading | Self::Anchor | Self::Mark | Self::Io | Self::OtherLeader)
+    }
+
+    const fn ends_publishing(self) -> bool {
+        matches!(self, Self::Anchor | Self::Mark | Self::Io | Self::OtherLeader)
+    }
+}
+
+impl std::fmt::Display for Stop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What goes wrong inside: ours.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The vault.
+    #[error(transparent)]
+    Vault(#[from] vault::Error),
+    /// Bytes of the store are not what the node wrote.
+    #[error("the data is damaged: {0}; run `naru fsck`")]
+    Damaged(String),
+    /// Bytes of the store do not open.
+    #[error("stored statement: {0}")]
+    Identity(#[from] identity::Error),
+    /// An encoding.
+    #[error("stored encoding: {0}")]
+    Cbor(#[from] ledger::cbor::Error),
+    /// An entry.
+    #[error("stored entry: {0}")]
+    Entry(#[from] ledger::entry::Error),
+    /// A proof or tile.
+    #[error("tree: {0}")]
+    Merkle(#[from] ledger::merkle::Error),
+    /// A tile.
+    #[error("tile: {0}")]
+    Tile(#[from] ledger::tile::Error),
+    /// A checkpoint.
+    #[error("checkpoint: {0}")]
+    Checkpoint(#[from] ledger::checkpoint::Error),
+    /// A receipt.
+    #[error("receipt: {0}")]
+    Receipt(#[from] ledger::receipt::Error),
+    /// A promise.
+    #[error("promise: {0}")]
+    Promise(#[from] ledger::promise::Error),
+    /// Evidence.
+    #[error("evidence: {0}")]
+    Evidence(#[from] ledger::evidence::Error),
+    /// A signature.
+    #[error("signing: {0}")]
+    Key(#[from] ledger::key::Error),
+    /// A file beside the store.
+    #[error("file `{path}`: {cause}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The system gave no randomness.
+    #[error("no randomness from the system: {0}")]
+    Randomness(getrandom::Error),
+    /// A pack does not parse.
+    #[error("pack: {0}")]
+    Pack(String),
+    /// The node does not write.
+    #[error("the node does not write: {0}")]
+    Stopped(Stop),
+    /// The log has no genesis entry, or has one already.
+    #[error("{0}")]
+    Genesis(&'static str),
+}
+
+/// Blob name of an attachment.
+pub(in crate::node) fn attachment_blob(hash: &Hash) -> String {
+    format!("attachment/{hash}")
+}
+
+/// Largest attachment, bytes.
+pub const MAX_ATTACHMENT: usize = 1 << 20;
+
+/// One item on its way to the verifying pool.
+struct Raw {
+    item: Unverified,
+    place: ticket::Place,
+}
+
+/// A running instance.
+///
+/// Dropping it stops taking statements in, answers what waits, publishes a last
+/// checkpoint and joins its threads.
+pub struct Node {
+    inner: Arc<Inner>,
+    intake: Arc<lane::LaneQueue<Vec<Raw>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    sequencer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("origin", &self.inner.settings.origin).finish_non_exhaustive()
+    }
+}
+
+impl std::ops::Deref for Node {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+/// Items in one piece of work of the pool.
+const PIECE: usize = 16;
+
+impl Node {
+    /// Takes items in; the ticket tells what becomes of each, in order.
+    ///
+    /// Closing acts go by their own lane, a batch only if all its items close.
+    #[must_use]
+    pub fn submit(&self, items: Vec<Vec<u8>>) -> Ticket {
+        let (ticket, places) = Ticket::new(items.len());
+        let mut raws = Vec::with_capacity(items.len());
+        for (item, place) in items.into_iter().zip(places) {
+            match Unverified::parse(item) {
+                Ok(item) => raws.push(Raw { item, place }),
+                Err(error) => place.fill(Err(Refusal::Malformed(error))),
+            }
+        }
+        // The type is read before the signature.
+        let closes = |raw: &Raw| raw.item.kind().bearing() == Bearing::Closing;
+        let lane = if raws.iter().all(closes) { Lane::Closing } else { Lane::Open };
+        if let Some(stop) = self.inner.refuses(lane) {
+            raws.into_iter().for_each(|raw| raw.place.fill(Err(Refusal::Unavailable(stop))));
+            return ticket;
+        }
+        let mut piece = Vec::with_capacity(PIECE);
+        for raw in raws {
+            if !self.inner.admit(lane) {
+                raw.place.fill(Err(Refusal::Unavailable(Stop::Busy)));
+                continue;
+            }
+            let place = raw.place.counted(Arc::clone(&self.inner.admission), lane);
+            piece.push(Raw { place, item: raw.item });
+            if piece.len() == PIECE {
+                self.hand_over(lane, std::mem::take(&mut piece));
+            }
+        }
+        if !piece.is_empty() {
+            self.hand_over(lane, piece);
+        }
+        ticket
+    }
+
+    fn hand_over(&self, lane: Lane, piece: Vec<Raw>) {
+        // A shut queue gives the piece back; dropping it answers each place.
+        drop(self.intake.push(lane, piece));
+    }
+
+    /// Takes items in and waits on this thread.
+    #[must_use]
+    pub fn record(&self, items: Vec<Vec<u8>>) -> Vec<Outcome> {
+        self.submit(items).wait()
+    }
+
+    /// Publishes now if anything is new: a tick by hand.
+    ///
+    /// # Errors
+    /// The node does not write.
+    pub fn tick(&self) -> Result<(), Stop> {
+        let (done, wait) = oneshot::channel();
+        self.ask(Job::Tick(done), wait)
+    }
+
+    fn ask(&self, job: Job, wait: oneshot::Receiver<Result<(), Stop>>) -> Result<(), Stop> {
+        self.inner.sequence.push(Lane::Open, job).map_err(|_| Stop::Closing)?;
+        wait.blocking_recv().map_err(|_| Stop::Closing)?
+    }
+
+    /// The caller's ppid in a party's domain, or in the log's own; the same for ever.
+    ///
+    /// # Errors
+    /// [`Error::Genesis`] if the person or the party is unknown; the store.
+    pub fn ppid(
+        &self,
+        key: &crate::model::id::KeyHash,
+        party: Option<&PartyId>,
+    ) -> Result<Option<Ppid>, Error> {
+        if party.is_some_and(|p| self.inner.register().party(p).is_none()) {
+            return Ok(None);
+        }
+        let Some(who) = self.inner.person_of_key(key)? else { return Ok(None) };
+        let (ppid, known) = self.inner.named_ppid(who, party)?;
+        if !known {
+            let name = store::Name::Ppid(ppid.0);
+            let sealed = self.inner.vault.seal_name(people::name_bytes(&name), who)?;
+            let (done, wait) = oneshot::channel();
+            self.ask(Job::Name(Row::Name { name, sealed, index: None }, done), wait)
+                .map_err(Error::Stopped)?;
+        }
+        Ok(Some(ppid))
+    }
+
+    /// Stores an attachment, durable before it answers; create-only by its hash.
+    ///
+    /// # Errors
+    /// The store; [`Error::Stopped`] if the node does not write.
+    pub fn attach(&self, bytes: &[u8]) -> Result<Hash, Error> {
+        if let Some(stop) = self.inner.refuses(Lane::Open) {
+            return Err(Error::Stopped(stop));
+        }
+        let hash = Hash(ledger::hash::sha256(&[bytes]));
+        self.inner.store.put(&attachment_blob(&hash), bytes, true)?;
+        Ok(hash)
+    }
+
+    /// Everything in flight, answered; no new statement is taken in. Dropping does the same.
+    pub fn close(&self) {
+        self.intake.shut();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // A thread that panicked has answered its places by dropping them.
+            drop(thread.join());
+        }
+        self.inner.sequence.shut();
+        let sequencer = self.sequencer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = sequencer {
+            drop(thread.join());
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// One verifying thread.
+fn verify_loop(inner: &Arc<Inner>, intake: &lane::LaneQueue<Vec<Raw>>, first: Lane) {
+    while let Some(piece) = intake.take(first) {
+        for raw in piece {
+            let Raw { item, place } = raw;
+            match inner.prepare(item) {
+                Ok(Intake::Ready(prepared)) => {
+                    let closes = prepared.verified.value().kind().bearing() == Bearing::Closing;
+                    let lane = if closes { Lane::Closing } else { Lane::Open };
+                    if let Err(Job::Record(_, place)) =
+                        inner.sequence.push(lane, Job::Record(prepared, place))
+                    {
+                        place.fill(Err(Refusal::Unavailable(Stop::Closing)));
+                    }
+                }
+                Ok(Intake::Duplicate(id, index)) => place.fill(inner.again(id, index)),
+                Err(refusal) => place.fill(Err(refusal)),
+            }
+        }
+    }
+}
+
+/// Sizes and bytes of a node, for metrics and `--json`.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    /// Entries sequenced.
+    pub sequenced: TreeSize,
+    /// Entries under the newest checkpoint.
+    pub published: TreeSize,
+    /// Statements in flight.
+    pub in_flight: usize,
+    /// Bytes of the engine on disk.
+    pub disk_bytes: u64,
+}

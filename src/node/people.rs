@@ -1,0 +1,209 @@
+//! Persons in memory: what the sequencer has just replaced, and a bounded cache.
+//!
+//! A person with entries not yet projected is pinned and never evicted. What was
+//! read from the store enters only if nothing of that shard was replaced since
+//! the read began. Names (ppids and keys) never change their person, so they are
+//! cached without further ado.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+
+use quick_cache::sync::Cache;
+
+use crate::consent::Person;
+use crate::consent::SlotKey;
+use crate::ledger::cbor;
+use crate::model::id::SubjectId;
+use crate::node::Error;
+use crate::store::Name;
+use crate::store::Store;
+use crate::vault::PersonKey;
+use crate::vault::Pointed;
+use crate::vault::Sealed;
+use crate::vault::Vault;
+
+/// A person with her key.
+#[derive(Clone, Debug)]
+pub(in crate::node) struct Loaded {
+    pub(in crate::node) who: Pointed,
+    pub(in crate::node) key: PersonKey,
+    pub(in crate::node) person: Person,
+}
+
+const SHARDS: usize = 64;
+
+#[derive(Debug)]
+struct Shard {
+    pinned: HashMap<SubjectId, (Arc<Loaded>, u64)>,
+    cached: quick_cache::unsync::Cache<SubjectId, Arc<Loaded>>,
+    replaced: u64,
+}
+
+/// All persons this node has in memory.
+#[derive(Debug)]
+pub(in crate::node) struct People {
+    shards: Vec<Mutex<Shard>>,
+    names: Cache<Name, Pointed>,
+}
+
+impl People {
+    pub(in crate::node) fn new(persons: usize, names: usize) -> Self {
+        let shard = || {
+            let cached = quick_cache::unsync::Cache::new((persons / SHARDS).max(16));
+            Mutex::new(Shard { pinned: HashMap::new(), cached, replaced: 0 })
+        };
+        Self { shards: (0..SHARDS).map(|_| shard()).collect(), names: Cache::new(names.max(64)) }
+    }
+
+    fn shard(&self, subject: &SubjectId) -> Option<MutexGuard<'_, Shard>> {
+        let at = usize::from(subject.0[0]) % SHARDS;
+        self.shards.get(at).map(|s| s.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The person, if she is in memory.
+    pub(in crate::node) fn current(&self, subject: &SubjectId) -> Option<Arc<Loaded>> {
+        let shard = self.shard(subject)?;
+        shard.pinned.get(subject).map(|(l, _)| Arc::clone(l)).or_else(|| shard.cached.get(subject).cloned())
+    }
+
+    /// The person, from memory or from the store.
+    pub(in crate::node) fn load(
+        &self,
+        who: Pointed,
+        store: &dyn Store,
+        vault: &Vault,
+    ) -> Result<Arc<Loaded>, Error> {
+        loop {
+            let before = match self.shard(&who.subject) {
+                Some(shard) => shard.replaced,
+                None => 0,
+            };
+            if let Some(loaded) = self.current(&who.subject) {
+                return Ok(loaded);
+            }
+            let loaded = Arc::new(read(who, store, vault)?);
+            let Some(mut shard) = self.shard(&who.subject) else { return Ok(loaded) };
+            if shard.replaced == before {
+                shard.cached.insert(who.subject, Arc::clone(&loaded));
+                return Ok(loaded);
+            }
+        }
+    }
+
+    /// Replaces a person by what the sequencer made of her; pinned until `unpin(upto > index)`.
+    pub(in crate::node) fn replace(&self, loaded: Arc<Loaded>, index: u64) {
+        let subject = loaded.who.subject;
+        if let Some(mut shard) = self.shard(&subject) {
+            shard.replaced += 1;
+            shard.cached.remove(&subject);
+            shard.pinned.insert(subject, (loaded, index));
+        }
+    }
+
+    /// Entries below `upto` are projected: these persons may be evicted.
+    pub(in crate::node) fn unpin(&self, upto: u64, subjects: impl IntoIterator<Item = SubjectId>) {
+        for subject in subjects {
+            let Some(mut shard) = self.shard(&subject) else { continue };
+            if shard.pinned.get(&subject).is_some_and(|(_, index)| *index < upto)
+                && let Some((loaded, _)) = shard.pinned.remove(&subject)
+            {
+                shard.cached.insert(subject, loaded);
+            }
+        }
+    }
+
+    /// Forgets everything that is not pinned: a test's way to make the store answer.
+    pub(in crate::node) fn empty(&self) {
+        for shard in &self.shards {
+            shard.lock().unwrap_or_else(PoisonError::into_inner).cached.clear();
+        }
+        self.names.clear();
+    }
+
+    /// Whom a name points at, if memory knows.
+    pub(in crate::node) fn known(&self, name: &Name) -> Option<Pointed> {
+        self.names.get(name)
+    }
+
+    /// Remembers whom a name points at: only once the row is in the store.
+    pub(in crate::node) fn learn(&self, name: Name, who: Pointed) {
+        self.names.insert(name, who);
+    }
+
+    /// Whom a name points at: from memory or from the store.
+    pub(in crate::node) fn locate(
+        &self,
+        name: &Name,
+        store: &dyn Store,
+        vault: &Vault,
+    ) -> Result<Option<Pointed>, Error> {
+        if let Some(who) = self.known(name) {
+            return Ok(Some(who));
+        }
+        let Some(row) = store.locate(name)? else { return Ok(None) };
+        if row.sealed.is_empty() {
+            return Ok(None);
+        }
+        let who = vault.open_name(name_bytes(name), &row.sealed)?;
+        self.learn(*name, who);
+        Ok(Some(who))
+    }
+}
+
+/// The bytes a name row is sealed under.
+pub(in crate::node) fn name_bytes(name: &Name) -> &[u8] {
+    match name {
+        Name::Ppid(b) => b,
+        Name::Key(b) | Name::Statement(b) => b,
+    }
+}
+
+/// Store name of the part of a person's state that holds her keys and delegations.
+const CORE: &[u8] = b"core";
+
+/// Store name of a slot's row: opaque, for the controller's name must not stand there.
+pub(in crate::node) fn slot_part(key: &PersonKey, slot: &SlotKey) -> Result<Vec<u8>, Error> {
+    Ok(key.record_name(&cbor::encode(slot)?).to_vec())
+}
+
+/// Name and ciphertext of one state row.
+type SealedPart = (Vec<u8>, Vec<u8>);
+
+/// Seals the core or a slot as a state row.
+pub(in crate::node) fn seal_part(
+    loaded: &Loaded,
+    slot: Option<&SlotKey>,
+) -> Result<Option<SealedPart>, Error> {
+    let (part, plain) = match slot {
+        None => (CORE.to_vec(), cbor::encode(&loaded.person.core())?),
+        Some(slot) => {
+            let Some(state) = loaded.person.slot(slot) else { return Ok(None) };
+            (slot_part(&loaded.key, slot)?, cbor::encode(&(slot, state))?)
+        }
+    };
+    let sealed = loaded.key.seal(Sealed::State, &loaded.who.subject, &part, &plain)?;
+    Ok(Some((part, sealed)))
+}
+
+fn read(who: Pointed, store: &dyn Store, vault: &Vault) -> Result<Loaded, Error> {
+    let key = vault.person_key(who)?;
+    let rows = store.rows(&who.subject)?;
+    let mut core = None;
+    let mut slots = Vec::new();
+    for (part, _, sealed) in rows.rows {
+        let plain = key.open(Sealed::State, &who.subject, &part, &sealed)?;
+        if part == CORE {
+            core = Some(cbor::decode(&plain)?);
+        } else {
+            slots.push(cbor::decode(&plain)?);
+        }
+    }
+    let person = match core {
+        Some(core) => Person::from_parts(who.subject, core, slots),
+        None => Person::new(who.subject),
+    };
+    Ok(Loaded { who, key, person })
+}

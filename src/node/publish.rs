@@ -1,0 +1,316 @@
+//! The public log: tree, checkpoints, receipts, tiles and bundles.
+//!
+//! At most one checkpoint a tick, over all that is sequenced, so that it hides
+//! who did what when. A checkpoint is integrated durably, then anchored, then
+//! served. Tiles are derived: full ones are kept as blobs, partial ones are a
+//! prefix of what is in memory.
+
+use crate::ledger::checkpoint;
+use crate::ledger::checkpoint::Checkpoint;
+use crate::ledger::key::Signer;
+use crate::ledger::merkle;
+use crate::ledger::merkle::Tree;
+use crate::ledger::receipt::CheckpointSignature;
+use crate::ledger::tile;
+use crate::ledger::tile::Hashes;
+use crate::model::id::LeafIndex;
+use crate::model::id::Timestamp;
+use crate::model::id::TreeSize;
+use crate::node::Error;
+use crate::node::Inner;
+use crate::node::Stop;
+use crate::node::mark;
+use crate::store::Epoch;
+use crate::store::Head;
+use crate::store::Integrate;
+use crate::store::Store;
+
+/// Publish when so many new entries wait.
+const ENOUGH: u64 = 32;
+/// Hashes in a full tile.
+const WIDTH: u64 = 256;
+
+/// The newest checkpoint and what serves it.
+#[derive(Debug)]
+pub struct Published {
+    /// Entries it covers.
+    pub size: TreeSize,
+    /// RFC 9162 root.
+    pub root: [u8; 32],
+    /// The signed note.
+    pub note: String,
+    /// One signature for all receipts of this size; `None` below size 2.
+    receipts: Option<CheckpointSignature>,
+    /// The tree's right edge at this size.
+    edge: Tree,
+}
+
+/// The sequencer's side of the public log.
+#[derive(Debug)]
+pub(in crate::node) struct Publisher {
+    tree: Tree,
+    integrated: Head,
+    /// Instant of the oldest entry not yet published.
+    waiting_since: Option<Timestamp>,
+}
+
+/// Blob name of a full tile.
+fn tile_blob(level: u8, index: u64) -> String {
+    tile::Path::Tile { level, index, width: tile::WIDTH }.to_string()
+}
+
+/// Tiles from the store's blobs and one right edge.
+struct Tiles<'a> {
+    store: &'a dyn Store,
+    edge: &'a Tree,
+}
+
+impl Hashes for Tiles<'_> {
+    fn tile(&self, level: u8, index: u64, width: u16) -> Result<Vec<u8>, tile::Error> {
+        let bytes = usize::from(width) * 32;
+        let edge = self.edge.partial(level);
+        let full = self.edge.size().checked_shr(8 * (u32::from(level) + 1)).unwrap_or(0);
+        if index == full {
+            let mut out = edge.concat();
+            out.truncate(bytes);
+            return if out.len() == bytes {
+                Ok(out)
+            } else {
+                Err(tile::Error::Missing { level, index, width })
+            };
+        }
+        match self.store.get(&tile_blob(level, index)) {
+            Ok(Some(mut tile)) => {
+                tile.truncate(bytes);
+                Ok(tile)
+            }
+            Ok(None) => Err(tile::Error::Missing { level, index, width }),
+            Err(error) => Err(tile::Error::Source(Box::new(error))),
+        }
+    }
+}
+
+impl Publisher {
+    pub(in crate::node) const fn new(tree: Tree, integrated: Head) -> Self {
+        Self { tree, integrated, waiting_since: None }
+    }
+
+    /// Entries sequenced before this start wait since now.
+    pub(in crate::node) fn waiting_from(&mut self, inner: &Inner, next: u64) {
+        if next > self.integrated.size {
+            self.waiting_since = Some(inner.clock.now());
+        }
+    }
+
+    /// Appends the leaves of one commit.
+    pub(in crate::node) fn push(&mut self, leaves: &[[u8; 32]], at: Timestamp) {
+        leaves.iter().for_each(|leaf| self.tree.push(*leaf));
+        if !leaves.is_empty() {
+            self.waiting_since.get_or_insert(at);
+        }
+    }
+
+    /// Publishes if enough entries wait, the oldest has waited one grain, or `now`.
+    pub(in crate::node) fn tick(&mut self, inner: &Inner, epoch: Epoch, now: bool) -> Result<(), Stop> {
+        let waiting = self.tree.size() - self.integrated.size;
+        if waiting == 0 {
+            return Ok(());
+        }
+        let grain = inner.settings.grain_ms;
+        let old = self.waiting_since.is_some_and(|since| inner.clock.now() >= since.plus_ms(grain));
+        if !(now || old || waiting >= ENOUGH) {
+            return Ok(());
+        }
+        self.publish(inner, epoch).map_err(|error| {
+            tracing::error!(cause = %error, "publishing has stopped");
+            match error {
+                Error::Stopped(stop) => stop,
+                _ => Stop::Io,
+            }
+        })
+    }
+
+    fn publish(&mut self, inner: &Inner, epoch: Epoch) -> Result<(), Error> {
+        for (level, index, bytes) in self.tree.take_full_tiles() {
+            inner.store.put(&tile_blob(level, index), &bytes, false)?;
+        }
+        let new = Head { size: self.tree.size(), root: self.tree.root() };
+        let signer = inner.log_signer.as_ref();
+        let published = Published::sign(&inner.settings.origin, signer, &self.tree)?;
+        // At this point nothing is promised; a crash leaves the old checkpoint.
+        match inner.store.integrate(epoch, &self.integrated, &new, published.note.as_bytes()) {
+            Integrate::Integrated => {}
+            Integrate::Conflict(_) | Integrate::Fenced => return Err(Error::Stopped(Stop::OtherLeader)),
+            Integrate::Failed(error) => return Err(error.into()),
+        }
+        if let Some(anchor) = &inner.settings.anchor
+            && let Err(cause) = mark::write_anchor(anchor, &published.note)
+        {
+            tracing::error!(%cause, "the anchor could not be written");
+            return Err(Error::Stopped(Stop::Anchor));
+        }
+        self.integrated = new;
+        self.waiting_since = None;
+        inner.serve(published);
+        Ok(())
+    }
+}
+
+impl Published {
+    /// Signs checkpoint and receipts over a tree.
+    pub(in crate::node) fn sign(origin: &str, signer: &dyn Signer, tree: &Tree) -> Result<Self, Error> {
+        let head = Checkpoint { origin: origin.to_owned(), size: tree.size(), root: tree.root() };
+        let note = checkpoint::sign(&head, signer)?;
+        Self::of(origin, signer, tree, note)
+    }
+
+    /// The checkpoint of the empty tree.
+    pub(in crate::node) fn empty(origin: &str, signer: &dyn Signer) -> Result<Self, Error> {
+        Self::sign(origin, signer, &Tree::default())
+    }
+
+    /// Takes up a note signed before.
+    pub(in crate::node) fn of(
+        origin: &str,
+        signer: &dyn Signer,
+        tree: &Tree,
+        note: String,
+    ) -> Result<Self, Error> {
+        let (size, root) = (tree.size(), tree.root());
+        let receipts = match size {
+            0 | 1 => None,
+            _ => Some(CheckpointSignature::new(signer, origin, size, root)?),
+        };
+        Ok(Self { size, root, note, receipts, edge: tree.clone() })
+    }
+
+    /// The receipt of one entry; `None` if this checkpoint does not cover it or has size 1 or 0.
+    ///
+    /// # Errors
+    /// A tile is missing.
+    pub(in crate::node) fn receipt(
+        &self,
+        store: &dyn Store,
+        index: LeafIndex,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let Some(receipts) = self.receipts.as_ref().filter(|_| index < self.size) else { return Ok(None) };
+        let tiles = Tiles { store, edge: &self.edge };
+        let path = merkle::prove_inclusion(&tiles, index, self.size)?;
+        Ok(Some(receipts.inclusion(index, &path)))
+    }
+
+    /// The receipt of consistency with an older size; `None` for 0, equal or larger sizes.
+    ///
+    /// # Errors
+    /// A tile is missing.
+    pub(in crate::node) fn consistency(
+        &self,
+        store: &dyn Store,
+        old: TreeSize,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let Some(receipts) = self.receipts.as_ref().filter(|_| old > 0 && old < self.size) else {
+            return Ok(None);
+        };
+        let tiles = Tiles { store, edge: &self.edge };
+        let path = merkle::prove_consistency(&tiles, old, self.size)?;
+        Ok(Some(receipts.consistency(old, &path)?))
+    }
+
+    /// The root at an older size.
+    ///
+    /// # Errors
+    /// A tile is missing.
+    pub(in crate::node) fn root_at(&self, store: &dyn Store, size: TreeSize) -> Result<[u8; 32], Error> {
+        Ok(merkle::root_at(&Tiles { store, edge: &self.edge }, size)?)
+    }
+
+    /// A hash tile, full or partial; `None` if this size has none such.
+    ///
+    /// # Errors
+    /// The store.
+    pub(in crate::node) fn tile(
+        &self,
+        store: &dyn Store,
+        level: u8,
+        index: u64,
+        width: Option<u8>,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let have = self.size.checked_shr(8 * u32::from(level)).unwrap_or(0);
+        let width = width.map_or(WIDTH, u64::from);
+        if index.saturating_mul(WIDTH).saturating_add(width) > have {
+            return Ok(None);
+        }
+        let width = u16::try_from(width).unwrap_or(u16::MAX);
+        Ok(Some(Tiles { store, edge: &self.edge }.tile(level, index, width)?))
+    }
+
+    /// An entry bundle, full or partial; `None` if this size has none such.
+    ///
+    /// # Errors
+    /// The store.
+    pub(in crate::node) fn bundle(
+        &self,
+        store: &dyn Store,
+        index: u64,
+        width: Option<u8>,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let from = index.saturating_mul(WIDTH);
+        let until = from.saturating_add(width.map_or(WIDTH, u64::from));
+        if until > self.size {
+            return Ok(None);
+        }
+        let entries = entries(store, from, until)?;
+        Ok(Some(tile::bundle(&entries)?))
+    }
+}
+
+/// Entries `[from, until)`, all of them.
+pub(in crate::node) fn entries(store: &dyn Store, from: u64, until: u64) -> Result<Vec<Vec<u8>>, Error> {
+    let mut out = Vec::with_capacity(usize::try_from(until - from).unwrap_or(0));
+    let mut next = from;
+    while next < until {
+        let commits = store.commits(next..until)?;
+        let before = next;
+        for commit in commits {
+            for (index, entry) in (commit.first..).zip(commit.entries) {
+                if index == next && index < until {
+                    out.push(entry);
+                    next += 1;
+                }
+            }
+        }
+        if next == before {
+            return Err(Error::Damaged(format!("entry {next} is missing")));
+        }
+    }
+    Ok(out)
+}
+
+/// Loads the tree at `size` from full tiles and commits; puts tiles that a crash lost.
+pub(in crate::node) fn load_tree(store: &dyn Store, next: u64) -> Result<Tree, Error> {
+    let mut tree = Tree::default();
+    let mut at = 0;
+    // Whole level-0 tiles first: their leaves need not be hashed again.
+    while at + WIDTH <= next {
+        let Some(bytes) = store.get(&tile_blob(0, at / WIDTH))? else { break };
+        let (hashes, rest) = bytes.as_chunks::<32>();
+        if hashes.len() != 256 || !rest.is_empty() {
+            return Err(Error::Damaged(format!("tile 0/{} has a wrong length", at / WIDTH)));
+        }
+        hashes.iter().for_each(|h| tree.push(*h));
+        at += WIDTH;
+    }
+    // Those came from the store and are there already.
+    drop(tree.take_full_tiles());
+    while at < next {
+        let until = (at + 4 * WIDTH).min(next);
+        for entry in entries(store, at, until)? {
+            tree.push(crate::ledger::hash::leaf(&entry));
+        }
+        for (level, index, bytes) in tree.take_full_tiles() {
+            store.put(&tile_blob(level, index), &bytes, false)?;
+        }
+        at = until;
+    }
+    Ok(tree)
+}

@@ -1,0 +1,295 @@
+//! From what the store kept to a node that may write: the same code as normal operation.
+//!
+//! Order: lead, mark, tree, anchor, register, projection. Only a full load makes a
+//! `Sequencer`; where the data is older than it was, reads are served and writes
+//! are refused, with the reason on `/readyz`.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::consent::Actor;
+use crate::consent::Effect;
+use crate::consent::Register;
+use crate::consent::SlotKey;
+use crate::consent::Touched;
+use crate::identity;
+use crate::identity::Recorded;
+use crate::ledger::cbor;
+use crate::ledger::checkpoint;
+use crate::ledger::entry::Entry;
+use crate::ledger::hash;
+use crate::ledger::merkle;
+use crate::model::id::StatementId;
+use crate::model::id::SubjectId;
+use crate::model::id::Timestamp;
+use crate::model::statement::Kind;
+use crate::model::statement::Statement;
+use crate::node::Error;
+use crate::node::Inner;
+use crate::node::Stop;
+use crate::node::mark;
+use crate::node::mark::Marked;
+use crate::node::people;
+use crate::node::people::Loaded;
+use crate::node::people::name_bytes;
+use crate::node::publish;
+use crate::store::Epoch;
+use crate::store::Name;
+use crate::store::Project;
+use crate::store::Recovered;
+use crate::store::Row;
+use crate::vault::Pointed;
+use crate::vault::Sealed;
+
+/// How many entries are replayed between two projections.
+const STEP: u64 = 4_096;
+
+impl Inner {
+    /// Whether the recovered data is at least as new as the mark says.
+    pub(in crate::node) fn mark_holds(
+        &self,
+        marked: Option<Marked>,
+        found: &Recovered,
+    ) -> Result<bool, Error> {
+        let Some(marked) = marked else { return Ok(true) };
+        if marked.next > found.next {
+            tracing::error!(
+                marked = marked.next,
+                found = found.next,
+                "the store lost entries that the mark knows"
+            );
+            return Ok(false);
+        }
+        if marked.next == 0 {
+            return Ok(true);
+        }
+        let Some(last) = self.store.commits(marked.next - 1..marked.next)?.pop() else { return Ok(false) };
+        let leaves: Vec<_> = last.entries.iter().map(|e| hash::leaf(e)).collect();
+        let ends_there = last.first + last.entries.len() as u64 == marked.next;
+        Ok(!ends_there || merkle::root(&leaves) == marked.root)
+    }
+
+    /// Whether the anchor is a checkpoint of this very log, not ahead of it.
+    pub(in crate::node) fn anchor_holds(
+        &self,
+        published: &publish::Published,
+        next: u64,
+    ) -> Result<bool, Error> {
+        let Some(path) = &self.settings.anchor else { return Ok(true) };
+        let Ok(note) = mark::read_anchor(path) else {
+            tracing::error!(path = %path.display(), "the anchor cannot be read; restore it or the log");
+            return Ok(false);
+        };
+        let key = self.log_signer.public();
+        let Ok(anchored) = checkpoint::open(note.as_bytes(), key, &self.settings.origin) else {
+            tracing::error!("the anchor is not a checkpoint of this log");
+            return Ok(false);
+        };
+        if anchored.size > next || anchored.size > published.size {
+            tracing::error!(
+                anchor = anchored.size,
+                log = next,
+                "the anchor is ahead: this is an old copy of the data"
+            );
+            return Ok(false);
+        }
+        Ok(anchored.size == 0 || published.root_at(self.store.as_ref(), anchored.size)? == anchored.root)
+    }
+
+    /// Applies entries `range` of the store to the node's state and projects; answers their leaf hashes.
+    pub(in crate::node) fn replay(&self, range: Range<u64>, epoch: Epoch) -> Result<Vec<[u8; 32]>, Error> {
+        let mut leaves = Vec::new();
+        let mut next = range.start;
+        while next < range.end {
+            let until = (next + STEP).min(range.end);
+            let mut step = Step::new((*self.register()).clone());
+            for commit in self.store.commits(next..until)? {
+                let at = Timestamp(commit.at);
+                for (index, (entry, id)) in (commit.first..).zip(commit.entries.iter().zip(&commit.ids)) {
+                    if index != next || index >= range.end {
+                        continue;
+                    }
+                    leaves.push(hash::leaf(entry));
+                    self.replay_one(&mut step, entry, *id, index, at)?;
+                    next += 1;
+                }
+            }
+            self.finish(step, next, epoch)?;
+        }
+        Ok(leaves)
+    }
+
+    fn replay_one(
+        &self,
+        step: &mut Step,
+        entry: &[u8],
+        id: StatementId,
+        index: u64,
+        at: Timestamp,
+    ) -> Result<(), Error> {
+        match Entry::parse(entry)? {
+            Entry::Public { item, .. } => {
+                let (statement, signed) = identity::reload(&item)?;
+                let recorded = Recorded::assertion(statement, signed, index, at);
+                step.register_changed |= matches!(step.register.apply(&recorded), Effect::Applied(_));
+            }
+            Entry::Sealed { .. } => self.replay_sealed(step, id, index, at)?,
+        }
+        Ok(())
+    }
+
+    fn replay_sealed(
+        &self,
+        step: &mut Step,
+        id: StatementId,
+        index: u64,
+        at: Timestamp,
+    ) -> Result<(), Error> {
+        let lost = |what: &str| Error::Damaged(format!("entry {index}: {what}"));
+        let name = Name::Statement(id.0);
+        let row = self.store.locate(&name)?.ok_or_else(|| lost("its name row is missing"))?;
+        let who = self.vault.open_name(name_bytes(&name), &row.sealed)?;
+        let loaded = self.step_person(step, who)?;
+        let body = self.store.bodies(&who.subject, &[id])?.pop().flatten();
+        let body = body.ok_or_else(|| lost("its body is missing"))?;
+        let item = loaded.key.open(Sealed::Body, &who.subject, &id.0, &body)?;
+        let (statement, signed) = identity::reload(&item)?;
+        if signed.id != id {
+            return Err(lost("its body is another statement"));
+        }
+        // A ppid handed out before is named by an unsynced row: lost with the projection, it is made again here.
+        if let Some(ppid) = statement.ppid() {
+            let name = Name::Ppid(ppid.0);
+            if self.store.locate(&name)?.is_none() {
+                let sealed = self.vault.seal_name(name_bytes(&name), who)?;
+                step.names.push(Row::Name { name, sealed, index: None });
+            }
+        }
+        let acting = self.acting_of(&statement, &signed, who, &step.register)?;
+        let delegate = match acting {
+            Some(Replayed::Delegate(other)) => Some(self.step_person(step, other)?),
+            Some(Replayed::Party(_)) | None => None,
+        };
+        let recorded = Recorded::assertion(statement, signed, index, at);
+        let actor = match (&acting, &delegate) {
+            (Some(Replayed::Party(party)), _) => Actor::Party(party.clone()),
+            (_, Some(delegate)) => Actor::Delegate(&delegate.person),
+            (_, None) => Actor::Own,
+        };
+        let mut loaded = loaded;
+        if let Effect::Applied(touched) = loaded.person.apply(&step.register, &actor, &recorded) {
+            match touched {
+                Touched::Core => step.parts.insert((who.subject, None)),
+                Touched::Slot(slot) => step.parts.insert((who.subject, Some(slot))),
+                Touched::Register => false,
+            };
+            step.people.insert(who.subject, loaded);
+        }
+        Ok(())
+    }
+
+    fn step_person(&self, step: &Step, who: Pointed) -> Result<Loaded, Error> {
+        match step.people.get(&who.subject) {
+            Some(loaded) => Ok(loaded.clone()),
+            None => Ok((*self.people.load(who, self.store.as_ref(), &self.vault)?).clone()),
+        }
+    }
+
+    /// Who acted, found as the pool found it.
+    fn acting_of(
+        &self,
+        statement: &Statement,
+        signed: &identity::Signed,
+        who: Pointed,
+        register: &Register,
+    ) -> Result<Option<Replayed>, Error> {
+        if statement.kind() == Kind::KeyCreate {
+            return Ok(None);
+        }
+        if let Some(party) = register.party_of_key(&signed.signer) {
+            return Ok(Some(Replayed::Party(party.clone())));
+        }
+        let own = self.people.locate(&Name::Key(signed.signer.0), self.store.as_ref(), &self.vault)?;
+        Ok(own.filter(|own| own.subject != who.subject).map(Replayed::Delegate))
+    }
+
+    fn finish(&self, step: Step, upto: u64, epoch: Epoch) -> Result<(), Error> {
+        let index = upto.saturating_sub(1);
+        let mut rows = step.names;
+        if step.register_changed {
+            rows.push(Row::Register { index, bytes: cbor::encode(&step.register)? });
+        }
+        for (subject, slot) in &step.parts {
+            let Some(loaded) = step.people.get(subject) else { continue };
+            if let Some((part, sealed)) = people::seal_part(loaded, slot.as_ref())? {
+                rows.push(Row::Person { subject: *subject, part, index, sealed });
+            }
+        }
+        self.set_register(step.register);
+        let subjects: Vec<SubjectId> = step.people.keys().copied().collect();
+        for loaded in step.people.into_values() {
+            self.people.replace(Arc::new(loaded), index);
+        }
+        match self.store.project(epoch, upto, &rows) {
+            Project::Projected => {}
+            Project::Fenced => return Err(Error::Stopped(Stop::OtherLeader)),
+            Project::Failed(error) => return Err(error.into()),
+        }
+        self.people.unpin(upto, subjects);
+        Ok(())
+    }
+
+    /// Rebuilds the register alone from entries `[0, until)`.
+    pub(in crate::node) fn replay_register(&self, until: u64) -> Result<(), Error> {
+        let mut register = (*self.register()).clone();
+        let mut next = 0;
+        while next < until {
+            for commit in self.store.commits(next..until)? {
+                for (index, entry) in (commit.first..).zip(&commit.entries) {
+                    if let Entry::Public { item, .. } = Entry::parse(entry)? {
+                        let (statement, signed) = identity::reload(&item)?;
+                        let at = Timestamp(commit.at);
+                        register.apply(&Recorded::assertion(statement, signed, index, at));
+                    }
+                    next = index + 1;
+                }
+            }
+        }
+        self.set_register(register);
+        Ok(())
+    }
+
+    /// The register as projected, or an empty one: `(register, reflects every entry below)`.
+    pub(in crate::node) fn load_register(&self) -> Result<Option<(Register, u64)>, Error> {
+        let Some((index, bytes)) = self.store.register()? else { return Ok(None) };
+        Ok(Some((cbor::decode(&bytes)?, index + 1)))
+    }
+}
+
+enum Replayed {
+    Delegate(Pointed),
+    Party(crate::model::id::PartyId),
+}
+
+/// State of one stretch of replay.
+struct Step {
+    register: Register,
+    register_changed: bool,
+    people: HashMap<SubjectId, Loaded>,
+    parts: HashSet<(SubjectId, Option<SlotKey>)>,
+    names: Vec<Row>,
+}
+
+impl Step {
+    fn new(register: Register) -> Self {
+        Self {
+            register,
+            register_changed: false,
+            people: HashMap::new(),
+            parts: HashSet::new(),
+            names: Vec::new(),
+        }
+    }
+}

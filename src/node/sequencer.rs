@@ -1,0 +1,570 @@
+//! The one thread that writes: judge, append, apply, promise, answer, project, publish.
+//!
+//! It judges in the order in which the entries will stand, on copies that show the
+//! ones before, and keeps the copies only when the store has said `Sequenced`.
+//! After any failure it stops for good; a new start runs the same code over what
+//! the store kept.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::consent::Actor;
+use crate::consent::Effect;
+use crate::consent::Register;
+use crate::consent::SlotKey;
+use crate::consent::Touched;
+use crate::identity::Recorded;
+use crate::ledger::cbor;
+use crate::ledger::entry;
+use crate::ledger::entry::Entry;
+use crate::ledger::hash;
+use crate::ledger::merkle;
+use crate::ledger::promise;
+use crate::model::decision::Why;
+use crate::model::id::StatementId;
+use crate::model::id::SubjectId;
+use crate::model::id::Timestamp;
+use crate::model::statement::Statement;
+use crate::node::Error;
+use crate::node::Inner;
+use crate::node::Stop;
+use crate::node::clock;
+use crate::node::intake::Acting;
+use crate::node::intake::Prepared;
+use crate::node::intake::SealedParts;
+use crate::node::intake::Target;
+use crate::node::mark::Mark;
+use crate::node::people;
+use crate::node::people::Loaded;
+use crate::node::publish::Publisher;
+use crate::node::ticket::Accepted;
+use crate::node::ticket::Place;
+use crate::node::ticket::Refusal;
+use crate::store::Append;
+use crate::store::Batch;
+use crate::store::BatchId;
+use crate::store::Body;
+use crate::store::Epoch;
+use crate::store::Name;
+use crate::store::Project;
+use crate::store::Row;
+
+/// Most statements in one commit.
+const MOST: usize = 1024;
+/// How many recent ids are remembered beside the store.
+const RECENT: usize = 65_536;
+
+/// What the sequencer is given to do.
+#[derive(Debug)]
+pub(in crate::node) enum Job {
+    /// Judge and record.
+    Record(Box<Prepared>, Place),
+    /// Write a name row that came without an entry.
+    Name(Row, oneshot::Sender<Result<(), Stop>>),
+    /// Publish now, if anything is new; a tick by hand.
+    Tick(oneshot::Sender<Result<(), Stop>>),
+}
+
+/// Ids sequenced lately: what the pool's look-up may have missed.
+#[derive(Debug, Default)]
+struct Recent {
+    index_of: HashMap<StatementId, u64>,
+    order: VecDeque<StatementId>,
+    /// Ids from this index on are all here.
+    since: u64,
+}
+
+impl Recent {
+    fn add(&mut self, id: StatementId, index: u64) {
+        self.index_of.insert(id, index);
+        self.order.push_back(id);
+        if self.order.len() > RECENT
+            && let Some(old) = self.order.pop_front()
+            && let Some(index) = self.index_of.remove(&old)
+        {
+            self.since = index + 1;
+        }
+    }
+}
+
+/// Copies that show the entries before: kept only on `Sequenced`.
+#[derive(Debug)]
+struct Copies {
+    register: Register,
+    register_changed: bool,
+    people: HashMap<SubjectId, Loaded>,
+    /// Parts of persons that changed: core, or a slot.
+    parts: HashSet<(SubjectId, Option<SlotKey>)>,
+    keys: HashSet<[u8; 32]>,
+}
+
+/// A statement judged good for its place.
+struct Judged {
+    prepared: Box<Prepared>,
+    place: Place,
+    /// The same statement again in one commit: they get what the first gets.
+    twins: Vec<Place>,
+}
+
+impl Judged {
+    fn refuse(self, stop: Stop) {
+        std::iter::once(self.place).chain(self.twins).for_each(|p| p.fill(Err(Refusal::Unavailable(stop))));
+    }
+}
+
+/// The sequencer's own state: nobody else can write, by type.
+pub(in crate::node) struct Sequencer {
+    inner: Arc<Inner>,
+    epoch: Epoch,
+    next: u64,
+    at: u64,
+    recent: Recent,
+    mark: Mark,
+    publisher: Publisher,
+}
+
+impl Sequencer {
+    /// Only a full load makes one (see `recover`).
+    pub(in crate::node) fn new(
+        inner: Arc<Inner>,
+        epoch: Epoch,
+        (next, at): (u64, u64),
+        mark: Mark,
+        publisher: Publisher,
+    ) -> Self {
+        let recent = Recent { since: next, ..Recent::default() };
+        Self { inner, epoch, next, at, recent, mark, publisher }
+    }
+
+    /// Runs until the queue is shut.
+    pub(in crate::node) fn run(mut self) {
+        let tick = Duration::from_millis(self.inner.settings.tick_ms.max(1));
+        let running = self.inner.clock.runs();
+        let mut last = clock::Watch::start();
+        loop {
+            let wait = running.then(|| tick.saturating_sub(last.elapsed()));
+            let drained = self.inner.sequence.drain(MOST, wait);
+            self.work(drained.items);
+            if running && (last.elapsed() >= tick || drained.shut) {
+                last = clock::Watch::start();
+                self.tick(drained.shut);
+            }
+            if drained.shut {
+                return;
+            }
+        }
+    }
+
+    fn work(&mut self, jobs: Vec<Job>) {
+        let mut records = Vec::with_capacity(jobs.len());
+        let mut after = Vec::new();
+        for job in jobs {
+            match job {
+                Job::Record(prepared, place) => records.push((prepared, place)),
+                Job::Name(..) | Job::Tick(_) => after.push(job),
+            }
+        }
+        if !records.is_empty() {
+            self.record(records);
+        }
+        for job in after {
+            match job {
+                // Who asked and went away is no reason to stop.
+                Job::Name(row, done) => {
+                    let _ = done.send(self.name(row));
+                }
+                Job::Tick(done) => {
+                    self.tick(true);
+                    let _ = done.send(self.inner.stopped().map_or(Ok(()), Err));
+                }
+                Job::Record(..) => {}
+            }
+        }
+    }
+
+    fn name(&self, row: Row) -> Result<(), Stop> {
+        self.inner.stopped().map_or(Ok(()), Err)?;
+        self.project(self.next, &[row])
+    }
+
+    /// One commit, from prepared statements to answers.
+    fn record(&mut self, records: Vec<(Box<Prepared>, Place)>) {
+        if let Some(stop) = self.inner.stopped() {
+            records.into_iter().for_each(|(_, place)| place.fill(Err(Refusal::Unavailable(stop))));
+            return;
+        }
+        let at = Timestamp(self.inner.clock.now().0.max(self.at));
+        let (judged, copies) = self.judge(records, at);
+        if judged.is_empty() {
+            return;
+        }
+        let batch = match self.batch(&judged, at) {
+            Ok(batch) => batch,
+            Err(error) => return self.halt(judged, &error),
+        };
+        // A new person's key must be durable before her first entry is.
+        if judged.iter().any(|j| matches!(j.prepared.target, Target::Person { new: true, .. }))
+            && let Err(error) = self.inner.vault.sync()
+        {
+            return self.halt(judged, &Error::from(error));
+        }
+        // At this point nothing is durable; a crash leaves no trace.
+        let mut done = self.inner.store.append(self.epoch, &batch);
+        if matches!(done, Append::InDoubt) {
+            done = self.inner.store.settle(self.epoch, batch.id);
+        }
+        match done {
+            // At this point the statements are in force, come what may.
+            Append::Sequenced { first } => self.sequenced(first, at, batch, judged, copies),
+            Append::Absent => {
+                let stop = Stop::Busy;
+                judged.into_iter().for_each(|j| j.refuse(stop));
+            }
+            Append::Fenced => self.stop(judged, Stop::OtherLeader),
+            Append::InDoubt => self.stop(judged, Stop::Io),
+            Append::Failed(error) => self.halt(judged, &Error::from(error)),
+        }
+    }
+
+    fn halt(&self, judged: Vec<Judged>, error: &Error) {
+        tracing::error!(cause = %error, "writing has stopped; restart after the cause is mended");
+        self.stop(judged, Stop::Io);
+    }
+
+    fn stop(&self, judged: Vec<Judged>, stop: Stop) {
+        self.inner.stop(stop);
+        judged.into_iter().for_each(|j| j.refuse(stop));
+    }
+
+    /// Judges in order on copies; refused and duplicate items are answered here.
+    fn judge(&mut self, records: Vec<(Box<Prepared>, Place)>, at: Timestamp) -> (Vec<Judged>, Copies) {
+        let register = self.inner.register();
+        let mut copies = Copies {
+            register: (*register).clone(),
+            register_changed: false,
+            people: HashMap::new(),
+            parts: HashSet::new(),
+            keys: HashSet::new(),
+        };
+        let mut judged: Vec<Judged> = Vec::with_capacity(records.len());
+        let mut inside: HashMap<StatementId, usize> = HashMap::new();
+        for (prepared, place) in records {
+            let id = prepared.verified.id();
+            if let Some(first) = inside.get(&id).and_then(|at| judged.get_mut(*at)) {
+                first.twins.push(place);
+                continue;
+            }
+            match self.known(&prepared) {
+                Ok(Some(index)) => place.fill(self.inner.again(id, index)),
+                Err(error) => place.fill(Err(Refusal::Node(error))),
+                Ok(None) => {
+                    let index = self.next + judged.len() as u64;
+                    match self.try_one(&prepared, index, at, &mut copies) {
+                        Ok(Effect::Applied(_)) => {
+                            inside.insert(id, judged.len());
+                            judged.push(Judged { prepared, place, twins: Vec::new() });
+                        }
+                        Ok(Effect::Inert(why)) => place.fill(Err(Refusal::Inert(why))),
+                        Err(error) => place.fill(Err(Refusal::Node(error))),
+                    }
+                }
+            }
+        }
+        (judged, copies)
+    }
+
+    /// The index of an id sequenced since the pool looked, or ever.
+    fn known(&self, prepared: &Prepared) -> Result<Option<u64>, Error> {
+        let id = prepared.verified.id();
+        if let Some(index) = self.recent.index_of.get(&id) {
+            return Ok(Some(*index));
+        }
+        if prepared.fresh_at >= self.recent.since {
+            return Ok(None);
+        }
+        Ok(self.inner.store.locate(&Name::Statement(id.0))?.and_then(|row| row.index))
+    }
+
+    /// Applies one statement to the copies.
+    fn try_one(
+        &self,
+        prepared: &Prepared,
+        index: u64,
+        at: Timestamp,
+        copies: &mut Copies,
+    ) -> Result<Effect, Error> {
+        let recorded = prepared.verified.at(index, at);
+        match &prepared.target {
+            Target::Register => {
+                if matches!(prepared.verified.value(), Statement::PartyRegister(_))
+                    && !self.claim_key(prepared, copies)?
+                {
+                    return Ok(Effect::Inert(Why::KeyTaken));
+                }
+                let effect = copies.register.apply(&recorded);
+                copies.register_changed |= matches!(effect, Effect::Applied(_));
+                Ok(effect)
+            }
+            Target::Person { loaded, acting, new } => {
+                if *new && !self.claim_key(prepared, copies)? {
+                    return Ok(Effect::Inert(Why::KeyTaken));
+                }
+                self.try_person(&recorded, loaded, acting, *new, copies)
+            }
+        }
+    }
+
+    /// A key stands in one key set or one party only: not in the store, not in this batch.
+    fn claim_key(&self, prepared: &Prepared, copies: &mut Copies) -> Result<bool, Error> {
+        let key = prepared.verified.signer();
+        let taken =
+            self.inner.store.locate(&Name::Key(key.0))?.is_some() || copies.register.is_key_taken(&key);
+        Ok(!taken && copies.keys.insert(key.0))
+    }
+
+    fn try_person(
+        &self,
+        recorded: &Recorded,
+        loaded: &Arc<Loaded>,
+        acting: &Acting,
+        new: bool,
+        copies: &mut Copies,
+    ) -> Result<Effect, Error> {
+        let subject = loaded.who.subject;
+        let delegate = match acting {
+            Acting::Delegate(who) => Some(self.copy_of(*who, copies)?),
+            Acting::Own | Acting::Party(_) => None,
+        };
+        let mut person = if new { (**loaded).clone() } else { self.copy_of(loaded.who, copies)? };
+        let actor = match (acting, &delegate) {
+            (Acting::Party(party), _) => Actor::Party(party.clone()),
+            (Acting::Delegate(_), Some(delegate)) => Actor::Delegate(&delegate.person),
+            (Acting::Own | Acting::Delegate(_), _) => Actor::Own,
+        };
+        let effect = person.person.apply(&copies.register, &actor, recorded);
+        if let Effect::Applied(touched) = &effect {
+            match touched {
+                Touched::Core => copies.parts.insert((subject, None)),
+                Touched::Slot(slot) => copies.parts.insert((subject, Some(slot.clone()))),
+                Touched::Register => false,
+            };
+            copies.people.insert(subject, person);
+        }
+        Ok(effect)
+    }
+
+    /// The person as the entries before leave her.
+    fn copy_of(&self, who: crate::vault::Pointed, copies: &Copies) -> Result<Loaded, Error> {
+        if let Some(copy) = copies.people.get(&who.subject) {
+            return Ok(copy.clone());
+        }
+        let current = self.inner.people.load(who, self.inner.store.as_ref(), &self.inner.vault)?;
+        Ok((*current).clone())
+    }
+
+    fn batch(&self, judged: &[Judged], at: Timestamp) -> Result<Batch, Error> {
+        let t = at.rounded_to(self.inner.settings.grain_ms).0;
+        let id = BatchId(clock::random().map_err(Error::Randomness)?);
+        let n = judged.len();
+        let mut batch = Batch {
+            id,
+            at: at.0,
+            entries: Vec::with_capacity(n),
+            ids: Vec::with_capacity(n),
+            names: Vec::with_capacity(n * 2),
+            bodies: Vec::with_capacity(n),
+        };
+        for (position, one) in (0u32..).zip(judged) {
+            let prepared = &one.prepared;
+            let entry = match &prepared.sealed {
+                None => Entry::Public { t, item: prepared.verified.item().to_vec() },
+                Some(SealedParts { h1, h2, .. }) => {
+                    Entry::Sealed { t, commitment: entry::commitment(at.0, h1, h2) }
+                }
+            };
+            batch.entries.push(entry.encode()?);
+            batch.ids.push(prepared.verified.id());
+            batch.names.extend(prepared.names.iter().cloned().map(|mut row| {
+                row.entry = row.entry.map(|_| position);
+                row
+            }));
+            if let (Target::Person { loaded, .. }, Some(sealed)) = (&prepared.target, &prepared.sealed) {
+                let subject = loaded.who.subject;
+                batch.bodies.push(Body { subject, id: prepared.verified.id(), sealed: sealed.body.clone() });
+            }
+        }
+        Ok(batch)
+    }
+
+    /// The batch stands at `first`: state, promise, answers, projection, tree.
+    fn sequenced(&mut self, first: u64, at: Timestamp, batch: Batch, judged: Vec<Judged>, copies: Copies) {
+        let n = judged.len() as u64;
+        let expected = self.next;
+        let (copies, inert) = if first == expected {
+            (copies, vec![None; judged.len()])
+        } else {
+            match self.judge_again(first, at, &judged) {
+                Ok(again) => again,
+                Err(error) => return self.halt(judged, &error),
+            }
+        };
+        self.next = first + n;
+        self.at = at.0;
+        for (index, id) in (first..).zip(&batch.ids) {
+            self.recent.add(*id, index);
+        }
+        let touched = self.take_over(copies, first + n);
+        let leaves: Vec<[u8; 32]> = batch.entries.iter().map(|e| hash::leaf(e)).collect();
+        let list = merkle::List::new(&leaves);
+        let root = list.root();
+        self.mark.set(self.next, at.0, &root);
+        let promise =
+            promise::Promise { origin: self.inner.settings.origin.clone(), first, n, at: at.0, root };
+        match promise.sign(self.inner.log_signer.as_ref()) {
+            Ok(signed) => self.answer(first, at, batch.entries, judged, &list, Arc::new(signed), &inert),
+            Err(error) => return self.halt(judged, &Error::from(error)),
+        }
+        self.publisher.push(&leaves, at);
+        let (rows, subjects) = touched;
+        match self.project(self.next, &rows) {
+            Ok(()) => self.inner.people.unpin(self.next, subjects),
+            Err(stop) => self.inner.stop(stop),
+        }
+    }
+
+    /// The copies become the node's state. Answers the rows to project and whose they are.
+    fn take_over(&self, copies: Copies, next: u64) -> (Vec<Row>, Vec<SubjectId>) {
+        let index = next - 1;
+        let mut rows = Vec::with_capacity(copies.parts.len() + 1);
+        if copies.register_changed {
+            if let Ok(bytes) = cbor::encode(&copies.register) {
+                rows.push(Row::Register { index, bytes });
+            }
+            self.inner.set_register(copies.register);
+        }
+        let mut subjects = Vec::with_capacity(copies.people.len());
+        let mut people = HashMap::with_capacity(copies.people.len());
+        for (subject, loaded) in copies.people {
+            let loaded = Arc::new(loaded);
+            self.inner.people.replace(Arc::clone(&loaded), index);
+            subjects.push(subject);
+            people.insert(subject, loaded);
+        }
+        // Visible from here on: a check that begins now sees all of it.
+        self.inner.set_sequenced(next);
+        for (subject, slot) in copies.parts {
+            let Some(loaded) = people.get(&subject) else { continue };
+            match people::seal_part(loaded, slot.as_ref()) {
+                Ok(Some((part, sealed))) => rows.push(Row::Person { subject, part, index, sealed }),
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::error!(cause = %error, "a state row could not be sealed");
+                    self.inner.stop(Stop::Io);
+                }
+            }
+        }
+        (rows, subjects)
+    }
+
+    fn project(&self, upto: u64, rows: &[Row]) -> Result<(), Stop> {
+        match self.inner.store.project(self.epoch, upto, rows) {
+            Project::Projected => Ok(()),
+            Project::Fenced => Err(Stop::OtherLeader),
+            Project::Failed(error) => {
+                tracing::error!(cause = %error, "projection failed");
+                Err(Stop::Io)
+            }
+        }
+    }
+
+    /// Somebody's batch came between: apply what stands there, then ours again, inert or not.
+    fn judge_again(
+        &mut self,
+        first: u64,
+        at: Timestamp,
+        judged: &[Judged],
+    ) -> Result<(Copies, Vec<Option<Why>>), Error> {
+        tracing::warn!(expected = self.next, first, "the batch was given another place; judging again");
+        let foreign = self.inner.replay(self.next..first, self.epoch)?;
+        self.publisher.push(&foreign, at);
+        let register = self.inner.register();
+        let mut copies = Copies {
+            register: (*register).clone(),
+            register_changed: false,
+            people: HashMap::new(),
+            parts: HashSet::new(),
+            keys: HashSet::new(),
+        };
+        let mut inert = Vec::with_capacity(judged.len());
+        for (index, one) in (first..).zip(judged) {
+            let effect = self.try_one(&one.prepared, index, at, &mut copies)?;
+            inert.push(match effect {
+                Effect::Applied(_) => None,
+                Effect::Inert(why) => Some(why),
+            });
+        }
+        Ok((copies, inert))
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one commit's parts, each used once; a struct would only pass on"
+    )]
+    fn answer(
+        &self,
+        first: u64,
+        at: Timestamp,
+        entries: Vec<Vec<u8>>,
+        judged: Vec<Judged>,
+        list: &merkle::List,
+        promise: Arc<Vec<u8>>,
+        inert: &[Option<Why>],
+    ) {
+        let rest = entries.into_iter().zip(inert).enumerate();
+        for ((index, one), (position, (entry, inert))) in (first..).zip(judged).zip(rest) {
+            // The position is inside the list it was made from.
+            let path = list.path(position).unwrap_or_default();
+            for row in &one.prepared.names {
+                if let Target::Person { loaded, .. } = &one.prepared.target
+                    && row.entry.is_none()
+                {
+                    self.inner.people.learn(row.name, loaded.who);
+                }
+            }
+            let openings = one.prepared.sealed.as_ref().map(|s| s.openings);
+            let accepted = Accepted {
+                id: one.prepared.verified.id(),
+                index,
+                at,
+                entry,
+                k1: openings.map(|o| o.k1),
+                k2: openings.map(|o| o.k2),
+                promise: Arc::clone(&promise),
+                path,
+                duplicate: false,
+                inert: *inert,
+            };
+            self.inner.count_accepted(one.prepared.verified.value().kind());
+            for twin in one.twins {
+                twin.fill(Ok(Accepted { duplicate: true, ..accepted.clone() }));
+            }
+            one.place.fill(Ok(accepted));
+        }
+    }
+
+    /// Publishes a checkpoint if it is time, or if `now`.
+    fn tick(&mut self, now: bool) {
+        self.inner.look_at_disk();
+        if self.inner.stopped().is_some_and(Stop::ends_publishing) {
+            return;
+        }
+        if let Err(stop) = self.publisher.tick(&self.inner, self.epoch, now) {
+            self.inner.stop(stop);
+        }
+    }
+}

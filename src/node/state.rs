@@ -1,0 +1,308 @@
+//! What all threads of a node share, and who may change which part of it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::Condvar;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::RwLock;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::consent::Register;
+use crate::ledger::key::Signer;
+use crate::model::id::Hash;
+use crate::model::id::KeyHash;
+use crate::model::id::Timestamp;
+use crate::model::id::TreeSize;
+use crate::model::statement::Kind;
+use crate::model::terms::Vocabulary;
+use crate::node::Error;
+use crate::node::Figures;
+use crate::node::MAX_ATTACHMENT;
+use crate::node::Settings;
+use crate::node::Stop;
+use crate::node::attachment_blob;
+use crate::node::clock::Clock;
+use crate::node::lane::Lane;
+use crate::node::lane::LaneQueue;
+use crate::node::people::People;
+use crate::node::publish;
+use crate::node::publish::Published;
+use crate::node::sequencer::Job;
+use crate::node::token::Tokens;
+use crate::store::Name;
+use crate::store::Store;
+use crate::vault::Pointed;
+use crate::vault::Vault;
+
+/// How many statements are in flight, and how many may be.
+#[derive(Debug)]
+pub(in crate::node) struct Admission {
+    open: AtomicUsize,
+    closing: AtomicUsize,
+    most: usize,
+}
+
+impl Admission {
+    pub(in crate::node) const fn new(most: usize) -> Self {
+        Self { open: AtomicUsize::new(0), closing: AtomicUsize::new(0), most }
+    }
+
+    const fn counter(&self, lane: Lane) -> &AtomicUsize {
+        match lane {
+            Lane::Open => &self.open,
+            Lane::Closing => &self.closing,
+        }
+    }
+
+    fn admit(&self, lane: Lane) -> bool {
+        let counter = self.counter(lane);
+        let taken = counter.fetch_add(1, Ordering::AcqRel) < self.most;
+        if !taken {
+            counter.fetch_sub(1, Ordering::AcqRel);
+        }
+        taken
+    }
+
+    pub(in crate::node) fn release(&self, lane: Lane) {
+        self.counter(lane).fetch_sub(1, Ordering::AcqRel);
+    }
+
+    fn in_flight(&self) -> usize {
+        self.open.load(Ordering::Acquire) + self.closing.load(Ordering::Acquire)
+    }
+}
+
+/// What all threads share. Its public methods are what a running instance answers.
+pub struct Inner {
+    pub(in crate::node) settings: Settings,
+    pub(in crate::node) clock: Clock,
+    pub(in crate::node) store: Arc<dyn Store>,
+    pub(in crate::node) vault: Vault,
+    pub(in crate::node) log_signer: Box<dyn Signer>,
+    pub(in crate::node) vocabulary: Arc<Vocabulary>,
+    pub(in crate::node) people: People,
+    pub(in crate::node) decoy: crate::consent::Person,
+    pub(in crate::node) sequence: LaneQueue<Job>,
+    pub(in crate::node) admission: Arc<Admission>,
+    pub(in crate::node) tokens: Tokens,
+    pub(in crate::node) register: RwLock<Arc<Register>>,
+    pub(in crate::node) published: RwLock<Arc<Published>>,
+    pub(in crate::node) size: watch::Sender<TreeSize>,
+    pub(in crate::node) sequenced: AtomicU64,
+    pub(in crate::node) grew: (Mutex<()>, Condvar),
+    pub(in crate::node) stop: RwLock<Option<Stop>>,
+    pub(in crate::node) disk_low: AtomicBool,
+    pub(in crate::node) accepted: Mutex<BTreeMap<Kind, u64>>,
+}
+
+/// Whether a node takes statements, and if not, why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// It does.
+    Ready,
+    /// It does not.
+    NotReady(Stop),
+}
+
+impl Inner {
+    /// The register as of the newest sequenced entry.
+    #[must_use]
+    pub fn register(&self) -> Arc<Register> {
+        Arc::clone(&self.register.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(in crate::node) fn set_register(&self, register: Register) {
+        *self.register.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(register);
+    }
+
+    /// The newest checkpoint and what serves it.
+    #[must_use]
+    pub fn published(&self) -> Arc<Published> {
+        Arc::clone(&self.published.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(in crate::node) fn serve(&self, published: Published) {
+        let size = published.size;
+        *self.published.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(published);
+        self.size.send_replace(size);
+    }
+
+    /// Waits until a checkpoint covers `index`; `false` if the node is gone first.
+    pub async fn covered(&self, index: u64) -> bool {
+        let mut size = self.size.subscribe();
+        size.wait_for(|size| *size > index).await.is_ok()
+    }
+
+    /// Entries sequenced: what a check reflects.
+    #[must_use]
+    pub fn sequenced(&self) -> TreeSize {
+        self.sequenced.load(Ordering::Acquire)
+    }
+
+    pub(in crate::node) fn set_sequenced(&self, next: TreeSize) {
+        self.sequenced.store(next, Ordering::Release);
+        drop(self.grew.0.lock().unwrap_or_else(PoisonError::into_inner));
+        self.grew.1.notify_all();
+    }
+
+    /// Waits until `size` entries are sequenced, at most `limit`.
+    pub(in crate::node) fn wait_sequenced(&self, size: TreeSize, limit: Duration) -> bool {
+        let guard = self.grew.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.grew.1.wait_timeout_while(guard, limit, |()| self.sequenced() < size);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        self.sequenced() >= size
+    }
+
+    pub(in crate::node) fn stopped(&self) -> Option<Stop> {
+        *self.stop.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stops writing; the first reason stays.
+    pub(in crate::node) fn stop(&self, stop: Stop) {
+        self.stop.write().unwrap_or_else(PoisonError::into_inner).get_or_insert(stop);
+    }
+
+    /// Why a lane takes nothing now, if it does not.
+    pub(in crate::node) fn refuses(&self, lane: Lane) -> Option<Stop> {
+        let low = self.disk_low.load(Ordering::Acquire) && lane == Lane::Open;
+        self.stopped().or_else(|| low.then_some(Stop::Disk))
+    }
+
+    pub(in crate::node) fn admit(&self, lane: Lane) -> bool {
+        self.admission.admit(lane)
+    }
+
+    /// Whether the node takes statements.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        self.refuses(Lane::Open).map_or(Readiness::Ready, Readiness::NotReady)
+    }
+
+    /// Free space below the reserve leaves room to closing acts only.
+    pub(in crate::node) fn look_at_disk(&self) {
+        let free = rustix::fs::statvfs(&self.settings.data)
+            .map_or(u64::MAX, |s| s.f_bavail.saturating_mul(s.f_frsize));
+        self.disk_low.store(free < self.settings.disk_reserve, Ordering::Release);
+    }
+
+    pub(in crate::node) fn count_accepted(&self, kind: Kind) {
+        let mut counts = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(kind).or_default() += 1;
+    }
+
+    /// Statements accepted since the start, by type.
+    #[must_use]
+    pub fn accepted_by_kind(&self) -> BTreeMap<Kind, u64> {
+        self.accepted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sizes for metrics.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        Figures {
+            sequenced: self.sequenced(),
+            published: self.published().size,
+            in_flight: self.admission.in_flight(),
+            disk_bytes: self.store.disk_bytes(),
+        }
+    }
+
+    /// The node's time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// What the node was told at start.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The log's public key.
+    #[must_use]
+    pub fn log_key(&self) -> &crate::ledger::key::PublicKey {
+        self.log_signer.public()
+    }
+
+    /// The published vocabulary this build knows.
+    #[must_use]
+    pub fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
+    }
+
+    pub(in crate::node) fn person_of_key(&self, key: &KeyHash) -> Result<Option<Pointed>, Error> {
+        self.people.locate(&Name::Key(key.0), self.store.as_ref(), &self.vault)
+    }
+
+    /// Whether a key stands in some person's key set.
+    ///
+    /// # Errors
+    /// The store.
+    pub fn knows_key(&self, key: &KeyHash) -> Result<bool, Error> {
+        Ok(self.person_of_key(key)?.is_some())
+    }
+
+    /// An attachment by its hash.
+    ///
+    /// # Errors
+    /// The store, or bytes that are not what the hash says.
+    pub fn attachment(&self, hash: &Hash) -> Result<Option<Vec<u8>>, Error> {
+        let Some(bytes) = self.store.get(&attachment_blob(hash))? else { return Ok(None) };
+        if crate::ledger::hash::sha256(&[&bytes]) != hash.0 || bytes.len() > MAX_ATTACHMENT {
+            return Err(Error::Damaged(format!("attachment {hash}")));
+        }
+        Ok(Some(bytes))
+    }
+
+    /// A hash tile of the published size.
+    ///
+    /// # Errors
+    /// The store.
+    pub fn tile(&self, level: u8, index: u64, width: Option<u8>) -> Result<Option<Vec<u8>>, Error> {
+        self.published().tile(self.store.as_ref(), level, index, width)
+    }
+
+    /// An entry bundle of the published size.
+    ///
+    /// # Errors
+    /// The store.
+    pub fn bundle(&self, index: u64, width: Option<u8>) -> Result<Option<Vec<u8>>, Error> {
+        self.published().bundle(self.store.as_ref(), index, width)
+    }
+
+    /// Sequenced entries `[from, until)`.
+    ///
+    /// # Errors
+    /// The store, or a missing entry.
+    pub fn entries(&self, from: u64, until: u64) -> Result<Vec<Vec<u8>>, Error> {
+        publish::entries(self.store.as_ref(), from, until)
+    }
+
+    /// The receipt of consistency from an older published size to the newest.
+    ///
+    /// # Errors
+    /// A tile is missing.
+    pub fn consistency_receipt(&self, old: TreeSize) -> Result<Option<Vec<u8>>, Error> {
+        self.published().consistency(self.store.as_ref(), old)
+    }
+
+    /// The folder of the data.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        &self.settings.data
+    }
+
+    /// Forgets what need not be in memory, so that the next read asks the store: a test's way to look.
+    pub fn forget_caches(&self) {
+        self.people.empty();
+    }
+}

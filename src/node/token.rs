@@ -1,0 +1,231 @@
+//! Who calls: access tokens for parties, session tokens for citizens.
+//!
+//! A cached token holds only its signature check; a party's status is read from
+//! state on every request. Assertions and logins are taken once; after a start,
+//! those issued before it are refused.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use quick_cache::sync::Cache;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::consent::Party;
+use crate::identity;
+use crate::identity::login;
+use crate::ledger::entry::Entry;
+use crate::ledger::hash;
+use crate::ledger::key::PublicKey;
+use crate::ledger::key::Signer;
+use crate::model::id::KeyHash;
+use crate::model::id::PartyId;
+use crate::model::id::Timestamp;
+use crate::model::statement::Statement;
+use crate::node::Error;
+use crate::node::Inner;
+use crate::node::clock;
+
+/// Life of an access token, s.
+pub const TOKEN_LIFE_S: u64 = 300;
+
+/// Who a bearer token speaks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// A registered party. Whether it is live is read from state.
+    Party(PartyId),
+    /// A citizen, by the key she logged in with.
+    Citizen(KeyHash),
+}
+
+/// Claims of an access token. Source: RFC 9068.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    /// The log's origin.
+    pub iss: String,
+    /// The party's name, or a random session.
+    pub sub: String,
+    /// The log's origin again.
+    pub aud: String,
+    /// As `sub`.
+    pub client_id: String,
+    /// `party` or `citizen`.
+    pub role: String,
+    /// Seconds.
+    pub iat: u64,
+    /// Seconds.
+    pub exp: u64,
+    /// Random.
+    pub jti: String,
+}
+
+/// What the node remembers about tokens.
+pub(in crate::node) struct Tokens {
+    signer: Box<dyn Signer>,
+    started: Timestamp,
+    /// Nonces and jtis taken, until they expire.
+    taken: Mutex<HashMap<[u8; 32], Timestamp>>,
+    /// Sessions of citizens.
+    sessions: Mutex<HashMap<String, (KeyHash, Timestamp)>>,
+    /// SHA-256 of tokens whose signature held, until they expire.
+    held: Cache<[u8; 32], (Caller, Timestamp)>,
+}
+
+impl Tokens {
+    pub(in crate::node) fn new(signer: Box<dyn Signer>, started: Timestamp) -> Self {
+        Self {
+            signer,
+            started,
+            taken: Mutex::new(HashMap::new()),
+            sessions: Mutex::new(HashMap::new()),
+            held: Cache::new(4_096),
+        }
+    }
+
+    /// Takes a name once; `false` if it was taken before.
+    fn take(&self, name: [u8; 32], exp: Timestamp, now: Timestamp) -> bool {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if taken.len() > 4_096 {
+            taken.retain(|_, until| *until > now);
+        }
+        taken.insert(name, exp).is_none_or(|until| until <= now)
+    }
+}
+
+/// Why a token is not given or not taken: the caller's fault, but for `Node`.
+#[derive(Debug, thiserror::Error)]
+pub enum Denied {
+    /// The assertion or login.
+    #[error(transparent)]
+    Identity(#[from] identity::Error),
+    /// Used before, or issued before this start.
+    #[error("used before, or made before the service started; make a new one")]
+    Replayed,
+    /// Nobody of that name or key.
+    #[error("no such party or person is registered")]
+    Unknown,
+    /// The party is closed or suspended.
+    #[error("the party is suspended or closed")]
+    Suspended,
+    /// Ours.
+    #[error(transparent)]
+    Node(#[from] Error),
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+impl Inner {
+    /// An access token for a party's client assertion.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn token_for_assertion(&self, assertion: &str) -> Result<String, Denied> {
+        let register = self.register();
+        let party = PartyId::parse(&login::claimed_party(assertion)?).ok_or(Denied::Unknown)?;
+        let registered = register.party(&party).ok_or(Denied::Unknown)?;
+        let key = self.party_key(registered)?;
+        let now = self.now();
+        let claims = login::open_assertion(assertion, &key, &self.settings.origin, now)?;
+        if claims.iss != party.as_str() {
+            return Err(Denied::Unknown);
+        }
+        let issued = Timestamp(claims.iat.saturating_mul(1_000));
+        let exp = Timestamp(claims.exp.saturating_mul(1_000));
+        let name = hash::sha256(&[b"jti", party.as_str().as_bytes(), &[0], claims.jti.as_bytes()]);
+        // `iat` is in whole seconds: the second of the start itself counts as before it.
+        if issued < self.tokens.started.rounded_to(1_000) || !self.tokens.take(name, exp, now) {
+            return Err(Denied::Replayed);
+        }
+        if !registered.is_live(now) {
+            return Err(Denied::Suspended);
+        }
+        self.issue(party.as_str(), "party", now)
+    }
+
+    /// A party's public key: the register holds only its hash, the entry that registered it the key.
+    fn party_key(&self, party: &Party) -> Result<PublicKey, Error> {
+        let damaged = || Error::Damaged(format!("entry {} does not hold the key of its party", party.index));
+        let entry = self.entries(party.index, party.index + 1)?.pop().ok_or_else(damaged)?;
+        let Entry::Public { item, .. } = Entry::parse(&entry)? else { return Err(damaged()) };
+        let (statement, _) = identity::reload(&item)?;
+        let mut spkis = identity::item::spkis(&item)?;
+        if let Statement::LogCreate(genesis) = statement {
+            spkis.extend(genesis.regulators.into_iter().map(|r| r.spki.into_vec()));
+        }
+        let keys = spkis.iter().filter_map(|spki| PublicKey::from_spki(spki).ok());
+        keys.into_iter().find(|key| key.hash() == party.key.0).ok_or_else(damaged)
+    }
+
+    /// A session token for a citizen's login statement.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn token_for_login(&self, item: &[u8]) -> Result<String, Denied> {
+        let now = self.now();
+        let login = login::open_login(item, &self.settings.origin, now)?;
+        let name = hash::sha256(&[b"login", &login.key.0, &login.nonce.0]);
+        if login.exp < self.tokens.started || !self.tokens.take(name, login.exp, now) {
+            return Err(Denied::Replayed);
+        }
+        let who = self.person_of_key(&login.key)?.ok_or(Denied::Unknown)?;
+        let loaded = self.people.load(who, self.store.as_ref(), &self.vault)?;
+        if !loaded.person.has_live_key(&login.key) {
+            return Err(Denied::Unknown);
+        }
+        let session = hex(&clock::random::<16>().map_err(Error::Randomness)?);
+        let mut sessions = self.tokens.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.retain(|_, (_, until)| *until > now);
+        sessions.insert(session.clone(), (login.key, now.plus_ms(TOKEN_LIFE_S * 1_000)));
+        drop(sessions);
+        self.issue(&session, "citizen", now)
+    }
+
+    fn issue(&self, sub: &str, role: &str, now: Timestamp) -> Result<String, Denied> {
+        let iat = now.0 / 1_000;
+        let claims = Claims {
+            iss: self.settings.origin.clone(),
+            sub: sub.to_owned(),
+            aud: self.settings.origin.clone(),
+            client_id: sub.to_owned(),
+            role: role.to_owned(),
+            iat,
+            exp: iat + TOKEN_LIFE_S,
+            jti: hex(&clock::random::<16>().map_err(Error::Randomness)?),
+        };
+        Ok(login::sign_jwt(&claims, "at+jwt", self.tokens.signer.as_ref())?)
+    }
+
+    /// Who a bearer token speaks for, if it is ours and alive.
+    #[must_use]
+    pub fn caller(&self, token: &str) -> Option<Caller> {
+        let now = self.now();
+        let name = hash::sha256(&[token.as_bytes()]);
+        if let Some((caller, exp)) = self.tokens.held.get(&name) {
+            return (now < exp).then_some(caller);
+        }
+        let claims: Claims = login::open_jwt(token, self.tokens.signer.public()).ok()?;
+        let exp = Timestamp(claims.exp.saturating_mul(1_000));
+        if claims.aud != self.settings.origin || claims.iss != claims.aud || now >= exp {
+            return None;
+        }
+        let caller = match claims.role.as_str() {
+            "party" => Caller::Party(PartyId::parse(&claims.sub)?),
+            "citizen" => {
+                let sessions = self.tokens.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+                Caller::Citizen(sessions.get(&claims.sub)?.0)
+            }
+            _ => return None,
+        };
+        self.tokens.held.insert(name, (caller.clone(), exp));
+        Some(caller)
+    }
+
+    /// Whether a party may act now: registered, not closed, not suspended.
+    #[must_use]
+    pub fn is_live(&self, party: &PartyId) -> bool {
+        self.register().party(party).is_some_and(|p| p.is_live(self.now()))
+    }
+}

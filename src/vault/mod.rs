@@ -1,0 +1,328 @@
+//! Person keys, sealing, derived openings, one wrapping epoch.
+//!
+//! Everything about a person outside the tree is ciphertext under that person's
+//! key; the key lies in a slot file beside the engine, wrapped by the epoch's key,
+//! which is wrapped by the master key. Overwriting one slot forgets one person.
+//! Lacks, on purpose: any idea of what is sealed; re-wrapping and erasure, which
+//! come with their own acts and fit the slot's layout.
+//!
+//! Trusted: the master key file, the slot file's folder, the system's randomness.
+//! Not trusted: the store, which gives back ciphertext that is checked here.
+
+mod seal;
+mod slot;
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+
+use crate::model::id::Ppid;
+use crate::model::id::SubjectId;
+
+pub use seal::Key;
+pub use seal::Openings;
+pub use seal::PersonKey;
+pub use slot::SlotNumber;
+
+use slot::SlotFile;
+
+/// Kind of a sealed record: part of the associated data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sealed {
+    /// A statement's item.
+    Body,
+    /// A state row.
+    State,
+}
+
+impl Sealed {
+    const fn label(self) -> &'static [u8] {
+        match self {
+            Self::Body => b"body",
+            Self::State => b"state",
+        }
+    }
+}
+
+/// What can go wrong with keys: always ours, never the caller's.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operating system refused.
+    #[error("key storage failed at `{path}`: {cause}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What it said.
+        cause: io::Error,
+    },
+    /// A key file is not 32 bytes.
+    #[error("key file `{path}` must hold exactly 32 bytes")]
+    KeyFile {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Ciphertext does not open: damaged, of another record, or under another key.
+    #[error("a sealed `{what}` does not open: it is damaged or of another record")]
+    Unsealed {
+        /// What it should have been.
+        what: &'static str,
+    },
+    /// A slot is damaged, or not this person's.
+    #[error("slot {slot} of the key file is damaged or not this person's")]
+    Slot {
+        /// Its number.
+        slot: u64,
+    },
+    /// The cryptographic library refused.
+    #[error("encryption failed: {0}")]
+    Crypto(#[from] openssl::error::ErrorStack),
+    /// The system gave no randomness.
+    #[error("no randomness from the system: {0}")]
+    Randomness(getrandom::Error),
+    /// The folder holds a vault already.
+    #[error("`{path}` holds a vault already")]
+    Exists {
+        /// Which folder.
+        path: PathBuf,
+    },
+}
+
+fn io_at(path: &Path) -> impl FnOnce(io::Error) -> Error + '_ {
+    |cause| Error::Io { path: path.to_owned(), cause }
+}
+
+/// Who a name row points at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pointed {
+    /// The person.
+    pub subject: SubjectId,
+    /// Where her key lies.
+    pub slot: SlotNumber,
+}
+
+/// The keys of one node.
+#[derive(Debug)]
+pub struct Vault {
+    slots: SlotFile,
+    wrapping: Key,
+    pairwise: Key,
+    decoy: Pointed,
+    decoy_key: PersonKey,
+}
+
+/// The only wrapping epoch of this build.
+const EPOCH: u32 = 1;
+
+impl Vault {
+    /// Makes a new vault in `dir`: wrapping key, pairwise key, slot file, and the decoy person.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] if there is one; I/O.
+    pub fn create(dir: &Path, master: &Key) -> Result<Self, Error> {
+        fs::create_dir_all(dir).map_err(io_at(dir))?;
+        if dir.join("slots").exists() {
+            return Err(Error::Exists { path: dir.to_owned() });
+        }
+        for (file, label) in [("epoch-1.key", "epoch"), ("pairwise.key", "pairwise")] {
+            let wrapped = master.seal(label.as_bytes(), Key::random()?.expose())?;
+            write_new(&dir.join(file), &wrapped)?;
+        }
+        let slots = SlotFile::create(&dir.join("slots"))?;
+        let wrapping = read_wrapped(&dir.join("epoch-1.key"), master, "epoch")?;
+        let (decoy, _) = new_person(&slots, &wrapping)?;
+        slots.sync()?;
+        write_new(&dir.join("decoy"), &point(&wrapping, b"decoy", decoy)?)?;
+        sync_dir(dir)?;
+        Self::open(dir, master)
+    }
+
+    /// Opens the vault in `dir`.
+    ///
+    /// # Errors
+    /// I/O, a wrong master key ([`Error::Unsealed`]), a damaged slot file.
+    pub fn open(dir: &Path, master: &Key) -> Result<Self, Error> {
+        let wrapping = read_wrapped(&dir.join("epoch-1.key"), master, "epoch")?;
+        let pairwise = read_wrapped(&dir.join("pairwise.key"), master, "pairwise")?;
+        let slots = SlotFile::open(&dir.join("slots"))?;
+        let path = dir.join("decoy");
+        let sealed = fs::read(&path).map_err(io_at(&path))?;
+        let decoy = pointed(&wrapping, b"decoy", &sealed)?;
+        let decoy_key = slots.read(decoy, &wrapping)?;
+        Ok(Self { slots, wrapping, pairwise, decoy, decoy_key })
+    }
+
+    /// Draws a person: random id and key, slot written but not synced (see [`Vault::sync`]).
+    ///
+    /// # Errors
+    /// I/O, randomness.
+    pub fn new_person(&self) -> Result<(Pointed, PersonKey), Error> {
+        new_person(&self.slots, &self.wrapping)
+    }
+
+    /// Makes all written slots durable: before the first entry of a new person is appended.
+    ///
+    /// # Errors
+    /// I/O: stop writing, never retry.
+    pub fn sync(&self) -> Result<(), Error> {
+        self.slots.sync()
+    }
+
+    /// Reads a person's key.
+    ///
+    /// # Errors
+    /// [`Error::Slot`] if the slot is damaged, overwritten or another person's.
+    pub fn person_key(&self, who: Pointed) -> Result<PersonKey, Error> {
+        self.slots.read(who, &self.wrapping)
+    }
+
+    /// The person that questions about nobody are decided against.
+    #[must_use]
+    pub const fn decoy(&self) -> (Pointed, &PersonKey) {
+        (self.decoy, &self.decoy_key)
+    }
+
+    /// Seals who a name points at.
+    ///
+    /// # Errors
+    /// The cryptographic library.
+    pub fn seal_name(&self, name: &[u8], who: Pointed) -> Result<Vec<u8>, Error> {
+        point(&self.wrapping, name, who)
+    }
+
+    /// Opens who a name points at.
+    ///
+    /// # Errors
+    /// [`Error::Unsealed`] if the row is damaged or another name's.
+    pub fn open_name(&self, name: &[u8], sealed: &[u8]) -> Result<Pointed, Error> {
+        pointed(&self.wrapping, name, sealed)
+    }
+
+    /// The person's ppid in a domain (`<party>/<epoch>`, or `<origin>/0`). Source: design §7.
+    #[must_use]
+    pub fn ppid(&self, domain: &str, subject: &SubjectId) -> Ppid {
+        let mac = self.pairwise.mac(&[b"naru-ppid-v1", &[0], domain.as_bytes(), &[0], subject.as_bytes()]);
+        let mut out = [0u8; 16];
+        out.iter_mut().zip(mac).for_each(|(o, m)| *o = m);
+        Ppid(out)
+    }
+}
+
+fn new_person(slots: &SlotFile, wrapping: &Key) -> Result<(Pointed, PersonKey), Error> {
+    let subject = SubjectId(seal::random()?);
+    let key = PersonKey::from(Key::random()?);
+    let slot = slots.write_new(subject, EPOCH, &key, wrapping)?;
+    Ok((Pointed { subject, slot }, key))
+}
+
+/// Sealed name value: `epoch (4) ‖ sealed {subject (16) ‖ slot (8)}`.
+fn point(wrapping: &Key, name: &[u8], who: Pointed) -> Result<Vec<u8>, Error> {
+    let plain = [who.subject.as_bytes().as_slice(), &who.slot.0.to_be_bytes()].concat();
+    let sealed = wrapping.seal(&[b"name\0", name].concat(), &plain)?;
+    Ok([EPOCH.to_be_bytes().as_slice(), &sealed].concat())
+}
+
+fn pointed(wrapping: &Key, name: &[u8], sealed: &[u8]) -> Result<Pointed, Error> {
+    let bad = Error::Unsealed { what: "name" };
+    let Some((epoch, sealed)) = sealed.split_first_chunk::<4>() else { return Err(bad) };
+    if u32::from_be_bytes(*epoch) != EPOCH {
+        return Err(bad);
+    }
+    let plain = wrapping.open(&[b"name\0", name].concat(), sealed, "name")?;
+    let Some((subject, slot)) = plain.split_first_chunk::<16>() else { return Err(bad) };
+    let Ok(slot) = <[u8; 8]>::try_from(slot) else { return Err(bad) };
+    Ok(Pointed { subject: SubjectId(*subject), slot: SlotNumber(u64::from_be_bytes(slot)) })
+}
+
+fn read_wrapped(path: &Path, by: &Key, label: &'static str) -> Result<Key, Error> {
+    let sealed = fs::read(path).map_err(io_at(path))?;
+    let plain = by.open(label.as_bytes(), &sealed, label)?;
+    Key::from_slice(&plain).ok_or_else(|| Error::KeyFile { path: path.to_owned() })
+}
+
+/// Writes a file that must not exist, readable by its owner alone, durable.
+fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file =
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io_at(path))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io_at(path))
+}
+
+fn sync_dir(dir: &Path) -> Result<(), Error> {
+    fs::File::open(dir).and_then(|d| d.sync_all()).map_err(io_at(dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vault() -> (tempfile::TempDir, Key, Vault) {
+        let dir = tempfile::tempdir().unwrap();
+        let master = Key::from_slice(&[7; 32]).unwrap();
+        let vault = Vault::create(&dir.path().join("vault"), &master).unwrap();
+        (dir, master, vault)
+    }
+
+    #[test]
+    fn a_person_survives_reopening_and_only_under_her_own_slot() {
+        let (dir, master, vault) = vault();
+        let (a, key) = vault.new_person().unwrap();
+        let (b, _) = vault.new_person().unwrap();
+        vault.sync().unwrap();
+        drop(vault);
+        let vault = Vault::open(&dir.path().join("vault"), &master).unwrap();
+        assert_eq!(vault.person_key(a).unwrap().openings(&[1; 32]).k1, key.openings(&[1; 32]).k1);
+        let crossed = Pointed { subject: a.subject, slot: b.slot };
+        assert!(matches!(vault.person_key(crossed), Err(Error::Slot { .. })));
+        let beyond = Pointed { subject: a.subject, slot: SlotNumber(99) };
+        assert!(vault.person_key(beyond).is_err());
+    }
+
+    #[test]
+    fn a_flipped_bit_in_a_slot_is_noticed() {
+        let (dir, master, vault) = vault();
+        let (who, _) = vault.new_person().unwrap();
+        drop(vault);
+        let path = dir.path().join("vault/slots");
+        let bytes = fs::read(&path).unwrap();
+        for at in 128..228 {
+            let mut bad = bytes.clone();
+            bad[at] ^= 1;
+            fs::write(&path, bad).unwrap();
+            let vault = Vault::open(&dir.path().join("vault"), &master).unwrap();
+            assert!(vault.person_key(who).is_err(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn names_open_only_under_their_own_name() {
+        let (_dir, _, vault) = vault();
+        let (who, _) = vault.new_person().unwrap();
+        let sealed = vault.seal_name(b"one", who).unwrap();
+        assert_eq!(vault.open_name(b"one", &sealed).unwrap(), who);
+        assert!(vault.open_name(b"two", &sealed).is_err());
+        assert!(vault.open_name(b"one", &sealed[..20]).is_err());
+    }
+
+    #[test]
+    fn ppids_differ_by_domain_and_person_and_stay() {
+        let (dir, master, vault) = vault();
+        let (a, b) = (SubjectId([1; 16]), SubjectId([2; 16]));
+        let ppid = vault.ppid("bank/0", &a);
+        assert_ne!(ppid, vault.ppid("hospital/0", &a));
+        assert_ne!(ppid, vault.ppid("bank/0", &b));
+        drop(vault);
+        assert_eq!(Vault::open(&dir.path().join("vault"), &master).unwrap().ppid("bank/0", &a), ppid);
+    }
+
+    #[test]
+    fn a_wrong_master_key_and_a_second_vault_are_refused() {
+        let (dir, master, vault) = vault();
+        drop(vault);
+        let path = dir.path().join("vault");
+        assert!(matches!(Vault::create(&path, &master), Err(Error::Exists { .. })));
+        let other = Key::from_slice(&[8; 32]).unwrap();
+        assert!(matches!(Vault::open(&path, &other), Err(Error::Unsealed { .. })));
+    }
+}

@@ -1,0 +1,113 @@
+//! The slot file: one person's wrapped key in each 128-byte slot.
+//!
+//! ```text
+//! subject 16 ‖ erasure tag 16 ‖ epoch 4 ‖ nonce 12 ‖ wrapped key 48 ‖ checksum 4 ‖ zeros 28
+//! ```
+//! Slots are never moved; erasure overwrites one in place. A slot without an
+//! entry in the log is harmless.
+
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use sha2::Digest;
+use sha2::Sha256;
+
+use crate::model::id::SubjectId;
+use crate::vault::Error;
+use crate::vault::Key;
+use crate::vault::PersonKey;
+use crate::vault::Pointed;
+use crate::vault::io_at;
+use crate::vault::seal::random;
+
+/// Number of a slot, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SlotNumber(pub u64);
+
+const SLOT: usize = 128;
+const CHECKED: usize = 96;
+
+/// The open file, and the next free number.
+#[derive(Debug)]
+pub(in crate::vault) struct SlotFile {
+    path: PathBuf,
+    file: File,
+    next: AtomicU64,
+}
+
+impl SlotFile {
+    pub(in crate::vault) fn create(path: &Path) -> Result<Self, Error> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(io_at(path))?;
+        Ok(Self { path: path.to_owned(), file, next: AtomicU64::new(0) })
+    }
+
+    /// A torn last slot (never named by an entry, for it was not synced) is skipped, not reused.
+    pub(in crate::vault) fn open(path: &Path) -> Result<Self, Error> {
+        let file = OpenOptions::new().read(true).write(true).open(path).map_err(io_at(path))?;
+        let len = file.metadata().map_err(io_at(path))?.len();
+        Ok(Self { path: path.to_owned(), file, next: AtomicU64::new(len.div_ceil(SLOT as u64)) })
+    }
+
+    pub(in crate::vault) fn write_new(
+        &self,
+        subject: SubjectId,
+        epoch: u32,
+        key: &PersonKey,
+        wrapping: &Key,
+    ) -> Result<SlotNumber, Error> {
+        let tag: [u8; 16] = random()?;
+        let slot = SlotNumber(self.next.fetch_add(1, Ordering::Relaxed));
+        let wrapped = wrapping.seal(&slot_ad(&subject, slot, epoch), key.expose())?;
+        let mut bytes =
+            [subject.as_bytes().as_slice(), &tag, &epoch.to_be_bytes(), wrapped.as_slice()].concat();
+        bytes.extend_from_slice(&checksum(&bytes));
+        bytes.resize(SLOT, 0);
+        self.file.write_all_at(&bytes, slot.0 * SLOT as u64).map_err(io_at(&self.path))?;
+        Ok(slot)
+    }
+
+    pub(in crate::vault) fn sync(&self) -> Result<(), Error> {
+        self.file.sync_data().map_err(io_at(&self.path))
+    }
+
+    pub(in crate::vault) fn read(&self, who: Pointed, wrapping: &Key) -> Result<PersonKey, Error> {
+        let bad = || Error::Slot { slot: who.slot.0 };
+        let offset = who.slot.0.checked_mul(SLOT as u64).ok_or_else(bad)?;
+        let mut bytes = [0u8; SLOT];
+        self.file.read_exact_at(&mut bytes, offset).map_err(|_| bad())?;
+        let (checked, rest) = bytes.split_at(CHECKED);
+        if !rest.starts_with(&checksum(checked)) {
+            return Err(bad());
+        }
+        let (subject, rest) = checked.split_first_chunk::<16>().ok_or_else(bad)?;
+        let (_tag, rest) = rest.split_first_chunk::<16>().ok_or_else(bad)?;
+        let (epoch, wrapped) = rest.split_first_chunk::<4>().ok_or_else(bad)?;
+        if subject != who.subject.as_bytes() {
+            return Err(bad());
+        }
+        let ad = slot_ad(&who.subject, who.slot, u32::from_be_bytes(*epoch));
+        let plain = zeroize::Zeroizing::new(wrapping.open(&ad, wrapped, "person key")?);
+        Key::from_slice(&plain).map(PersonKey::from).ok_or_else(bad)
+    }
+}
+
+fn slot_ad(subject: &SubjectId, slot: SlotNumber, epoch: u32) -> Vec<u8> {
+    [b"slot\0".as_slice(), subject.as_bytes(), &slot.0.to_be_bytes(), &epoch.to_be_bytes()].concat()
+}
+
+fn checksum(bytes: &[u8]) -> [u8; 4] {
+    let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(bytes));
+    [a, b, c, d]
+}

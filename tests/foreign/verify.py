@@ -1,0 +1,274 @@
+#!/usr/bin/env python3
+"""Checks a Naru log with other people's programs: usage `verify.py DIRECTORY`.
+
+DIRECTORY holds what the demo and `tests/ledger_vectors.rs` leave behind:
+
+    log/ (checkpoint, tile/...)   static C2SP tlog-tiles tree
+    log.vkey  log.pem             the log's key, twice
+    receipts/NNN.cose NNN.entry   RFC 9942 inclusion receipts and their entries
+    consistency.cose              RFC 9942 consistency receipt
+    checkpoint.old checkpoint.new the two heads it joins
+    witness.vkey checkpoint.cosigned   optional: a cosignature/v1
+
+Nothing here shares code with Naru. One line a check; exit code 1 if any failed.
+"""
+
+import hashlib
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import aics_tlog as tlog
+import cbor2
+import scitt_cose as scitt
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from pycose.keys import OKPKey
+from pycose.keys.curves import Ed25519
+from pycose.messages import Sign1Message
+
+ALG, KID, CLAIMS, TYP, VDS, VDP = 1, 4, 15, 16, 395, 396
+passed = failed = 0
+
+
+def check(name, test):
+    """Runs one check; a false result or an exception is a failure."""
+    global passed, failed
+    try:
+        detail = test()
+        good = detail is not False
+    except Exception as error:  # noqa: BLE001 - any refusal by a verifier fails the check
+        good, detail = False, f"{type(error).__name__}: {error}"
+    if good:
+        passed += 1
+        print(f"ok    {name}" + (f": {detail}" if isinstance(detail, str) else ""))
+    else:
+        failed += 1
+        print(f"FAIL  {name}: {detail}")
+
+
+def breaks(test):
+    """True if the check refuses: by exception or by a false result."""
+    try:
+        return test() is False
+    except Exception:  # noqa: BLE001
+        return True
+
+
+def flipped(data, at):
+    return data[:at] + bytes([data[at] ^ (1 << at % 8)]) + data[at + 1 :]
+
+
+def survivors(data, test):
+    """Offsets at which a flipped bit went unnoticed."""
+    return [at for at in range(len(data)) if not breaks(lambda at=at: test(flipped(data, at)))]
+
+
+def none_survives(name, data, test):
+    def all_break():
+        left = survivors(data, test)
+        if left:
+            raise ValueError(f"unnoticed at bytes {left}")
+
+    check(f"{name}: a flipped bit at any byte breaks it", all_break)
+
+
+def fold(leaf, index, size, path):
+    """RFC 9162 section 2.1.3.2, for the check of the signature by pycose."""
+    root, size = leaf, size - 1
+    for sibling in path:
+        if index & 1 or index == size:
+            root = hashlib.sha256(b"\1" + sibling + root).digest()
+            while not index & 1 and index:
+                index, size = index >> 1, size >> 1
+        else:
+            root = hashlib.sha256(b"\1" + root + sibling).digest()
+        index, size = index >> 1, size >> 1
+    return root if size == 0 else False
+
+
+class Log:
+    def __init__(self, directory):
+        self.directory = directory
+        self.pem = (directory / "log.pem").read_bytes()
+        self.vkey = tlog.parse_vkey((directory / "log.vkey").read_text().strip())
+        self.raw = load_pem_public_key(self.pem).public_bytes_raw()
+        der = bytes.fromhex("302a300506032b6570032100") + self.raw
+        self.kid = hashlib.sha256(der).digest()
+
+    def head(self, data):
+        """A checkpoint whose signature and origin aics-tlog accepts."""
+        note = tlog.parse_note(data)
+        result = tlog.verify_checkpoint(note, self.vkey, expected_origin=self.vkey.name)
+        if not result.ok:
+            raise ValueError(f"checkpoint refused: {result}")
+        return tlog.parse_checkpoint(note.text)
+
+    def header(self, receipt, kind, origin=None):
+        """The proof, after what RFC 9942 leaves to the profile: kid, origin, size."""
+        item = cbor2.loads(receipt)
+        if item.tag != 18:
+            raise ValueError("not tagged 18")
+        protected, unprotected, payload, signature = item.value
+        header = cbor2.loads(protected)
+        claims = header[CLAIMS]
+        proofs = unprotected[VDP]
+        if (
+            set(header) != {ALG, KID, CLAIMS, TYP, VDS}
+            or list(unprotected) != [VDP]
+            or list(proofs) != [kind]
+            or len(proofs[kind]) != 1
+            or payload is not None
+            or header[KID] != self.kid
+            or header[TYP] != "application/naru-receipt+cose"
+            or dict(claims).keys() != {1, 2, "size"}
+            or claims[1] != self.vkey.name
+            or claims[2] != "naru.receipt.v1"
+        ):
+            raise ValueError("not a naru receipt of this log")
+        first, second, path = cbor2.loads(proofs[kind][0])
+        if claims["size"] != (first if kind == -1 else second):
+            raise ValueError("size in the proof is not the signed one")
+        return first, second, path, protected
+
+    def inclusion(self, receipt, entry):
+        size, index, path, _ = self.header(receipt, -1)
+        result = scitt.verify_receipt(receipt, leaf_entry_hex=entry.hex(), log_public_key_pem=self.pem)
+        if not result.ok or (result.tree_size, result.leaf_index) != (size, index):
+            raise ValueError(f"receipt refused: {result.errors}")
+        return size, index, bytes.fromhex(result.root)
+
+    def pycose(self, receipt, entry):
+        size, index, path, _ = self.header(receipt, -1)
+        message = Sign1Message.decode(receipt)
+        message.key = OKPKey(crv=Ed25519, x=self.raw)
+        root = fold(hashlib.sha256(b"\0" + entry).digest(), index, size, path)
+        return root is not False and bool(message.verify_signature(detached_payload=root))
+
+    def consistency(self, receipt, old, new):
+        first, second, path, _ = self.header(receipt, -2)
+        if (first, second) != (old.size, new.size):
+            raise ValueError("receipt joins other sizes")
+        scitt.verify_sign1(receipt, public_key_pem=self.pem, detached_payload=new.root)
+        path = [node.hex() for node in path]
+        return scitt.verify_consistency(old.root.hex(), new.root.hex(), first, second, path)
+
+
+def canonical(data):
+    """Decoded and re-encoded by cbor2, these are the same bytes."""
+    return cbor2.dumps(cbor2.loads(data), canonical=True) == data
+
+
+def entry_shape(entry):
+    version, time, kind, body = cbor2.loads(entry)
+    sealed = kind == 1 and len(body) == 32
+    public = kind == 0 and cbor2.loads(body).tag == 18
+    return version == 1 and time > 0 and (sealed or public)
+
+
+def check_receipts(log, reader):
+    receipts = sorted((log.directory / "receipts").glob("*.cose"))
+    check("there are receipts", lambda: len(receipts) > 0 and f"{len(receipts)}")
+    for file in receipts:
+        receipt, entry = file.read_bytes(), file.with_suffix(".entry").read_bytes()
+        name = f"receipt {file.stem}"
+        check(f"{name}: scitt-cose verifies", lambda: "size %d, index %d" % log.inclusion(receipt, entry)[:2])
+        check(f"{name}: pycose verifies the signature", lambda: log.pycose(receipt, entry))
+        check(f"{name}: cbor2 finds entry and receipt canonical", lambda: canonical(entry) and canonical(receipt))
+        check(f"{name}: entry has the shape of an entry", lambda: entry_shape(entry))
+
+        def same_tree():
+            size, index, root = log.inclusion(receipt, entry)
+            tree = tlog.tree_root_from_tiles(reader, size, log.head_size) == root
+            return tree and tlog.read_entry(reader, index, log.head_size) == entry
+
+        check(f"{name}: root and entry are those of the static log", same_tree)
+    for file in sorted({receipts[0], receipts[len(receipts) // 2], receipts[-1]}):
+        receipt, entry = file.read_bytes(), file.with_suffix(".entry").read_bytes()
+        none_survives(f"receipt {file.stem}", receipt, lambda data: log.inclusion(data, entry) and None)
+        none_survives(f"entry of receipt {file.stem}", entry, lambda data: log.inclusion(receipt, data) and None)
+
+
+def check_static(log):
+    root = log.directory / "log"
+    reader = tlog.FileSystemTileReader(str(root))
+    data = (root / "checkpoint").read_bytes()
+    head = log.head(data)
+    log.head_size = head.size
+    check("checkpoint: aics-tlog verifies", lambda: f"size {head.size}")
+    none_survives("checkpoint", data, lambda flip: log.head(flip) and None)
+    check("tiles and bundles: aics-tlog audits all", lambda: str(tlog.audit_tiles(reader, head.size, head.root)))
+    for index in sorted({0, 1, head.size // 2, head.size - 1} & set(range(head.size))):
+        verified = tlog.VerifiedTileReader(reader, head.size, head.root)
+
+        def included(index=index, verified=verified):
+            proof = tlog.inclusion_proof_from_tiles(verified, index, head.size)
+            return tlog.verify_leaf_inclusion(verified.entry(index), index, head.size, proof, head.root)
+
+        check(f"entry {index}: aics-tlog proves and verifies it", included)
+    files = [file for file in sorted((root / "tile").rglob("*")) if file.is_file()]
+    for file in files:
+        part = file.relative_to(root)
+        check(f"{part}: a flipped bit breaks the audit", lambda file=file: flip_on_disk(root, file, head))
+    return reader
+
+
+def flip_on_disk(root, file, head):
+    """Flips one bit in the middle of one file of a copy and audits the copy."""
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / "log"
+        shutil.copytree(root, copy)
+        victim = copy / file.relative_to(root)
+        data = victim.read_bytes()
+        victim.write_bytes(flipped(data, len(data) // 2))
+        reader = tlog.FileSystemTileReader(str(copy))
+        return breaks(lambda: tlog.audit_tiles(reader, head.size, head.root) and None)
+
+
+def check_consistency(log):
+    old = log.head((log.directory / "checkpoint.old").read_bytes())
+    new = log.head((log.directory / "checkpoint.new").read_bytes())
+    receipt = (log.directory / "consistency.cose").read_bytes()
+    check(
+        "consistency receipt: scitt-cose verifies",
+        lambda: log.consistency(receipt, old, new) and f"{old.size} to {new.size}",
+    )
+    check("consistency receipt: cbor2 finds it canonical", lambda: canonical(receipt))
+    none_survives("consistency receipt", receipt, lambda data: log.consistency(data, old, new))
+    check(
+        "consistency receipt: another old root breaks it",
+        lambda: breaks(lambda: log.consistency(receipt, tlog.Checkpoint(old.origin, old.size, new.root), new)),
+    )
+
+
+def check_cosignature(log):
+    file = log.directory / "witness.vkey"
+    if not file.exists():
+        print("skip  cosignature: no witness.vkey")
+        return
+    witness = tlog.parse_vkey(file.read_text().strip())
+    data = (log.directory / "checkpoint.cosigned").read_bytes()
+
+    def quorum(data):
+        return tlog.verify_checkpoint(tlog.parse_note(data), log.vkey, [witness], 1).ok
+
+    check("cosigned checkpoint: aics-tlog counts the witness", lambda: quorum(data))
+    last = data.rstrip(b"\n").rfind(b" ") + 12
+    check("cosigned checkpoint: a flipped bit breaks it", lambda: breaks(lambda: quorum(flipped(data, last))))
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    log = Log(Path(sys.argv[1]))
+    check("log.pem and log.vkey are one key", lambda: log.vkey.public_key == log.raw)
+    reader = check_static(log)
+    check_receipts(log, reader)
+    check_consistency(log)
+    check_cosignature(log)
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
