@@ -24,6 +24,7 @@
     )
 )]
 
+pub mod cli;
 pub mod consent;
 pub mod identity;
 pub mod ledger;

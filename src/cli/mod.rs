@@ -1,0 +1,3 @@
+//! The terminal: stands in until the commands come.
+
+pub mod demo;
