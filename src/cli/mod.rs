@@ -7,6 +7,7 @@
 mod audit;
 mod begin;
 mod client;
+pub mod demo;
 mod export_log;
 mod keygen;
 mod open;
@@ -93,6 +94,8 @@ enum Command {
     Audit(audit::Args),
     /// Write the public log as a folder of static files.
     ExportLog(export_log::Args),
+    /// A year of consent in process, then a few live steps.
+    Demo(demo::Args),
 }
 
 /// The command line as `clap` knows it: for tests, completions and manual pages.
@@ -113,6 +116,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(args, &say),
         Command::Audit(args) => audit::run(args, &say),
         Command::ExportLog(args) => export_log::run(args, &say),
+        Command::Demo(args) => return demo::run(args),
     };
     let exit = done.unwrap_or_else(|fail: Fail| say.fail(&fail));
     ExitCode::from(exit.code())
