@@ -46,6 +46,7 @@ use crate::store::Epoch;
 use crate::store::Holder;
 use crate::store::Name;
 use crate::store::Recovered;
+use crate::store::Row;
 use crate::store::Store;
 use crate::vault::Vault;
 
@@ -135,12 +136,16 @@ pub fn rebuild(data: &Data<'_>, progress: &mut dyn FnMut(u64, u64)) -> Result<()
     let mut walk = Walk::begin(data)?;
     walk.entries(progress);
     // A state made without a lost withdrawal would be a grant: only a whole log is projected.
-    let lost = walk.report.faults.iter().find(|fault| fault.place.starts_with("entry"));
+    let lost =
+        walk.report.faults.iter().find(|fault| fault.place.starts_with("entry") && fault.what != LOST_NAME);
     if let Some(fault) = lost {
         return Err(Error::Damaged(format!("{fault}; a state built without it would be wrong")));
     }
     walk.write()
 }
+
+/// A name row of a ppid can be made again from its statement.
+const LOST_NAME: &str = "the name row of its ppid is missing";
 
 /// A person as her entries make her.
 struct Folded {
@@ -156,6 +161,8 @@ struct Walk<'a> {
     tree: Tree,
     /// Full tiles as the entries make them, where the store holds others or none.
     wrong_tiles: Vec<FullTile>,
+    /// Names of ppids that the store does not hold.
+    lost_names: Vec<Row>,
     replay: Replay,
     people: HashMap<SubjectId, Folded>,
     /// Index of the newest public entry.
@@ -191,6 +198,7 @@ impl<'a> Walk<'a> {
             epoch,
             tree: Tree::new(),
             wrong_tiles: Vec::new(),
+            lost_names: Vec::new(),
             replay: Replay::new(data.log.hash(), data.origin),
             people: HashMap::new(),
             public_last: None,

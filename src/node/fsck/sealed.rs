@@ -14,11 +14,13 @@ use crate::model::id::Timestamp;
 use crate::model::statement::Kind;
 use crate::model::statement::Statement;
 use crate::node::fsck::Folded;
+use crate::node::fsck::LOST_NAME;
 use crate::node::fsck::Walk;
 use crate::node::intake::domain_of;
 use crate::node::people::Loaded;
 use crate::node::people::name_bytes;
 use crate::store::Name;
+use crate::store::Row;
 use crate::vault::Pointed;
 use crate::vault::Sealed;
 
@@ -57,8 +59,10 @@ impl Walk<'_> {
             return Err("its body does not open to its commitment".into());
         }
         let acted = self.acted(&verified, who)?;
-        self.names(&verified, who, &acted)?;
-        self.fold(&verified, index, at, loaded, &acted)
+        // A lost name is told, and its statement still counts.
+        let named = self.names(&verified, who, &acted, index);
+        self.fold(&verified, index, at, loaded, &acted)?;
+        named
     }
 
     /// The person as folded so far.
@@ -94,7 +98,13 @@ impl Walk<'_> {
     }
 
     /// The names it rests on lead to its person, and its ppid is hers.
-    fn names(&self, verified: &Verified<Statement>, who: Pointed, acted: &Acted) -> Result<(), String> {
+    fn names(
+        &mut self,
+        verified: &Verified<Statement>,
+        who: Pointed,
+        acted: &Acted,
+        index: LeafIndex,
+    ) -> Result<(), String> {
         let leads = |name: &Name, what: &str| {
             let row = self.name(name, what)?;
             let to = self.data.vault.open_name(name_bytes(name), &row.sealed).map_err(text)?;
@@ -113,7 +123,15 @@ impl Walk<'_> {
         if self.data.vault.ppid(&domain, &who.subject) != ppid {
             return Err("its ppid is not its person's".into());
         }
-        leads(&Name::Ppid(ppid.0), "the name row of its ppid")
+        let name = Name::Ppid(ppid.0);
+        // A ppid handed out before its first statement is named by an unsynced row: the next start makes it again.
+        if self.data.store.locate(&name).map_err(text)?.is_none() {
+            let sealed = self.data.vault.seal_name(name_bytes(&name), who).map_err(text)?;
+            self.lost_names.push(Row::Name { name, sealed, index: None });
+            let lags = index >= self.found.projected;
+            return if lags { Ok(()) } else { Err(LOST_NAME.into()) };
+        }
+        leads(&name, "the name row of its ppid")
     }
 
     fn fold(

@@ -56,6 +56,7 @@ impl Walk<'_> {
         }
         let Some(index) = self.found.next.checked_sub(1) else { return Ok(()) };
         let mut rows = vec![Row::Register { index, bytes: cbor::encode(self.replay.register())? }];
+        rows.extend(self.lost_names.iter().cloned());
         for folded in self.people.values() {
             let slots: BTreeSet<&SlotKey> = folded.loaded.person.slots().map(|(key, _)| key).collect();
             let parts = std::iter::once(None).chain(slots.into_iter().map(Some));
