@@ -86,6 +86,12 @@ impl Replay {
         self.last_t
     }
 
+    /// What was read so far.
+    #[must_use]
+    pub const fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
     /// What was read.
     #[must_use]
     pub fn into_counts(self) -> Counts {

@@ -6,15 +6,18 @@
 
 mod audit;
 mod begin;
+mod check;
 mod client;
 pub mod demo;
 mod export_log;
+mod fsck;
 mod keygen;
 mod open;
 mod readable;
 mod say;
 mod sign;
 mod source;
+mod submit;
 mod verify;
 
 use std::process::ExitCode;
@@ -88,10 +91,16 @@ enum Command {
     Init(begin::Args),
     /// Build, fill in and sign a statement; or endorse what somebody else signed.
     Sign(sign::Args),
+    /// Send signed items to a log and check the promises that come back.
+    Submit(submit::Args),
+    /// Ask as a party: may I? Exit 0 permit, 5 denied.
+    Check(check::Args),
     /// Check evidence of one statement offline, knowing only the log's key.
     Verify(verify::Args),
     /// Check what anybody can check of a whole log: a URL or an exported folder.
     Audit(audit::Args),
+    /// Check one's own data whole, against its keys; rebuild what is derived.
+    Fsck(fsck::Args),
     /// Write the public log as a folder of static files.
     ExportLog(export_log::Args),
     /// A year of consent in process, then a few live steps.
@@ -113,8 +122,11 @@ pub fn main() -> ExitCode {
         Command::Keygen(args) => keygen::run(args, &say),
         Command::Init(args) => begin::run(args, &say),
         Command::Sign(args) => sign::run(args, &say),
+        Command::Submit(args) => submit::run(args, &say),
+        Command::Check(args) => check::run(args, &say),
         Command::Verify(args) => verify::run(args, &say),
         Command::Audit(args) => audit::run(args, &say),
+        Command::Fsck(args) => fsck::run(args, &say),
         Command::ExportLog(args) => export_log::run(args, &say),
         Command::Demo(args) => return demo::run(args),
     };

@@ -64,6 +64,10 @@ impl Say {
         Self { json, korean: lang.starts_with("ko") }
     }
 
+    pub(in crate::cli) const fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// The one result: a JSON document, or lines in the reader's language.
     pub(in crate::cli) fn result(&self, json: &Value, ko: &str, en: &str) {
         if self.json {

@@ -96,7 +96,7 @@ pub fn party_domain(party: &str) -> String {
 }
 
 /// The domain in which a statement's ppid stands. Source: design §4, "Whose".
-fn domain_of(statement: &Statement, origin: &str, party: Option<&PartyId>) -> String {
+pub(in crate::node) fn domain_of(statement: &Statement, origin: &str, party: Option<&PartyId>) -> String {
     let scoped = |scope: &Scope| match scope {
         Scope::Any => own_domain(origin),
         Scope::One(controller) => party_domain(controller),
