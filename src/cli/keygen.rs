@@ -68,7 +68,7 @@ pub(in crate::cli) fn ed25519() -> Result<(Zeroizing<String>, PublicKey), Fail> 
 }
 
 fn p256() -> Result<(Zeroizing<String>, PublicKey), Fail> {
-    let key = p256_key().map_err(|error| error.map_or_else(|fail| fail, |e| Fail::new(e)))?;
+    let key = p256_key().map_err(|error| error.map_or_else(|fail| fail, Fail::new))?;
     let pem = key.private_key_to_pem_pkcs8().map(Zeroizing::new).map_err(Fail::new)?;
     let pem = Zeroizing::new(std::str::from_utf8(&pem).map_err(Fail::new)?.to_owned());
     let public = P256Signer::from_pem(&pem).map_err(Fail::new)?.public().clone();
