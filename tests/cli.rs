@@ -153,6 +153,67 @@ fn an_old_log_is_stale_and_an_older_checkpoint_is_a_prefix() {
     desk.naru(&old).exits(8).says("stale");
 }
 
+/// The map of a 201, as the service writes it.
+fn answer(accepted: &naru::node::Accepted) -> Vec<u8> {
+    #[derive(serde::Serialize)]
+    struct Map<'a> {
+        at: u64,
+        id: &'a serde_bytes::Bytes,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        k1: Option<&'a serde_bytes::Bytes>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        k2: Option<&'a serde_bytes::Bytes>,
+        path: Vec<&'a serde_bytes::Bytes>,
+        entry: &'a serde_bytes::Bytes,
+        index: u64,
+        promise: &'a serde_bytes::Bytes,
+    }
+    let bytes = serde_bytes::Bytes::new;
+    let map = Map {
+        at: accepted.at.0,
+        id: bytes(&accepted.id.0),
+        k1: accepted.k1.as_ref().map(|k| bytes(k)),
+        k2: accepted.k2.as_ref().map(|k| bytes(k)),
+        path: accepted.path.iter().map(|hash| bytes(hash)).collect(),
+        entry: bytes(&accepted.entry),
+        index: accepted.index,
+        promise: bytes(&accepted.promise),
+    };
+    cbor::encode(&map).unwrap()
+}
+
+#[test]
+fn a_broken_promise_convicts_the_log() {
+    let desk = Desk::new();
+    let world = World::new();
+    let ppid = world.enrol(1);
+    world.node().tick().unwrap();
+    export(&world, &desk.path("before"));
+    let promised = world.accept(sign(&world.withdraw(ppid), &person_key(1)));
+    world.node().tick().unwrap();
+    export(&world, &desk.path("after"));
+    desk.write("promise.cbor", &answer(&promised));
+    let verify = ["verify", "promise.cbor", "--log-key", "after/log.vkey"];
+    desk.naru(&verify).exits(0).says("promised");
+    desk.naru(&[&verify[..], &["--log", "after"]].concat()).exits(0).says("kept");
+    desk.naru(&[&verify[..], &["--log", "before"]].concat()).exits(8);
+    // The same key, a log in which something else stands there.
+    let other = World::new();
+    other.enrol(1);
+    other.enrol(2);
+    other.node().tick().unwrap();
+    export(&other, &desk.path("other"));
+    desk.naru(&[&verify[..], &["--log", "other"]].concat()).exits(6).says("broken");
+    // Tiles that do not make the signed root convict nobody, and prove nothing.
+    flip(&desk.path("other").join(format!("tile/0/000.p/{}", other.node().published().size)), 40);
+    desk.naru(&[&verify[..], &["--log", "other"]].concat()).exits(6).says("proves nothing");
+    let mut bad = answer(&promised);
+    let at = bad.len() - 10;
+    bad[at] ^= 1;
+    desk.write("promise.cbor", &bad);
+    desk.naru(&verify).exits(6);
+}
+
 /// Writes a world's log as static files.
 fn export(world: &World, out: &Path) {
     use naru::ledger::tile;
