@@ -9,6 +9,7 @@ mod audit;
 mod begin;
 mod check;
 mod client;
+pub mod demo;
 mod export_log;
 mod fsck;
 mod keygen;
@@ -103,6 +104,8 @@ enum Command {
     Fsck(fsck::Args),
     /// Write the public log as a folder of static files.
     ExportLog(export_log::Args),
+    /// A year of consent in process, then a few live steps.
+    Demo(demo::Args),
 }
 
 /// The command line as `clap` knows it: for tests, completions and manual pages.
@@ -126,6 +129,7 @@ pub fn main() -> ExitCode {
         Command::Audit(args) => audit::run(args, &say),
         Command::Fsck(args) => fsck::run(args, &say),
         Command::ExportLog(args) => export_log::run(args, &say),
+        Command::Demo(args) => return demo::run(args),
     };
     let exit = done.unwrap_or_else(|fail: Fail| say.fail(&fail));
     ExitCode::from(exit.code())

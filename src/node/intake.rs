@@ -125,13 +125,14 @@ impl Inner {
         if !kind.is_served() {
             return Err(Refusal::Inert(Why::NotServed));
         }
-        in_window(kind, verified.value().iat(), self.clock.now())?;
         let fresh_at = self.sequenced();
         if let Some(row) = self.store.locate(&Name::Statement(verified.id().0)).map_err(Error::from)?
             && let Some(index) = row.index
         {
             return Ok(Intake::Duplicate(verified.id(), index));
         }
+        // After the look-up: a duplicate is found at any age.
+        in_window(kind, verified.value().iat(), self.clock.now())?;
         if kind.is_public() {
             self.attachments_stand(verified.value())?;
             let names = vec![entry_name(verified.id(), Vec::new())];
