@@ -11,6 +11,7 @@ use openssl::bn::BigNumContext;
 use openssl::ec::EcGroup;
 use openssl::ec::EcKey;
 use openssl::ec::EcPoint;
+use openssl::error::ErrorStack;
 use openssl::nid::Nid;
 use openssl::pkey::PKey;
 use openssl::pkey::Private;
@@ -68,30 +69,30 @@ pub(in crate::cli) fn ed25519() -> Result<(Zeroizing<String>, PublicKey), Fail> 
 }
 
 fn p256() -> Result<(Zeroizing<String>, PublicKey), Fail> {
-    let key = p256_key().map_err(|error| error.map_or_else(|fail| fail, Fail::new))?;
+    let key = loop {
+        // Almost every draw is a scalar below the order.
+        if let Some(key) = p256_key(&Zeroizing::new(draw()?)).map_err(Fail::new)? {
+            break key;
+        }
+    };
     let pem = key.private_key_to_pem_pkcs8().map(Zeroizing::new).map_err(Fail::new)?;
     let pem = Zeroizing::new(std::str::from_utf8(&pem).map_err(Fail::new)?.to_owned());
     let public = P256Signer::from_pem(&pem).map_err(Fail::new)?.public().clone();
     Ok((pem, public))
 }
 
-/// Draws a scalar below the order; almost every draw is one.
-fn p256_key() -> Result<PKey<Private>, Result<openssl::error::ErrorStack, Fail>> {
-    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).map_err(Ok)?;
-    let mut order = BigNum::new().map_err(Ok)?;
-    let mut context = BigNumContext::new().map_err(Ok)?;
-    group.order(&mut order, &mut context).map_err(Ok)?;
-    loop {
-        let bytes = Zeroizing::new(draw::<32>().map_err(Err)?);
-        let scalar = BigNum::from_slice(bytes.as_slice()).map_err(Ok)?;
-        if scalar.num_bits() == 0 || scalar >= order {
-            continue;
-        }
-        let mut point = EcPoint::new(&group).map_err(Ok)?;
-        point.mul_generator2(&group, &scalar, &mut context).map_err(Ok)?;
-        let key = EcKey::from_private_components(&group, &scalar, &point).map_err(Ok)?;
-        return PKey::from_ec_key(key).map_err(Ok);
+/// The key of a scalar; `None` if it is 0 or not below the order.
+fn p256_key(scalar: &Zeroizing<[u8; 32]>) -> Result<Option<PKey<Private>>, ErrorStack> {
+    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?;
+    let (mut order, mut context) = (BigNum::new()?, BigNumContext::new()?);
+    group.order(&mut order, &mut context)?;
+    let scalar = BigNum::from_slice(scalar.as_slice())?;
+    if scalar.num_bits() == 0 || scalar >= order {
+        return Ok(None);
     }
+    let mut point = EcPoint::new(&group)?;
+    point.mul_generator2(&group, &scalar, &mut context)?;
+    PKey::from_ec_key(EcKey::from_private_components(&group, &scalar, &point)?).map(Some)
 }
 
 /// Random bytes, or why there are none.

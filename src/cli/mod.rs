@@ -4,6 +4,7 @@
 //! the data. A secret is a file, never a flag. What each exit code means stands in
 //! [`Exit`]. Lacks: rules; every command is a thin way to a part of the library.
 
+mod accepted;
 mod audit;
 mod begin;
 mod check;

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::path::PathBuf;
 
-use serde::Deserialize;
-use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::Exit;
+use crate::cli::accepted::Accepted;
+use crate::cli::accepted::text;
 use crate::cli::client::Client;
 use crate::cli::keygen::Mode;
 use crate::cli::keygen::write_new;
@@ -17,11 +17,9 @@ use crate::cli::say::Fail;
 use crate::cli::say::Say;
 use crate::cli::say::hex;
 use crate::identity;
-use crate::ledger::cbor;
 use crate::ledger::cose;
 use crate::ledger::entry;
 use crate::ledger::entry::Entry;
-use crate::ledger::promise;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -40,24 +38,6 @@ pub(in crate::cli) struct Args {
     /// Wait until a signed checkpoint covers the entry.
     #[arg(long)]
     wait: bool,
-}
-
-/// What a 201 carries.
-#[derive(Debug, Serialize, Deserialize)]
-pub(in crate::cli) struct Accepted {
-    at: u64,
-    #[serde(with = "serde_bytes")]
-    id: [u8; 32],
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    k1: Option<serde_bytes::ByteArray<32>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    k2: Option<serde_bytes::ByteArray<32>>,
-    path: Vec<serde_bytes::ByteArray<32>>,
-    entry: serde_bytes::ByteBuf,
-    index: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    inert: Option<String>,
-    promise: serde_bytes::ByteBuf,
 }
 
 pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
@@ -114,7 +94,7 @@ fn keep(file: &Path, answer: &[u8]) -> Result<(), Fail> {
 
 /// Checks an answer: the entry is the statement sent, the promise is the log's and covers it.
 fn hold(answer: &[u8], item: &[u8], log: &LogKey) -> Result<Accepted, String> {
-    let accepted: Accepted = cbor::decode(answer).map_err(text)?;
+    let accepted: Accepted = Accepted::parse(answer)?;
     let sent = identity::open(item).map_err(text)?;
     if sent.id().0 != accepted.id {
         return Err("it is about another statement".into());
@@ -139,18 +119,6 @@ fn hold(answer: &[u8], item: &[u8], log: &LogKey) -> Result<Accepted, String> {
         }
         _ => return Err("entry and openings are of different kinds".into()),
     }
-    let promise = promise::open(&accepted.promise, &log.key).map_err(text)?;
-    if promise.origin != log.origin {
-        return Err(format!("the promise is of another log, `{}`", promise.origin));
-    }
-    if promise.at != accepted.at {
-        return Err("the promise is of another time".into());
-    }
-    let path: Vec<[u8; 32]> = accepted.path.iter().map(|hash| **hash).collect();
-    promise.verify_entry(&accepted.entry, accepted.index, &path).map_err(text)?;
+    accepted.promise_of(log)?;
     Ok(accepted)
-}
-
-fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
 }

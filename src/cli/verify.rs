@@ -1,4 +1,4 @@
-//! `naru verify`: evidence of one statement, offline.
+//! `naru verify`: evidence of one statement, or the promise for it, offline.
 
 use std::path::PathBuf;
 
@@ -6,12 +6,16 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::cli::Exit;
+use crate::cli::accepted::Accepted;
+use crate::cli::accepted::Kept;
+use crate::cli::accepted::Unkept;
 use crate::cli::open::LogKey;
 use crate::cli::open::Trust;
 use crate::cli::readable;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;
 use crate::cli::say::hex;
+use crate::cli::source;
 use crate::identity;
 use crate::identity::item;
 use crate::ledger::evidence::Evidence;
@@ -22,13 +26,18 @@ use crate::ledger::evidence::Opened;
 Proves, with the log's key alone and without a network: the openings make the entry, the entry is
 in the tree that the log signed, and (with the citizen's or a public form) who signed the statement.
 It does not prove that the log shows everybody the same tree: that needs witnesses, or an audit.
-Exit 6 if anything does not hold.")]
+A promise (`.accepted.cbor`) is checked too; with --log it is compared with what that log shows:
+exit 8 if the log shown does not reach the entry yet.
+Exit 6 if anything does not hold: a broken promise convicts the log.")]
 pub(in crate::cli) struct Args {
-    /// Evidence as the service gave it (`.cbor`).
+    /// Evidence as the service gave it, or the answer `naru submit` kept (`.accepted.cbor`).
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
     trust: Trust,
+    /// Compare a promise with this log: an `http://` URL, or an exported folder.
+    #[arg(long = "log", value_name = "URL|DIR")]
+    shown: Option<String>,
     /// The log's grain in ms, if known: the exact time must round down to the entry's.
     #[arg(long, value_name = "MS")]
     grain_ms: Option<u64>,
@@ -37,6 +46,9 @@ pub(in crate::cli) struct Args {
 pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     let log = args.trust.read()?;
     let bytes = std::fs::read(&args.file).map_err(|cause| Fail::file(&args.file, cause))?;
+    if let Ok(accepted) = Accepted::parse(&bytes) {
+        return promised(&accepted, args, &log, say);
+    }
     let proven = prove(&bytes, &log, args.grain_ms).map_err(|why| {
         Fail::new(format!("`{}` proves nothing", args.file.display()))
             .why(why)
@@ -70,6 +82,62 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
         &format!("proven: {kind}, entry {index} of {size}, at {at}\nroot {root}\n{en}\n{statement}\nunwitnessed"),
     );
     Ok(Exit::Ok)
+}
+
+/// A promise: is it the log's, and does the log shown keep it?
+fn promised(accepted: &Accepted, args: &Args, log: &LogKey, say: &Say) -> Result<Exit, Fail> {
+    let tampered = |what: &str, why: String| {
+        Fail::new(format!("`{}`: {what}", args.file.display()))
+            .why(why)
+            .next("keep the file and the checkpoint: both are signed")
+            .exit(Exit::Tampered)
+    };
+    let promise = accepted.promise_of(log).map_err(|why| tampered("the promise does not hold", why))?;
+    let kept = match &args.shown {
+        None => None,
+        Some(place) => {
+            let source = source::of(place)?;
+            Some(accepted.kept(source.as_ref(), log).map_err(|error| match error {
+                Unkept::Log(why) => tampered("the log shown proves nothing", why),
+                Unkept::Unread(unread) => {
+                    Fail::new("the log cannot be read").why(unread).exit(Exit::Unreachable)
+                }
+            })?)
+        }
+    };
+    let index = accepted.index;
+    let (exit, word, ko, en) = match kept {
+        None => (
+            Exit::Ok,
+            "unchecked",
+            "지켜졌는지는 확인하지 않음 (--log)".into(),
+            "kept or not: see --log".into(),
+        ),
+        Some(Kept::At(size)) => {
+            (Exit::Ok, "kept", format!("크기 {size}에서 지켜짐"), format!("kept in the tree of {size}"))
+        }
+        Some(Kept::NotReached(size)) => (
+            Exit::Stale,
+            "not-reached",
+            format!("체크포인트(크기 {size})가 아직 미치지 않음"),
+            format!("the checkpoint of size {size} does not reach it"),
+        ),
+        Some(Kept::Broken(size)) => {
+            let why = format!("the log signed another entry at index {index} in its tree of {size}");
+            return Err(tampered("the promise is broken", why));
+        }
+    };
+    let document = json!({
+        "promise": true, "index": index, "at": promise.at, "kept": word, "id": hex(&accepted.id),
+        "inert": accepted.inert,
+    });
+    let at = promise.at;
+    say.result(
+        &document,
+        &format!("약속 확인: 항목 {index}, 시각 {at}\n{ko}"),
+        &format!("promised: entry {index} at {at}\n{en}"),
+    );
+    Ok(exit)
 }
 
 struct Proven {
