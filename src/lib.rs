@@ -24,7 +24,9 @@
     )
 )]
 
+pub mod audit;
 pub mod cli;
+pub mod config;
 pub mod consent;
 pub mod identity;
 pub mod ledger;

@@ -1,16 +1,7 @@
-//! The `naru` binary.
+//! The `naru` binary: everything is in [`naru::cli`].
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-#[derive(Parser)]
-enum Command {
-    /// A year of consent in process, then a few live steps
-    Demo(naru::cli::demo::Args),
-}
-
 fn main() -> ExitCode {
-    let Command::Demo(args) = Command::parse();
-    naru::cli::demo::run(&args)
+    naru::cli::main()
 }

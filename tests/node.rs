@@ -211,3 +211,19 @@ fn a_check_reads_what_was_answered_also_from_an_emptied_cache() {
     world.node().forget_caches();
     assert_eq!(world.check(ppid).decision.reason, Reason::ConsentWithdrawn);
 }
+
+#[test]
+fn a_log_opens_only_with_the_origin_and_grain_it_was_begun_with() {
+    let mut world = World::new();
+    drop(world.node.take());
+    for change in [
+        |s: &mut naru::node::Settings| s.origin = "other.test/log".into(),
+        |s: &mut naru::node::Settings| s.grain_ms = 5_000,
+    ] {
+        let mut settings = settings(&world.dir);
+        change(&mut settings);
+        let vault = naru::vault::Vault::open(&world.dir.path().join("vault"), &master()).unwrap();
+        let store = std::sync::Arc::new(world.memory.reopen());
+        assert!(naru::node::Node::open(settings, store, vault, keys(), world.clock.clone()).is_err());
+    }
+}

@@ -38,30 +38,30 @@ use crate::node::clock::Watch;
 
 /// What `naru demo` is told.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Args {
-    /// Stop after the last step instead of serving on
+pub(in crate::cli) struct Args {
+    /// Stop after the last step instead of serving on.
     #[arg(long)]
-    pub once: bool,
-    /// Where the log and everything else is left; an earlier demo there is replaced
+    once: bool,
+    /// Where the log and everything else is left; an earlier demo there is replaced.
     #[arg(long, value_name = "DIR", default_value = "naru-demo")]
-    pub out: PathBuf,
-    /// Everything is drawn from this number
+    out: PathBuf,
+    /// Everything is drawn from this number.
     #[arg(long, value_name = "NUMBER", default_value_t = 831)]
-    pub seed: u64,
-    /// Citizens of the year, the story's six among them
+    seed: u64,
+    /// Citizens of the year, the story's six among them.
     #[arg(long, value_name = "NUMBER", default_value_t = 200, conflicts_with = "people")]
-    pub citizens: u64,
-    /// A real population instead: UCI Adult, plain or gzip, one citizen a row
+    citizens: u64,
+    /// A real population instead: UCI Adult, plain or gzip, one citizen a row.
     #[arg(long, value_name = "FILE")]
-    pub people: Option<PathBuf>,
-    /// Address of the live part
+    people: Option<PathBuf>,
+    /// Address of the live part.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    pub listen: SocketAddr,
+    listen: SocketAddr,
 }
 
 /// What goes wrong in a demo.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(in crate::cli) enum Error {
     /// A file.
     #[error("file `{path}`: {cause}")]
     File {
@@ -146,7 +146,7 @@ impl Error {
 
 /// Runs the demo; what goes wrong is said on standard error.
 #[must_use]
-pub fn run(args: &Args) -> ExitCode {
+pub(in crate::cli) fn run(args: &Args) -> ExitCode {
     let voice = Voice(Language::of_environment());
     match demo(args, voice) {
         Ok(()) => ExitCode::SUCCESS,
