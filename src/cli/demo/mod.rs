@@ -121,6 +121,9 @@ pub(in crate::cli) enum Error {
     /// Signing.
     #[error(transparent)]
     Identity(#[from] crate::identity::Error),
+    /// A key as a file.
+    #[error(transparent)]
+    Key(#[from] crate::ledger::key::Error),
     /// The log's key as a line.
     #[error(transparent)]
     Note(#[from] crate::ledger::note::Error),
@@ -161,6 +164,9 @@ fn demo(args: &Args, voice: Voice) -> Result<(), Error> {
     clear(&args.out)?;
     let seed = Seed::new(args.seed);
     let (citizens, rule, people) = population(args, seed)?;
+    if citizens.is_empty() {
+        return Err(Error::Unexpected { step: "population", found: "nobody".into() });
+    }
     let all = citizens.len() as u64 + story::CAST;
     let length = year::length(&citizens);
     voice.tell(words::YEAR, &[&all, &length, &args.seed]);
@@ -187,6 +193,7 @@ fn demo(args: &Args, voice: Voice) -> Result<(), Error> {
     };
     let path = args.out.join("summary.json");
     export::write(&path, summary.to_json()?.as_bytes())?;
+    export::operation(&world, &args.out)?;
     let evidence = export::evidence(&world, &args.out, &kept.samples)?;
     let size = export::log(&world, &args.out, &kept.old)?;
     export::secrets(&world, &args.out, &kept.lives)?;
