@@ -9,7 +9,7 @@ mod audit;
 mod begin;
 mod check;
 mod client;
-pub mod demo;
+mod demo;
 mod export_log;
 mod fsck;
 mod keygen;
@@ -86,6 +86,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// See it work: a year of consents in process, then live steps, then a service to try.
+    Demo(demo::Args),
     /// Make a key pair: the private key into a new file, the public key beside it.
     Keygen(keygen::Args),
     /// Begin a log: keys, configuration, genesis, first checkpoint, first anchor.
@@ -104,8 +106,6 @@ enum Command {
     Fsck(fsck::Args),
     /// Write the public log as a folder of static files.
     ExportLog(export_log::Args),
-    /// A year of consent in process, then a few live steps.
-    Demo(demo::Args),
 }
 
 /// The command line as `clap` knows it: for tests, completions and manual pages.
@@ -120,6 +120,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let say = Say::new(cli.json);
     let done = match &cli.command {
+        Command::Demo(args) => return demo::run(args),
         Command::Keygen(args) => keygen::run(args, &say),
         Command::Init(args) => begin::run(args, &say),
         Command::Sign(args) => sign::run(args, &say),
@@ -129,7 +130,6 @@ pub fn main() -> ExitCode {
         Command::Audit(args) => audit::run(args, &say),
         Command::Fsck(args) => fsck::run(args, &say),
         Command::ExportLog(args) => export_log::run(args, &say),
-        Command::Demo(args) => return demo::run(args),
     };
     let exit = done.unwrap_or_else(|fail: Fail| say.fail(&fail));
     ExitCode::from(exit.code())

@@ -4,10 +4,17 @@
 //! public; `evidence/` is what single persons and parties would hold.
 
 use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use crate::cli::demo::Error;
 use crate::cli::demo::act::Life;
+use crate::cli::demo::offer::BANK;
+use crate::cli::demo::offer::DATA_BROKER;
+use crate::cli::demo::offer::HOSPITAL;
+use crate::cli::demo::offer::IDP;
+use crate::cli::demo::offer::REGULATOR;
 use crate::cli::demo::world::ORIGIN;
 use crate::cli::demo::world::World;
 use crate::cli::demo::year::Sample;
@@ -125,6 +132,31 @@ pub(super) fn verify(world: &World, bytes: &[u8]) -> Result<(), Error> {
     let evidence = crate::ledger::evidence::Evidence::parse(bytes)?;
     evidence.verify(world.node.log_key(), ORIGIN, Some(super::world::GRAIN_MS))?;
     Ok(())
+}
+
+/// Keys and a configuration, laid out as `naru init` does: so `serve`, `fsck`, `sign` and `check` work here.
+pub(super) fn operation(world: &World, out: &Path) -> Result<(), Error> {
+    let keys = out.join("keys");
+    fs::create_dir_all(&keys).map_err(Error::at(&keys))?;
+    for name in ["log", "token", "operator", REGULATOR, IDP, BANK, HOSPITAL, DATA_BROKER] {
+        let pem = world.party_key(name).to_pem()?;
+        secret(&keys.join(format!("{name}.pem")), pem.as_bytes())?;
+    }
+    let pem = super::year::citizen_key(world, super::year::CITIZEN).to_pem()?;
+    secret(&keys.join("citizen.pem"), pem.as_bytes())?;
+    secret(&keys.join("master.key"), &super::world::master_bytes(world.seed))?;
+    let text = format!(
+        "# Written by `naru demo`. Paths are relative to this file.\n\
+         origin = \"{ORIGIN}\"\nlisten = \"127.0.0.1:8080\"\ndata = \"data\"\nanchor = \"anchor\"\n\n\
+         [keys]\nlog = \"keys/log.pem\"\ntoken = \"keys/token.pem\"\nmaster = \"keys/master.key\"\n"
+    );
+    write(&out.join("naru.toml"), text.as_bytes())
+}
+
+/// Writes a file that only its owner reads.
+fn secret(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let opened = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    opened.and_then(|mut file| file.write_all(bytes)).map_err(Error::at(path))
 }
 
 /// What must be nowhere in the public log: names, key hashes and keys of persons, as hex, one a line.

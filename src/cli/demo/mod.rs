@@ -38,30 +38,30 @@ use crate::node::clock::Watch;
 
 /// What `naru demo` is told.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Args {
-    /// Stop after the last step instead of serving on
+pub(in crate::cli) struct Args {
+    /// Stop after the last step instead of serving on.
     #[arg(long)]
-    pub once: bool,
-    /// Where the log and everything else is left; an earlier demo there is replaced
+    once: bool,
+    /// Where the log and everything else is left; an earlier demo there is replaced.
     #[arg(long, value_name = "DIR", default_value = "naru-demo")]
-    pub out: PathBuf,
-    /// Everything is drawn from this number
+    out: PathBuf,
+    /// Everything is drawn from this number.
     #[arg(long, value_name = "NUMBER", default_value_t = 831)]
-    pub seed: u64,
-    /// Citizens of the year, the story's six among them
+    seed: u64,
+    /// Citizens of the year, the story's six among them.
     #[arg(long, value_name = "NUMBER", default_value_t = 200, conflicts_with = "people")]
-    pub citizens: u64,
-    /// A real population instead: UCI Adult, plain or gzip, one citizen a row
+    citizens: u64,
+    /// A real population instead: UCI Adult, plain or gzip, one citizen a row.
     #[arg(long, value_name = "FILE")]
-    pub people: Option<PathBuf>,
-    /// Address of the live part
+    people: Option<PathBuf>,
+    /// Address of the live part.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    pub listen: SocketAddr,
+    listen: SocketAddr,
 }
 
 /// What goes wrong in a demo.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(in crate::cli) enum Error {
     /// A file.
     #[error("file `{path}`: {cause}")]
     File {
@@ -121,6 +121,9 @@ pub enum Error {
     /// Signing.
     #[error(transparent)]
     Identity(#[from] crate::identity::Error),
+    /// A key as a file.
+    #[error(transparent)]
+    Key(#[from] crate::ledger::key::Error),
     /// The log's key as a line.
     #[error(transparent)]
     Note(#[from] crate::ledger::note::Error),
@@ -146,7 +149,7 @@ impl Error {
 
 /// Runs the demo; what goes wrong is said on standard error.
 #[must_use]
-pub fn run(args: &Args) -> ExitCode {
+pub(in crate::cli) fn run(args: &Args) -> ExitCode {
     let voice = Voice(Language::of_environment());
     match demo(args, voice) {
         Ok(()) => ExitCode::SUCCESS,
@@ -161,6 +164,9 @@ fn demo(args: &Args, voice: Voice) -> Result<(), Error> {
     clear(&args.out)?;
     let seed = Seed::new(args.seed);
     let (citizens, rule, people) = population(args, seed)?;
+    if citizens.is_empty() {
+        return Err(Error::Unexpected { step: "population", found: "nobody".into() });
+    }
     let all = citizens.len() as u64 + story::CAST;
     let length = year::length(&citizens);
     voice.tell(words::YEAR, &[&all, &length, &args.seed]);
@@ -187,6 +193,7 @@ fn demo(args: &Args, voice: Voice) -> Result<(), Error> {
     };
     let path = args.out.join("summary.json");
     export::write(&path, summary.to_json()?.as_bytes())?;
+    export::operation(&world, &args.out)?;
     let evidence = export::evidence(&world, &args.out, &kept.samples)?;
     let size = export::log(&world, &args.out, &kept.old)?;
     export::secrets(&world, &args.out, &kept.lives)?;

@@ -75,7 +75,8 @@ pub(super) const DAY_MS: u64 = 86_400_000;
 pub(super) struct World {
     pub(super) seed: Seed,
     pub(super) clock: Clock,
-    pub(super) node: Node,
+    /// Shared with the service of the live part.
+    pub(super) node: Arc<Node>,
     pub(super) tally: Tally,
     /// Newest notice of each offer, and the text shown.
     notices: BTreeMap<Offered, Shown>,
@@ -92,6 +93,7 @@ impl World {
         let drawn = AtomicU64::new(0);
         let genesis = genesis(seed, FROM)?;
         let node = Node::create(settings(out), store(&data)?, vault, keys(seed), clock.clone(), genesis)?;
+        let node = Arc::new(node);
         let mut world = Self { seed, clock, node, tally: Tally::default(), notices: BTreeMap::new(), drawn };
         // `create` recorded genesis itself.
         world.tally.genesis();
@@ -102,11 +104,12 @@ impl World {
     /// Stops the node and opens the same folder under the system's clock.
     pub(super) fn reopen(self, out: &Path) -> Result<Self, Error> {
         let Self { seed, node, tally, notices, drawn, .. } = self;
+        // At this point nobody else holds it: the store is let go.
         drop(node);
         let data = out.join("data");
         let vault = Vault::open(&data.join("vault"), &master(seed)?)?;
         let clock = Clock::System;
-        let node = Node::open(settings(out), store(&data)?, vault, keys(seed), clock.clone())?;
+        let node = Arc::new(Node::open(settings(out), store(&data)?, vault, keys(seed), clock.clone())?);
         Ok(Self { seed, clock, node, tally, notices, drawn })
     }
 
@@ -345,7 +348,12 @@ fn store(data: &Path) -> Result<Arc<dyn Store>, Error> {
 
 fn master(seed: Seed) -> Result<vault::Key, Error> {
     let short = || Error::Unexpected { step: "master key", found: "not 32 bytes".into() };
-    vault::Key::from_slice(&seed.bytes("master", 0)).ok_or_else(short)
+    vault::Key::from_slice(&master_bytes(seed)).ok_or_else(short)
+}
+
+/// The master key of the demo's vault.
+pub(super) fn master_bytes(seed: Seed) -> [u8; 32] {
+    seed.bytes("master", 0)
 }
 
 fn keys(seed: Seed) -> Keys {

@@ -46,6 +46,9 @@ const NINE_MS: u64 = 9 * 3_600_000;
 /// Between two waves, ms.
 const WAVE_MS: u64 = 60_000;
 
+/// Who acts in the live part: the first of the crowd.
+pub(super) const CITIZEN: usize = 0;
+
 /// What the year leaves besides the log.
 pub(super) struct Kept {
     /// A checkpoint of the middle of the year, and its size.
