@@ -55,7 +55,7 @@ impl Desk {
     fn log(&self) {
         self.naru(&["keygen", "--out", "pipc.pem"]).exits(0);
         let init = ["init", "--dir", "log", "--origin", ORIGIN, "--regulator", "pipc=pipc.pub.pem"];
-        self.naru(&init).exits(0);
+        self.naru(&[&init[..], &["--grain-ms", "200"]].concat()).exits(0);
     }
 }
 
@@ -429,6 +429,63 @@ fn a_party_asks_with_its_own_key_and_exits_by_the_answer() {
         ask("bank.pem", "share").exits(5).says("deny SAID_SO");
         ask("stranger.pem", "use").exits(1).says("invalid_client");
     });
+}
+
+/// `naru serve` in a process of its own; gone when dropped.
+struct Service(std::process::Child, String);
+
+impl Service {
+    fn start(desk: &Desk) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_naru"));
+        command.current_dir(desk.0.path()).env_clear().env("NARU_LISTEN", "127.0.0.1:0");
+        command.args(["serve", "--config", "log/naru.toml"]);
+        let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let url = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("`{line}`")).to_owned();
+        Self(child, url)
+    }
+
+    fn signal(mut self, name: &str) -> Option<i32> {
+        let id = self.0.id().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+        self.0.wait().unwrap().code()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // Already gone, or gone now.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[test]
+fn what_a_service_answered_survives_kill_and_an_orderly_stop_exits_zero() {
+    let desk = Desk::new();
+    desk.log();
+    let service = Service::start(&desk);
+    for name in ["one", "two"] {
+        desk.naru(&["keygen", "--out", &format!("{name}.pem")]).exits(0);
+        let (key, out) = (format!("{name}.pem"), format!("{name}.cbor"));
+        let made = ["sign", "--key", &key, "--type", "key.create", "--field", "key-use=device", "--field"];
+        desk.naru(&[&made[..], &["recovery=null", "--out", &out]].concat()).exits(0);
+    }
+    let trust = ["--log-key", "log/log.vkey"];
+    desk.naru(&["submit", "one.cbor", "--url", &service.1, trust[0], trust[1]]).exits(0).says("accepted 1");
+    // One process at a time.
+    desk.naru(&["fsck", "log"]).exits(1).says("another process");
+    assert_eq!(service.signal("-KILL"), None);
+    desk.naru(&["fsck", "log"]).exits(0).says("2 entries");
+
+    let service = Service::start(&desk);
+    desk.naru(&["submit", "two.cbor", "--url", &service.1, trust[0], trust[1], "--wait"]).exits(0);
+    desk.naru(&["audit", &service.1, trust[0], trust[1]]).exits(0).says("3 entries");
+    let kept = ["verify", "one.cbor.accepted.cbor", trust[0], trust[1], "--log", &service.1];
+    desk.naru(&kept).exits(0).says("kept");
+    assert_eq!(service.signal("-TERM"), Some(0));
+    desk.naru(&["fsck", "log", "--rebuild"]).exits(0).says("sound");
 }
 
 #[test]

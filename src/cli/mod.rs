@@ -16,6 +16,7 @@ mod keygen;
 mod open;
 mod readable;
 mod say;
+mod serve;
 mod sign;
 mod source;
 mod submit;
@@ -92,6 +93,8 @@ enum Command {
     Keygen(keygen::Args),
     /// Begin a log: keys, configuration, genesis, first checkpoint, first anchor.
     Init(begin::Args),
+    /// Run the service on a log.
+    Serve(serve::Args),
     /// Build, fill in and sign a statement; or endorse what somebody else signed.
     Sign(sign::Args),
     /// Send signed items to a log and check the promises that come back.
@@ -123,6 +126,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => return demo::run(args),
         Command::Keygen(args) => keygen::run(args, &say),
         Command::Init(args) => begin::run(args, &say),
+        Command::Serve(args) => serve::run(args, &say),
         Command::Sign(args) => sign::run(args, &say),
         Command::Submit(args) => submit::run(args, &say),
         Command::Check(args) => check::run(args, &say),
