@@ -668,3 +668,13 @@ fn no_flag_takes_a_secret() {
         }
     }
 }
+
+#[test]
+fn bench_measures_and_leaves_nothing_behind() {
+    let desk = Desk::new();
+    let measured = desk.naru(&["bench", "--json", "--citizens", "300"]).json();
+    assert!(measured["statements_per_s"].as_f64().unwrap() > 0.0);
+    assert!(measured["verifications_per_s"].as_f64().unwrap() > 0.0);
+    let left: Vec<_> = fs::read_dir(desk.path("")).unwrap().flatten().collect();
+    assert!(left.iter().all(|e| !e.file_name().to_string_lossy().starts_with("naru-bench")));
+}
