@@ -24,10 +24,15 @@
     )
 )]
 
+pub mod audit;
+pub mod cli;
+pub mod config;
 pub mod consent;
+pub mod http;
 pub mod identity;
 pub mod ledger;
 pub mod model;
 pub mod node;
 pub mod store;
+pub mod telemetry;
 pub mod vault;

@@ -1,18 +1,20 @@
 //! Bytes other people's programs can read: RFC and C2SP vectors, and a small log
 //! on disk for `tests/foreign/verify.py`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
+
 use naru::ledger::checkpoint::{self, Checkpoint};
 use naru::ledger::entry::Entry;
-use naru::ledger::key::{Ed25519Signer, Signer};
+use naru::ledger::key::{Ed25519Signer, PublicKey, Signer, signer_from_pem};
 use naru::ledger::merkle::{self, Tree};
 use naru::ledger::note::{Kind, Vkey};
 use naru::ledger::receipt::{self, CheckpointSignature};
 use naru::ledger::tile::{self, Hashes};
-use naru::ledger::{cose, entry, hash};
+use naru::ledger::{cbor, cose, entry, evidence, hash, note, promise};
 
 const ORIGIN: &str = "log.naru.example/vectors";
 const WITNESS: &str = "witness.example/1";
@@ -24,8 +26,7 @@ fn entries(signer: &dyn Signer) -> Vec<Vec<u8>> {
     let make = |index: u64| {
         let t = 1_760_000_000_000 + index / 7 * 200;
         if index.is_multiple_of(50) {
-            let statement =
-                [b"\xa2\x61v\x01\x63seq\x19".as_slice(), &[(index >> 8) as u8 | 0x10, index as u8]].concat();
+            let statement = cbor::encode(&BTreeMap::from([("v", 1), ("seq", index)])).unwrap();
             let item = cose::sign_statement(signer, &statement).unwrap();
             return Entry::Public { t, item }.encode().unwrap();
         }
@@ -128,4 +129,97 @@ fn a_log_for_foreign_verifiers() {
     let proven = receipt::verify_consistency(&receipt, key, ORIGIN, OLD, &old_root).unwrap();
     assert_eq!((proven.size, proven.root), (NEW, root));
     write(directory.join("consistency.cose"), receipt);
+}
+
+/// The example of the C2SP signed-note text, signed by another implementation.
+const FOREIGN_VKEY: &str = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
+const FOREIGN_NOTE: &str = "If you think cryptography is the answer to your problem,
+then you don't know what your problem is.
+
+\u{2014} PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=
+";
+
+#[test]
+fn a_note_signed_by_another_implementation_verifies() {
+    let vkey: Vkey = FOREIGN_VKEY.parse().unwrap();
+    assert_eq!(vkey.to_string(), FOREIGN_VKEY);
+    let note = note::Note::parse(FOREIGN_NOTE.as_bytes()).unwrap();
+    note.verify(&vkey).unwrap();
+    assert_eq!(note.to_string(), FOREIGN_NOTE);
+    let other = FOREIGN_NOTE.replace("your problem is", "the problem is");
+    assert!(note::Note::parse(other.as_bytes()).unwrap().verify(&vkey).is_err());
+}
+
+/// Everything that reads bytes from outside.
+fn read_all(bytes: &[u8]) {
+    let signer = Ed25519Signer::from_seed([7; 32]);
+    let key = signer.public();
+    let _ = (cbor::gate(bytes), cbor::split_first(bytes), cose::parse(bytes), cose::proof_of(bytes));
+    let _ = (cose::join(bytes, b""), cose::statement_of(bytes), Entry::parse(bytes));
+    let _ = (PublicKey::from_spki(bytes), key.verify(b"", bytes), tile::unbundle(bytes));
+    let _ = (promise::open(bytes, key), checkpoint::open(bytes, key, ORIGIN));
+    let _ = receipt::verify_inclusion(bytes, b"", key, ORIGIN);
+    let _ = receipt::verify_consistency(bytes, key, ORIGIN, 1, &[0; 32]);
+    let _ = evidence::Evidence::parse(bytes).map(|evidence| evidence.verify(key, ORIGIN, Some(0)));
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = (text.parse::<tile::Path>(), text.parse::<Vkey>(), PublicKey::from_pem(text));
+        let _ =
+            (signer_from_pem(text).is_ok(), Checkpoint::parse_body(text), text.parse::<note::Signature>());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn no_reader_panics_on_arbitrary_bytes(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        read_all(&bytes);
+    }
+
+    #[test]
+    fn no_reader_panics_on_damaged_artefacts(
+        which in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), byte in any::<u8>(), how in 0..3u8,
+    ) {
+        let samples = artefacts();
+        let mut bytes = samples[which.index(samples.len())].clone();
+        let place = at.index(bytes.len());
+        match how {
+            0 => bytes[place] = byte,
+            1 => bytes.truncate(place),
+            _ => bytes.insert(place, byte),
+        }
+        read_all(&bytes);
+    }
+}
+
+fn artefacts() -> Vec<Vec<u8>> {
+    let signer = Ed25519Signer::from_seed([7; 32]);
+    let signature = CheckpointSignature::new(&signer, ORIGIN, 5, [1; 32]).unwrap();
+    let item = cose::endorse(&signer, &cose::sign_statement(&signer, b"statement").unwrap()).unwrap();
+    let owed = promise::Promise { origin: ORIGIN.into(), first: 0, n: 1, at: 1, root: [1; 32] };
+    let entry = Entry::Public { t: 5, item: item.clone() }.encode().unwrap();
+    let receipt = signature.inclusion(2, &[[3; 32]; 3]);
+    let evidence = evidence::Evidence {
+        index: 2,
+        entry: entry.clone(),
+        opening: evidence::Opening::Public,
+        receipt: receipt.clone(),
+        checkpoint: Some(checkpoint_note(&signer, 5, [1; 32])),
+    };
+    vec![
+        signer.public().spki().to_vec(),
+        signer.public().to_pem().into_bytes(),
+        signer.to_pem().unwrap().as_bytes().to_vec(),
+        signature.consistency(2, &[[3; 32]; 3]).unwrap(),
+        owed.sign(&signer).unwrap(),
+        checkpoint_note(&signer, 5, [1; 32]).into_bytes(),
+        FOREIGN_VKEY.into(),
+        FOREIGN_NOTE.into(),
+        b"tile/63/x001/x234/067.p/255".to_vec(),
+        tile::bundle([&entry, &item]).unwrap(),
+        evidence.encode().unwrap(),
+        item,
+        entry,
+        receipt,
+    ]
 }

@@ -38,7 +38,8 @@ fn a_grant_permits_and_a_withdrawal_denies_at_once() {
     assert!(answer.as_of > accepted.index);
     world.accept(sign(&world.withdraw(ppid), &person_key(1)));
     assert_eq!(world.check(ppid).decision.reason, Reason::ConsentWithdrawn);
-    // The old grant again: the same answer as then, and no effect.
+    // The old grant again, at any age: the same answer as then, and no effect.
+    world.advance(40 * DAY);
     let again = world.accept(item);
     assert!(again.duplicate);
     assert_eq!((again.id, again.index, again.at), (accepted.id, accepted.index, accepted.at));
@@ -210,4 +211,20 @@ fn a_check_reads_what_was_answered_also_from_an_emptied_cache() {
     world.accept(sign(&world.withdraw(ppid), &person_key(1)));
     world.node().forget_caches();
     assert_eq!(world.check(ppid).decision.reason, Reason::ConsentWithdrawn);
+}
+
+#[test]
+fn a_log_opens_only_with_the_origin_and_grain_it_was_begun_with() {
+    let mut world = World::new();
+    drop(world.node.take());
+    for change in [
+        |s: &mut naru::node::Settings| s.origin = "other.test/log".into(),
+        |s: &mut naru::node::Settings| s.grain_ms = 5_000,
+    ] {
+        let mut settings = settings(&world.dir);
+        change(&mut settings);
+        let vault = naru::vault::Vault::open(&world.dir.path().join("vault"), &master()).unwrap();
+        let store = std::sync::Arc::new(world.memory.reopen());
+        assert!(naru::node::Node::open(settings, store, vault, keys(), world.clock.clone()).is_err());
+    }
 }

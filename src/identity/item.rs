@@ -13,8 +13,10 @@ use crate::identity::Verified;
 use crate::ledger::cbor;
 use crate::ledger::cose;
 use crate::ledger::cose::ENDORSED;
+use crate::ledger::cose::MAX_LAYERS;
 use crate::ledger::cose::STATEMENT;
 use crate::ledger::entry;
+use crate::ledger::hash;
 use crate::ledger::key::PublicKey;
 use crate::ledger::key::Signer;
 use crate::model::id::KeyHash;
@@ -29,99 +31,109 @@ pub const MAX_PERSONAL: usize = 16 * 1024;
 pub const MAX_PUBLIC: usize = 48 * 1024;
 /// Largest item: a public statement with its signatures still fits an entry.
 pub const MAX_ITEM: usize = 60 * 1024;
-/// How many times an item may be endorsed.
-pub const MAX_LAYERS: usize = 3;
 
-/// An item taken apart, its signatures not yet checked.
-struct Layers {
-    /// Innermost first: message and the key that signed it.
-    signed: Vec<(cose::Sign1, PublicKey)>,
-    statement: Vec<u8>,
+/// An item taken apart and read, its signatures not yet checked: good to choose a lane, and nothing else.
+#[derive(Debug)]
+pub struct Unverified {
+    item: Vec<u8>,
+    /// Innermost first.
+    messages: Vec<cose::Sign1>,
+    bytes: Vec<u8>,
+    statement: Statement,
 }
 
-/// Takes an item apart without checking a signature.
-fn layers(item: &[u8]) -> Result<Layers, Error> {
-    if item.len() > MAX_ITEM {
-        return Err(Error::TooLarge { bytes: item.len(), limit: MAX_ITEM });
-    }
-    // Major type 4: the passkey form, whose rules come with key sets.
-    if item.first().is_some_and(|b| b >> 5 == 4) {
-        cbor::gate(item)?;
-        return Err(Error::PasskeyNotServed);
-    }
-    let mut signed = Vec::new();
-    let mut next = item.to_vec();
-    loop {
-        let message = cose::parse(&next)?;
-        let key = PublicKey::from_spki(&message.kid)?;
-        if key.alg() != message.alg {
-            return Err(Error::AlgorithmOfOtherKey);
+impl Unverified {
+    /// Takes an item apart: shape, layers, statement.
+    ///
+    /// # Errors
+    /// The sender's fault: malformed, too large, too many layers, an unknown type or field.
+    pub fn parse(item: Vec<u8>) -> Result<Self, Error> {
+        if item.len() > MAX_ITEM {
+            return Err(Error::TooLarge { bytes: item.len(), limit: MAX_ITEM });
         }
-        let payload = message.payload.clone().ok_or(Error::NoPayload)?;
-        let typ = message.typ.clone();
-        signed.push((message, key));
-        match typ.as_str() {
-            STATEMENT => {
-                signed.reverse();
-                return Ok(Layers { signed, statement: payload });
+        // Major type 4: the passkey form, whose rules come with key sets.
+        if item.first().is_some_and(|b| b >> 5 == 4) {
+            cbor::gate(&item)?;
+            return Err(Error::PasskeyNotServed);
+        }
+        let mut messages = Vec::with_capacity(1);
+        let mut message = cose::parse(&item)?;
+        let bytes = loop {
+            let payload = message.payload.take().ok_or(Error::NoPayload)?;
+            let typ = std::mem::take(&mut message.typ);
+            let inner = match typ.as_str() {
+                STATEMENT => None,
+                ENDORSED if messages.len() + 1 < MAX_LAYERS => Some(cose::parse(&payload)?),
+                ENDORSED => return Err(Error::TooManyLayers { limit: MAX_LAYERS }),
+                _ => return Err(Error::Typ { found: typ }),
+            };
+            messages.push(cose::Sign1 { payload: Some(payload.clone()), typ, ..message });
+            match inner {
+                Some(inner) => message = inner,
+                None => break payload,
             }
-            ENDORSED if signed.len() <= MAX_LAYERS => next = payload,
-            ENDORSED => return Err(Error::TooManyLayers { limit: MAX_LAYERS }),
-            _ => return Err(Error::Typ { found: typ }),
-        }
+        };
+        messages.reverse();
+        let statement = statement_from(&bytes)?;
+        Ok(Self { item, messages, bytes, statement })
     }
-}
 
-/// The type of an item's statement, read before any signature: only to choose a lane.
-///
-/// # Errors
-/// As [`open`], but for signatures.
-pub fn peek(item: &[u8]) -> Result<Kind, Error> {
-    let layers = layers(item)?;
-    Ok(cbor::decode::<Head>(&layers.statement)?.kind)
+    /// The type of its statement.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.statement.kind()
+    }
+
+    /// Checks the signatures, from the inside out.
+    ///
+    /// # Errors
+    /// The sender's fault: not a key we take, another key's algorithm, a signature that does not hold.
+    pub fn verify(self) -> Result<Verified<Statement>, Error> {
+        for message in &self.messages {
+            let key = PublicKey::from_spki(&message.kid)?;
+            if key.alg() != message.alg {
+                return Err(Error::AlgorithmOfOtherKey);
+            }
+            message.verify(&key).map_err(|_| Error::Signature)?;
+        }
+        let signed = self.signed()?;
+        let spkis = self.messages.into_iter().map(|message| message.kid).collect();
+        Ok(Verified::new(self.statement, signed, spkis, self.bytes, self.item))
+    }
+
+    fn signed(&self) -> Result<Signed, Error> {
+        let mut hashes = self.messages.iter().map(|m| KeyHash(hash::sha256(&[&m.kid])));
+        let signer = hashes.next().ok_or(Error::NoPayload)?;
+        let endorsers: Vec<_> = hashes.collect();
+        let id = StatementId(entry::statement_id(signer.as_bytes(), &self.bytes));
+        Ok(Signed { id, signer, endorsers })
+    }
 }
 
 /// Opens an item: shape, then signatures from the inside out, then the statement.
 ///
 /// # Errors
-/// The sender's fault, all of them: malformed, too large, a signature that does not hold, an unknown type
-/// or field.
+/// As [`Unverified::parse`] and [`Unverified::verify`].
 pub fn open(item: &[u8]) -> Result<Verified<Statement>, Error> {
-    let layers = layers(item)?;
-    for (message, key) in &layers.signed {
-        message.verify(key).map_err(|_| Error::Signature)?;
-    }
-    let (value, signed, spkis) = parse(&layers)?;
-    Ok(Verified::new(value, signed, spkis, layers.statement, item.to_vec()))
+    Unverified::parse(item.to_vec())?.verify()
 }
 
 /// Reads an item of one's own store: shape and statement, no signature.
 ///
 /// # Errors
-/// As [`open`], but for signatures.
+/// As [`Unverified::parse`].
 pub fn reload(item: &[u8]) -> Result<(Statement, Signed), Error> {
-    let layers = layers(item)?;
-    let (value, signed, _) = parse(&layers)?;
-    Ok((value, signed))
+    let item = Unverified::parse(item.to_vec())?;
+    let signed = item.signed()?;
+    Ok((item.statement, signed))
 }
 
 /// The public keys an item names (SPKI DER), signer first; no signature is checked.
 ///
 /// # Errors
-/// As [`open`], but for signatures.
+/// As [`Unverified::parse`].
 pub fn spkis(item: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
-    Ok(layers(item)?.signed.into_iter().map(|(message, _)| message.kid).collect())
-}
-
-fn parse(layers: &Layers) -> Result<(Statement, Signed, Vec<Vec<u8>>), Error> {
-    let statement = layers.statement.as_slice();
-    let value = statement_from(statement)?;
-    let mut hashes = layers.signed.iter().map(|(_, key)| KeyHash(key.hash()));
-    let signer = hashes.next().ok_or(Error::NoPayload)?;
-    let endorsers: Vec<_> = hashes.collect();
-    let id = StatementId(entry::statement_id(signer.as_bytes(), statement));
-    let spkis = layers.signed.iter().map(|(message, _)| message.kid.clone()).collect();
-    Ok((value, Signed { id, signer, endorsers }, spkis))
+    Ok(Unverified::parse(item.to_vec())?.messages.into_iter().map(|message| message.kid).collect())
 }
 
 /// Parses statement bytes through the gate.
@@ -136,7 +148,9 @@ pub fn statement_from(bytes: &[u8]) -> Result<Statement, Error> {
     if !head.kind.is_public() && bytes.len() > MAX_PERSONAL {
         return Err(Error::TooLarge { bytes: bytes.len(), limit: MAX_PERSONAL });
     }
-    Ok(cbor::decode_as(bytes, |d| Statement::deserialize_as(head.kind, d))?)
+    let statement = cbor::decode_as(bytes, |d| Statement::deserialize_as(head.kind, d))?;
+    // One spelling: serde would take a struct written as an array.
+    if cbor::encode(&statement)? == bytes { Ok(statement) } else { Err(Error::Spelling) }
 }
 
 /// Signs a statement: encoded deterministically, tagged `COSE_Sign1`.

@@ -12,6 +12,7 @@ use crate::ledger::cbor;
 use crate::ledger::cose;
 use crate::ledger::key;
 
+pub use item::Unverified;
 pub use item::open;
 pub use item::reload;
 pub use verified::Recorded;
@@ -45,8 +46,11 @@ pub enum Error {
         /// What it said.
         found: String,
     },
-    /// Too many endorsements.
-    #[error("more than {limit} endorsements")]
+    /// Another spelling of the same content.
+    #[error("the statement is not written as its type is")]
+    Spelling,
+    /// Too many layers.
+    #[error("more than {limit} layers of signatures")]
     TooManyLayers {
         /// At most so many.
         limit: usize,

@@ -156,3 +156,131 @@ pub fn verify_cosignature(bytes: &[u8], vkey: &Vkey) -> Result<u64, Error> {
 fn cosigned(text: &str, time_s: u64) -> Vec<u8> {
     format!("cosignature/v1\ntime {time_s}\n{text}").into_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::key::Ed25519Signer;
+
+    const ORIGIN: &str = "log.example/1";
+
+    fn signed() -> (Ed25519Signer, String) {
+        let signer = Ed25519Signer::from_seed([5; 32]);
+        let note = sign(&Checkpoint { origin: ORIGIN.into(), size: 9, root: [1; 32] }, &signer).unwrap();
+        (signer, note)
+    }
+
+    #[test]
+    fn a_signed_checkpoint_opens_and_a_changed_one_does_not() {
+        let (signer, note) = signed();
+        let key = signer.public();
+        let opened = open(note.as_bytes(), key, ORIGIN).unwrap();
+        assert_eq!((opened.size, opened.root), (9, [1; 32]));
+        for at in 0..note.len() {
+            let mut other = note.clone().into_bytes();
+            other[at] ^= 1;
+            assert!(open(&other, key, ORIGIN).is_err(), "byte {at}");
+        }
+        assert!(open(note.as_bytes(), key, "log.example/2").is_err());
+        assert!(open(note.as_bytes(), Ed25519Signer::from_seed([6; 32]).public(), ORIGIN).is_err());
+        // A second line of the same key must verify too; a stranger's is ignored.
+        let line = note.lines().last().unwrap();
+        let stranger = cosign(note.as_bytes(), "w.example", &signer, 1).unwrap();
+        open(format!("{note}{stranger}\n").as_bytes(), key, ORIGIN).unwrap();
+        open(format!("{note}{line}\n").as_bytes(), key, ORIGIN).unwrap();
+        let mut forged: Signature = line.parse().unwrap();
+        forged.bytes[3] ^= 1;
+        assert!(open(format!("{note}{forged}\n").as_bytes(), key, ORIGIN).is_err());
+    }
+
+    #[test]
+    fn the_body_has_one_spelling() {
+        let root = STANDARD.encode([1; 32]);
+        Checkpoint::parse_body(&format!("o\n9\n{root}\n")).unwrap();
+        for body in [
+            format!("o\n09\n{root}\n"),
+            format!("o\n+9\n{root}\n"),
+            format!("o\n-9\n{root}\n"),
+            format!("o\n9\n{root}"),
+            format!("o\n9\n{root}\nextension\n"),
+            format!("o\n9\n{root}\n\n"),
+            format!("\n9\n{root}\n"),
+            format!("o o\n9\n{root}\n"),
+            format!("o+\n9\n{root}\n"),
+            format!("o\t\n9\n{root}\n"),
+            format!("o\u{85}\n9\n{root}\n"),
+            format!("o\u{3000}x\n9\n{root}\n"),
+            format!("o\n\n{root}\n"),
+            format!("o\n9\n{}\n", root.trim_end_matches('=')),
+            format!("o\n9\n{}\n", STANDARD.encode([1; 31])),
+            format!("o\n18446744073709551616\n{root}\n"),
+            format!("o\n9\n{}F=\n", &root[..42]),
+            format!("o\n0\n{root}\n"),
+            format!("o\r\n9\n{root}\n"),
+        ] {
+            assert!(Checkpoint::parse_body(&body).is_err(), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn no_origin_that_could_forge_a_line_is_signed() {
+        let signer = Ed25519Signer::from_seed([5; 32]);
+        for origin in ["", "a\nb", "a b", "a+b", "a\u{7f}", "a\u{0}", "a\u{2028}b", "\u{a0}"] {
+            let checkpoint = Checkpoint { origin: origin.into(), size: 9, root: [1; 32] };
+            assert!(sign(&checkpoint, &signer).is_err(), "{origin:?}");
+            assert!(Vkey::new(origin, Kind::Log, signer.public()).is_err());
+        }
+    }
+
+    #[test]
+    fn an_empty_tree_has_the_empty_root() {
+        let signer = Ed25519Signer::from_seed([5; 32]);
+        let empty = Checkpoint { origin: ORIGIN.into(), size: 0, root: hash::empty_root() };
+        let note = sign(&empty, &signer).unwrap();
+        assert_eq!(open(note.as_bytes(), signer.public(), ORIGIN).unwrap(), empty);
+        assert!(sign(&Checkpoint { root: [0; 32], ..empty }, &signer).is_err());
+    }
+
+    #[test]
+    fn a_cosignature_covers_time_and_text() {
+        let (_, note) = signed();
+        let witness = Ed25519Signer::from_seed([7; 32]);
+        let vkey = Vkey::new("w.example", Kind::Cosigner, witness.public()).unwrap();
+        let line = cosign(note.as_bytes(), "w.example", &witness, 1234).unwrap();
+        let cosigned = format!("{note}{line}\n");
+        assert_eq!(verify_cosignature(cosigned.as_bytes(), &vkey).unwrap(), 1234);
+        let mut later: Signature = line.parse().unwrap();
+        later.bytes[7] ^= 1;
+        assert!(verify_cosignature(format!("{note}{later}\n").as_bytes(), &vkey).is_err());
+        assert!(verify_cosignature(cosigned.replacen("\n9\n", "\n8\n", 1).as_bytes(), &vkey).is_err());
+        assert!(verify_cosignature(note.as_bytes(), &vkey).is_err());
+        let log_kind = Vkey::new("w.example", Kind::Log, witness.public()).unwrap();
+        assert!(verify_cosignature(cosigned.as_bytes(), &log_kind).is_err());
+        assert_ne!(log_kind.id(), vkey.id());
+    }
+
+    #[test]
+    fn notes_and_vkeys_have_one_spelling() {
+        let (signer, note) = signed();
+        assert_eq!(Note::parse(note.as_bytes()).unwrap().to_string(), note);
+        for other in [
+            note.trim_end().to_owned(),
+            note.replacen("\n\n", "\n", 1),
+            format!("{note}\n"),
+            format!("{note}text\n"),
+            note.replace("— ", "- "),
+            note.replace('\n', "\r\n"),
+            note.replacen('l', "\u{1}", 1),
+            String::new(),
+            note.replace("=\n", "\n"),
+        ] {
+            assert!(open(other.as_bytes(), signer.public(), ORIGIN).is_err(), "{other:?}");
+        }
+        let vkey = Vkey::new(ORIGIN, Kind::Log, signer.public()).unwrap().to_string();
+        vkey.parse::<Vkey>().unwrap();
+        for other in [vkey.to_uppercase(), format!("{vkey}\n"), format!(" {vkey}"), vkey.replace("+A", "+B")]
+        {
+            assert!(other.parse::<Vkey>().is_err(), "{other}");
+        }
+    }
+}

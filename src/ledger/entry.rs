@@ -142,3 +142,71 @@ fn bounded(bytes: &[u8]) -> Result<(), Error> {
 fn tagged(item: &[u8]) -> Result<(), cbor::Error> {
     Reader::new(item)?.tag(18, "a tagged cose_sign1")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::cose;
+    use crate::ledger::key::Ed25519Signer;
+
+    fn item(payload: &[u8]) -> Vec<u8> {
+        cose::sign_statement(&Ed25519Signer::from_seed([1; 32]), payload).unwrap()
+    }
+
+    #[test]
+    fn both_kinds_survive_their_bytes() {
+        let public = Entry::Public { t: 1_760_000_000_000, item: item(b"s") };
+        let sealed = Entry::Sealed { t: 0, commitment: [7; 32] };
+        for entry in [public, sealed] {
+            let bytes = entry.encode().unwrap();
+            assert_eq!(Entry::parse(&bytes).unwrap(), entry);
+            for cut in 0..bytes.len() {
+                assert!(Entry::parse(&bytes[..cut]).is_err());
+            }
+        }
+        assert_eq!(
+            Entry::Sealed { t: 5, commitment: [7; 32] }.encode().unwrap()[..6],
+            *b"\x84\x01\x05\x01\x58\x20"
+        );
+    }
+
+    #[test]
+    fn other_shapes_are_refused() {
+        let write = |count, version, kind, body: &[u8]| {
+            Writer::new().array(count).uint(version).uint(5).uint(kind).item(body).finish()
+        };
+        let hash = Writer::new().bytes(&[7; 32]).finish();
+        Entry::parse(&write(4, 1, 1, &hash)).unwrap();
+        assert!(Entry::parse(&write(4, 2, 1, &hash)).is_err());
+        assert!(Entry::parse(&write(4, 1, 2, &hash)).is_err());
+        assert!(Entry::parse(&write(4, 1, 0, &hash)).is_err());
+        assert!(Entry::parse(&write(4, 1, 1, b"\x41a")).is_err());
+        assert!(Entry::parse(&write(4, 1, 1, b"\xf6")).is_err());
+        let untagged = Writer::new().bytes(&item(b"s")[1..]).finish();
+        assert!(Entry::parse(&write(4, 1, 0, &untagged)).is_err());
+        assert!(Entry::Public { t: 0, item: item(b"s")[1..].to_vec() }.encode().is_err());
+    }
+
+    #[test]
+    fn an_entry_has_at_most_65535_bytes() {
+        let around = Entry::Public { t: 0, item: item(&[0; 60_000]) }.encode().unwrap().len() - 60_000;
+        let largest = Entry::Public { t: 0, item: item(&vec![0; MAX_ENTRY - around]) };
+        assert_eq!(largest.encode().unwrap().len(), MAX_ENTRY);
+        let larger = Entry::Public { t: 0, item: item(&vec![0; MAX_ENTRY - around + 1]) };
+        assert!(matches!(larger.encode(), Err(Error::Length { length: 65_536 })));
+        assert!(matches!(Entry::parse(&[0; 65_536]), Err(Error::Length { .. })));
+    }
+
+    #[test]
+    fn commitment_and_id_bind_each_part() {
+        let good = commitment(1, &[2; 32], &[3; 32]);
+        for other in [commitment(2, &[2; 32], &[3; 32]), commitment(1, &[3; 32], &[2; 32])] {
+            assert_ne!(good, other);
+        }
+        let by_hand = hash::sha256(&[b"naru-commit/v1\0\0\0\0\0\0\0\0\x01", &[2; 32], &[3; 32]]);
+        assert_eq!(good, by_hand);
+        let id = statement_id(&[1; 32], b"s");
+        assert_eq!(id, hash::sha256(&[b"naru-id/v1\0", &[1; 32], &hash::sha256(&[b"s"])]));
+        assert_ne!(id, statement_id(&[2; 32], b"s"));
+    }
+}

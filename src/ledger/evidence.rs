@@ -319,3 +319,165 @@ struct Wire {
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Bytes32(#[serde(with = "serde_bytes")] [u8; 32]);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::checkpoint::Checkpoint;
+    use crate::ledger::hash;
+    use crate::ledger::key::{Ed25519Signer, Signer};
+    use crate::ledger::merkle::List;
+    use crate::ledger::receipt::CheckpointSignature;
+
+    const ORIGIN: &str = "log.example/1";
+    const AT: u64 = 1_760_000_000_345;
+    const T: u64 = 1_760_000_000_200;
+    const GRAIN: Option<u64> = Some(200);
+
+    struct Log {
+        signer: Ed25519Signer,
+        item: Vec<u8>,
+        entries: Vec<Vec<u8>>,
+    }
+
+    impl Log {
+        /// A public entry at 0, a sealed one at 1, filler at 2.
+        fn new() -> Self {
+            let signer = Ed25519Signer::from_seed([5; 32]);
+            let item = cose::sign_statement(&Ed25519Signer::from_seed([6; 32]), b"statement").unwrap();
+            let (h1, h2) = (entry::opening(&[1; 32], b"statement"), proof_hash(&item));
+            let entries = [
+                Entry::Public { t: T, item: item.clone() },
+                Entry::Sealed { t: T, commitment: entry::commitment(AT, &h1, &h2) },
+                Entry::Sealed { t: T, commitment: [0; 32] },
+            ];
+            let entries = entries.iter().map(|entry| entry.encode().unwrap()).collect();
+            Self { signer, item, entries }
+        }
+
+        fn evidence(&self, index: usize, opening: Opening) -> Evidence {
+            let leaves: Vec<_> = self.entries.iter().map(|entry| hash::leaf(entry)).collect();
+            let (list, size) = (List::new(&leaves), leaves.len() as u64);
+            let signature = CheckpointSignature::new(&self.signer, ORIGIN, size, list.root()).unwrap();
+            let head = Checkpoint { origin: ORIGIN.into(), size, root: list.root() };
+            Evidence {
+                index: index as u64,
+                entry: self.entries[index].clone(),
+                opening,
+                receipt: signature.inclusion(index as u64, &list.path(index).unwrap()),
+                checkpoint: Some(checkpoint::sign(&head, &self.signer).unwrap()),
+            }
+        }
+
+        fn citizen(&self) -> Evidence {
+            let (statement, proof) = (b"statement".to_vec(), cose::proof_of(&self.item).unwrap());
+            self.evidence(1, Opening::Citizen { at: AT, statement, k1: [1; 32], proof, k2: [2; 32] })
+        }
+
+        fn controller(&self) -> Evidence {
+            let statement = b"statement".to_vec();
+            let h2 = proof_hash(&self.item);
+            self.evidence(1, Opening::Controller { at: AT, statement, k1: [1; 32], h2 })
+        }
+
+        fn verify(&self, evidence: &Evidence) -> Result<Opened, Error> {
+            let bytes = evidence.encode()?;
+            let parsed = Evidence::parse(&bytes)?;
+            assert_eq!(parsed, *evidence);
+            parsed.verify(self.signer.public(), ORIGIN, GRAIN)
+        }
+    }
+
+    fn proof_hash(item: &[u8]) -> Hash {
+        entry::opening(&[2; 32], &cose::proof_of(item).unwrap())
+    }
+
+    #[test]
+    fn each_form_opens_what_it_holds() {
+        let log = Log::new();
+        let opened = log.verify(&log.citizen()).unwrap();
+        assert_eq!((opened.index, opened.size, opened.t, opened.at), (1, 3, T, Some(AT)));
+        assert_eq!((opened.statement.as_slice(), opened.item.as_ref()), (&b"statement"[..], Some(&log.item)));
+        let opened = log.verify(&log.controller()).unwrap();
+        assert_eq!((opened.statement.as_slice(), opened.item), (&b"statement"[..], None));
+        let opened = log.verify(&log.evidence(0, Opening::Public)).unwrap();
+        assert_eq!((opened.statement.as_slice(), opened.at), (&b"statement"[..], None));
+        assert_eq!(opened.item.as_ref(), Some(&log.item));
+        let bare = Evidence { checkpoint: None, ..log.controller() };
+        assert!(!log.verify(&bare).unwrap().checkpoint);
+        assert!(matches!(Evidence { checkpoint: None, ..log.citizen() }.encode(), Err(Error::Form)));
+    }
+
+    #[test]
+    fn a_flipped_bit_breaks_every_form() {
+        let log = Log::new();
+        for evidence in [log.citizen(), log.controller(), log.evidence(0, Opening::Public)] {
+            let bytes = evidence.encode().unwrap();
+            for at in 0..bytes.len() {
+                let mut other = bytes.clone();
+                other[at] ^= 1;
+                let verified =
+                    Evidence::parse(&other).and_then(|it| it.verify(log.signer.public(), ORIGIN, GRAIN));
+                assert!(verified.is_err(), "byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn parts_of_different_stories_do_not_mix() {
+        let log = Log::new();
+        let good = log.citizen();
+        let swapped = Evidence { index: 2, ..good.clone() };
+        assert!(matches!(log.verify(&swapped), Err(Error::Index { receipt: 1, index: 2 })));
+        let other = Evidence { opening: Opening::Public, ..good.clone() };
+        assert!(matches!(log.verify(&other), Err(Error::Kind)));
+        let other = Evidence { opening: good.opening.clone(), ..log.evidence(0, Opening::Public) };
+        assert!(matches!(log.verify(&other), Err(Error::Kind)));
+        let other = Evidence { opening: good.opening.clone(), ..log.evidence(2, Opening::Public) };
+        assert!(matches!(log.verify(&other), Err(Error::Commitment)));
+        // A checkpoint of the same log, but of another tree.
+        let head = Checkpoint { origin: ORIGIN.into(), size: 3, root: [9; 32] };
+        let note = checkpoint::sign(&head, &log.signer).unwrap();
+        assert!(matches!(log.verify(&Evidence { checkpoint: Some(note), ..good.clone() }), Err(Error::Head)));
+        assert!(good.verify(log.signer.public(), "log.example/2", GRAIN).is_err());
+        assert!(good.verify(Ed25519Signer::from_seed([9; 32]).public(), ORIGIN, GRAIN).is_err());
+    }
+
+    #[test]
+    fn the_exact_time_rounds_down_to_the_public_one() {
+        let log = Log::new();
+        let good = log.citizen();
+        let verify = |grain| good.verify(log.signer.public(), ORIGIN, grain);
+        verify(None).unwrap();
+        verify(Some(200)).unwrap();
+        for grain in [1, 100, 5000, 0] {
+            assert!(matches!(verify(Some(grain)), Err(Error::Time { .. })), "{grain}");
+        }
+        // Times bound by the commitment, yet before the entry's.
+        let mut early = Log::new();
+        let h1 = entry::opening(&[1; 32], b"statement");
+        let commitment = entry::commitment(T - 1, &h1, &proof_hash(&early.item));
+        early.entries[1] = Entry::Sealed { t: T, commitment }.encode().unwrap();
+        let mut evidence = early.citizen();
+        if let Opening::Citizen { at, .. } = &mut evidence.opening {
+            *at = T - 1;
+        }
+        assert!(matches!(evidence.verify(early.signer.public(), ORIGIN, None), Err(Error::Time { .. })));
+    }
+
+    #[test]
+    fn mixed_forms_are_refused() {
+        let log = Log::new();
+        let encode = |change: &dyn Fn(&mut Wire)| {
+            let mut wire: Wire = cbor::decode(&log.citizen().encode().unwrap()).unwrap();
+            change(&mut wire);
+            Evidence::parse(&cbor::encode(&wire).unwrap())
+        };
+        encode(&|_| {}).unwrap();
+        assert!(matches!(encode(&|wire| wire.v = 2), Err(Error::Version { v: 2 })));
+        assert!(matches!(encode(&|wire| wire.h2 = Some(Bytes32([0; 32]))), Err(Error::Form)));
+        assert!(matches!(encode(&|wire| wire.k2 = None), Err(Error::Form)));
+        assert!(matches!(encode(&|wire| wire.at = None), Err(Error::Form)));
+        assert!(matches!(encode(&|wire| wire.checkpoint = None), Err(Error::Form)));
+    }
+}

@@ -420,3 +420,163 @@ const ED25519_PREFIX: &[u8] = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00
 const P256_PREFIX: &[u8] = b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\
     \x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00\x04";
 const P256_SPKI: usize = 91;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use p256::pkcs8::{EncodePrivateKey, EncodePublicKey};
+
+    fn hex(text: &str) -> Vec<u8> {
+        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+    }
+
+    #[test]
+    fn ed25519_vectors_of_rfc_8032() {
+        let vectors = [
+            (
+                "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
+                "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+                "",
+                "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b",
+            ),
+            (
+                "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
+                "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+                "72",
+                "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
+            ),
+        ];
+        for (seed, public, message, signature) in vectors {
+            let signer = Ed25519Signer::from_seed(hex(seed).try_into().unwrap());
+            assert_eq!(signer.public().ed25519().unwrap().to_vec(), hex(public));
+            assert_eq!(signer.sign(&hex(message)).unwrap(), hex(signature));
+            let key = PublicKey::from_ed25519(&hex(public).try_into().unwrap()).unwrap();
+            key.verify(&hex(message), &hex(signature)).unwrap();
+            assert!(key.verify(b"other", &hex(signature)).is_err());
+        }
+    }
+
+    #[test]
+    fn a_signature_with_a_small_r_is_refused() {
+        // Made by the owner of the key with R = identity: holds without `strict`,
+        // and says nothing about the nonce, so that it can be denied later.
+        let signer = Ed25519Signer::from_seed([1; 32]);
+        let mut signature = [0; 64];
+        signature[0] = 1;
+        signature[32..]
+            .copy_from_slice(&hex("324a58ccc042d3ab39bbdc26597fb39827a159256aed3c62b396d4c6830c0808"));
+        let loose = ed25519_dalek::Signature::from_bytes(&signature);
+        ed25519_dalek::Verifier::verify(&signer.key.verifying_key(), b"m", &loose).unwrap();
+        assert!(matches!(signer.public().verify(b"m", &signature), Err(Error::Signature)));
+    }
+
+    #[test]
+    fn points_that_are_no_keys() {
+        let weak = [
+            "0100000000000000000000000000000000000000000000000000000000000000",
+            "0000000000000000000000000000000000000000000000000000000000000000",
+            "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+            "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+            // y = p + 1 and y = p + 3: second spellings.
+            "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "f0ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "f0ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+        ];
+        for raw in weak {
+            let raw = hex(raw).try_into().unwrap();
+            assert!(matches!(PublicKey::from_ed25519(&raw), Err(Error::Point)), "{raw:02x?}");
+        }
+        let mut spki = p256_key().verifying_key().to_public_key_der().unwrap().into_vec();
+        spki[90] ^= 1;
+        assert!(matches!(PublicKey::from_spki(&spki), Err(Error::Point)), "off the curve");
+    }
+
+    fn p256_key() -> p256::ecdsa::SigningKey {
+        p256::ecdsa::SigningKey::from_slice(&[0x42; 32]).unwrap()
+    }
+
+    #[test]
+    fn es256_agrees_with_p256() {
+        let oracle = p256_key();
+        let pem = oracle.to_pkcs8_pem(p256::pkcs8::LineEnding::LF).unwrap();
+        let signer = P256Signer::from_pem(&pem).unwrap();
+        let spki = oracle.verifying_key().to_public_key_der().unwrap().into_vec();
+        assert_eq!(signer.public().spki(), spki);
+        for message in [&b""[..], b"m", &[7; 1000]] {
+            let theirs: p256::ecdsa::Signature = oracle.sign(message);
+            let mut raw = theirs.to_bytes().to_vec();
+            signer.public().verify(message, &raw).unwrap();
+            let ours = signer.sign(message).unwrap();
+            use p256::ecdsa::signature::Verifier as _;
+            let ours = p256::ecdsa::Signature::from_slice(&ours).unwrap();
+            oracle.verifying_key().verify(message, &ours).unwrap();
+            raw[40] ^= 1;
+            assert!(matches!(signer.public().verify(message, &raw), Err(Error::Signature)));
+        }
+        for raw in [[0u8; 64], [0xff; 64]] {
+            assert!(signer.public().verify(b"m", &raw).is_err());
+        }
+        assert!(matches!(signer.public().verify(b"m", &[1; 63]), Err(Error::SignatureLength { .. })));
+    }
+
+    #[test]
+    fn one_encoding_a_key() {
+        let ed = Ed25519Signer::from_seed([1; 32]);
+        let oracle = p256_key();
+        let point = oracle.verifying_key();
+        let p256 = point.to_public_key_der().unwrap().into_vec();
+        for spki in [ed.public().spki(), &p256] {
+            let key = PublicKey::from_spki(spki).unwrap();
+            assert_eq!(PublicKey::from_pem(&key.to_pem()).unwrap(), key);
+            assert_eq!(key.hash(), hash::sha256(&[spki]));
+            for at in 0..spki.len() {
+                assert!(PublicKey::from_spki(&spki[..at]).is_err());
+            }
+            assert!(PublicKey::from_spki(&[spki, &[0]].concat()).is_err());
+            assert!(PublicKey::from_spki(&[&[0], spki].concat()).is_err());
+        }
+        // Compressed point: valid DER for OpenSSL, not for us.
+        let short = [&hex("3039301306072a8648ce3d020106082a8648ce3d030107032200")[..], &[2; 33]].concat();
+        assert!(PublicKey::from_spki(&short).is_err());
+        assert!(
+            point.to_public_key_pem(p256::pkcs8::LineEnding::LF).unwrap()
+                == PublicKey::from_spki(&p256).unwrap().to_pem()
+        );
+    }
+
+    #[test]
+    fn signers_survive_their_pem() {
+        let ed = Ed25519Signer::from_seed([9; 32]);
+        let p256 =
+            P256Signer::from_pem(&p256_key().to_pkcs8_pem(p256::pkcs8::LineEnding::LF).unwrap()).unwrap();
+        for (pem, public) in [(ed.to_pem().unwrap(), ed.public()), (p256.to_pem().unwrap(), p256.public())] {
+            let signer = signer_from_pem(&pem).unwrap();
+            assert_eq!(signer.public(), public);
+            public.verify(b"m", &signer.sign(b"m").unwrap()).unwrap();
+        }
+        // Version 2 (with the public key inside), as ed25519-dalek writes it.
+        use ed25519_dalek::pkcs8::EncodePrivateKey as _;
+        let pem = ed.key.to_pkcs8_pem(ed25519_dalek::pkcs8::spki::der::pem::LineEnding::LF).unwrap();
+        let _ = Ed25519Signer::from_pem(&pem).map(|signer| assert_eq!(signer.public(), ed.public()));
+        let rsa = openssl::rsa::Rsa::generate(1024).unwrap();
+        let rsa = PKey::from_rsa(rsa).unwrap().private_key_to_pem_pkcs8().unwrap();
+        let sec1 = p256.key.private_key_to_pem().unwrap();
+        let locked = PKey::from_ec_key(p256.key.clone()).unwrap();
+        let cipher = openssl::symm::Cipher::aes_128_cbc();
+        let locked = locked.private_key_to_pem_pkcs8_passphrase(cipher, b"secret").unwrap();
+        for pem in [&rsa[..], &sec1, &locked, b"", b"-----BEGIN PRIVATE KEY-----"] {
+            assert!(signer_from_pem(std::str::from_utf8(pem).unwrap()).is_err());
+        }
+        assert!(!format!("{ed:?}{p256:?}").contains("0909"));
+    }
+
+    #[test]
+    fn cose_numbers_of_the_algorithms() {
+        assert_eq!(
+            [-8, -19, -7, -35, 8].map(Alg::from_cose),
+            [Some(Alg::EdDsa), Some(Alg::EdDsa), Some(Alg::Es256), None, None]
+        );
+        assert_eq!((Alg::EdDsa.to_cose(), Alg::Es256.to_cose()), (-8, -7));
+    }
+}

@@ -263,6 +263,9 @@ impl Receipt {
         if size < 2 {
             return Err(Error::TooSmall { size });
         }
+        if sign1.kid.len() != 32 {
+            return Err(cose::Error::Kid.into());
+        }
         let bare = coset::Header { rest: unprotected.rest.clone(), ..coset::Header::default() };
         let proof = proof_in(&unprotected.rest, kind).filter(|_| bare == unprotected);
         let proof = parse_proof(proof.ok_or(cose::Error::Unprotected)?)?;
@@ -319,3 +322,147 @@ const INCLUSION: i64 = -1;
 const INCLUSION_BYTE: u8 = 0x20;
 const CONSISTENCY: i64 = -2;
 const CONSISTENCY_BYTE: u8 = 0x21;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::key::Ed25519Signer;
+    use crate::ledger::merkle::{List, root};
+
+    const ORIGIN: &str = "log.example/1";
+
+    fn entries(count: u8) -> Vec<Vec<u8>> {
+        (0..count).map(|byte| vec![byte; 9]).collect()
+    }
+
+    fn leaves(entries: &[Vec<u8>]) -> Vec<Hash> {
+        entries.iter().map(|entry| hash::leaf(entry)).collect()
+    }
+
+    fn signed(count: u8) -> (Ed25519Signer, Vec<Vec<u8>>, List, CheckpointSignature) {
+        let signer = Ed25519Signer::from_seed([5; 32]);
+        let entries = entries(count);
+        let list = List::new(&leaves(&entries));
+        let signature = CheckpointSignature::new(&signer, ORIGIN, count.into(), list.root()).unwrap();
+        (signer, entries, list, signature)
+    }
+
+    #[test]
+    fn one_signature_serves_every_receipt() {
+        let (signer, entries, list, signature) = signed(11);
+        for (index, entry) in entries.iter().enumerate() {
+            let receipt = signature.inclusion(index as u64, &list.path(index).unwrap());
+            let proven = verify_inclusion(&receipt, entry, signer.public(), ORIGIN).unwrap();
+            assert_eq!(proven, Verified { size: 11, index: index as u64, root: list.root() });
+            assert!(verify_inclusion(&receipt, b"other", signer.public(), ORIGIN).is_err());
+            for at in 0..receipt.len() {
+                let mut other = receipt.clone();
+                other[at] ^= 1;
+                assert!(verify_inclusion(&other, entry, signer.public(), ORIGIN).is_err(), "byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn size_origin_and_key_are_bound() {
+        let (signer, entries, list, signature) = signed(8);
+        let key = signer.public();
+        let path = list.path(5).unwrap();
+        // RFC 9942 alone would take the proof of leaf 5 under size 7 as well.
+        let relabelled = CheckpointSignature { size: 7, ..signature.clone() }.inclusion(5, &path);
+        let error = verify_inclusion(&relabelled, &entries[5], key, ORIGIN).unwrap_err();
+        assert!(matches!(error, Error::Size { proof: 7, signed: 8 }), "{error}");
+        let receipt = signature.inclusion(5, &path);
+        let error = verify_inclusion(&receipt, &entries[5], key, "log.example/2").unwrap_err();
+        assert!(matches!(error, Error::Origin { .. }));
+        let other = Ed25519Signer::from_seed([6; 32]);
+        assert!(verify_inclusion(&receipt, &entries[5], other.public(), ORIGIN).is_err());
+        let foreign = CheckpointSignature::new(&signer, "log.example/2", 8, list.root()).unwrap();
+        assert!(verify_inclusion(&foreign.inclusion(5, &path), &entries[5], key, ORIGIN).is_err());
+    }
+
+    #[test]
+    fn consistency_starts_from_the_root_the_verifier_brought() {
+        let (signer, entries, list, signature) = signed(8);
+        let key = signer.public();
+        let all = leaves(&entries);
+        // 6 of 8: [MTH(4,6), MTH(6,8), MTH(0,4)].
+        let path = [root(&all[4..6]), root(&all[6..8]), root(&all[..4])];
+        let receipt = signature.consistency(6, &path).unwrap();
+        let old_root = root(&all[..6]);
+        let proven = verify_consistency(&receipt, key, ORIGIN, 6, &old_root).unwrap();
+        assert_eq!(proven, Extended { old: 6, size: 8, root: list.root() });
+        assert!(verify_consistency(&receipt, key, ORIGIN, 6, &root(&all[..5])).is_err());
+        assert!(matches!(
+            verify_consistency(&receipt, key, ORIGIN, 5, &old_root),
+            Err(Error::OldSize { proof: 6, expected: 5 })
+        ));
+        for at in 0..receipt.len() {
+            let mut other = receipt.clone();
+            other[at] ^= 1;
+            assert!(verify_consistency(&other, key, ORIGIN, 6, &old_root).is_err(), "byte {at}");
+        }
+        // The two kinds are never taken for each other.
+        assert!(verify_inclusion(&receipt, &entries[6], key, ORIGIN).is_err());
+        let inclusion = signature.inclusion(6, &list.path(6).unwrap());
+        assert!(verify_consistency(&inclusion, key, ORIGIN, 6, &old_root).is_err());
+    }
+
+    #[test]
+    fn none_where_there_is_nothing_to_prove() {
+        let (signer, .., signature) = signed(8);
+        for size in [0, 1] {
+            assert!(matches!(
+                CheckpointSignature::new(&signer, ORIGIN, size, [0; 32]),
+                Err(Error::TooSmall { .. })
+            ));
+        }
+        for old in [0, 8, 9] {
+            assert!(signature.consistency(old, &[]).is_err());
+        }
+    }
+
+    #[test]
+    fn nothing_else_may_stand_in_a_receipt() {
+        let (signer, entries, list, signature) = signed(8);
+        let path = list.path(5).unwrap();
+        let good = signature.inclusion(5, &path);
+        let rebuild = |protected: &[u8], unprotected: &[u8], payload: &[u8]| {
+            let bytes = cose::sign_detached(&signer, protected, &list.root()).unwrap();
+            let writer = Writer::new().tag(18).array(4).bytes(protected).item(unprotected);
+            writer.item(payload).bytes(&bytes).finish()
+        };
+        let refused = |bytes: &[u8]| verify_inclusion(bytes, &entries[5], signer.public(), ORIGIN).is_err();
+        let proof =
+            path.iter().fold(Writer::new().array(3).uint(8).uint(5).array(3), |out, hash| out.bytes(hash));
+        let proof = Writer::new().bytes(&proof.finish()).finish();
+        let one =
+            |label: &[u8]| Writer::new().map(1).uint(396).map(1).item(label).array(1).item(&proof).finish();
+        assert_eq!(rebuild(&signature.protected, &one(b"\x20"), b"\xf6"), good);
+        assert!(refused(&rebuild(&signature.protected, &one(b"\x20"), b"\x41a")), "payload");
+        assert!(refused(&rebuild(&signature.protected, &one(b"\x21"), b"\xf6")), "other kind");
+        assert!(refused(&rebuild(&signature.protected, b"\xa0", b"\xf6")), "no proof");
+        let two =
+            Writer::new().map(1).uint(396).map(1).item(b"\x20").array(2).item(&proof).item(&proof).finish();
+        assert!(refused(&rebuild(&signature.protected, &two, b"\xf6")), "two proofs");
+        let more = Writer::new().map(2).uint(4).bytes(b"k").item(&one(b"\x20")[1..]).finish();
+        assert!(refused(&rebuild(&signature.protected, &more, b"\xf6")), "kid in the unprotected header");
+        let public = signer.public();
+        let header = |sub: &str, vds: u64, kid: &[u8], extra: bool| {
+            let mut claims =
+                vec![(1.into(), ORIGIN.into()), (2.into(), sub.into()), ("size".into(), 8.into())];
+            if extra {
+                claims.insert(2, (3.into(), "aud".into()));
+            }
+            let header = cose::header(public.alg(), kid).value(CLAIMS, Value::Map(claims));
+            let header = header.value(cose::TYP, Value::from(cose::RECEIPT)).value(VDS, Value::from(vds));
+            rebuild(&cose::protected(header).unwrap(), &one(b"\x20"), b"\xf6")
+        };
+        assert_eq!(header(SUBJECT, 1, &public.hash(), false), good);
+        assert!(refused(&header("other", 1, &public.hash(), false)));
+        assert!(refused(&header(SUBJECT, 2, &public.hash(), false)));
+        assert!(refused(&header(SUBJECT, 1, public.spki(), false)));
+        assert!(refused(&header(SUBJECT, 1, &[0; 32], false)));
+        assert!(refused(&header(SUBJECT, 1, &public.hash(), true)));
+    }
+}

@@ -257,3 +257,116 @@ pub fn unbundle(mut bytes: &[u8]) -> Result<Vec<&[u8]>, Error> {
     }
     Ok(entries)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn paths_of_the_specification() {
+        let check = |text: &str, path| {
+            assert_eq!(text.parse::<Path>().unwrap(), path);
+            assert_eq!(path.to_string(), text);
+        };
+        check("tile/0/000", Path::Tile { level: 0, index: 0, width: 256 });
+        check("tile/63/x001/000.p/1", Path::Tile { level: 63, index: 1000, width: 1 });
+        check("tile/1/x001/x234/067", Path::Tile { level: 1, index: 1_234_067, width: 256 });
+        check("tile/entries/x001/x234/067.p/255", Path::Entries { index: 1_234_067, width: 255 });
+        check(
+            "tile/0/x018/x446/x744/x073/x709/x551/615",
+            Path::Tile { level: 0, index: u64::MAX, width: 256 },
+        );
+    }
+
+    #[test]
+    fn one_spelling_a_path() {
+        for text in [
+            "",
+            "tile",
+            "tile/",
+            "tile/0",
+            "tile/0/",
+            "/tile/0/000",
+            "tile/0/000/",
+            "tile/64/000",
+            "tile/00/000",
+            "tile/-1/000",
+            "tile/+1/000",
+            "tile/0/0",
+            "tile/0/00",
+            "tile/0/0000",
+            "tile/0/x000",
+            "tile/0/x000/000",
+            "tile/0/001/000",
+            "tile/0/x001/x000",
+            "tile/0/000.p/0",
+            "tile/0/000.p/256",
+            "tile/0/000.p/01",
+            "tile/0/000.p/",
+            "tile/0/000.p",
+            "tile/0/000.p/1/",
+            "tile/0/000.p/1.p/1",
+            "tile/0/X001/000",
+            "tile/0/x018/x446/x744/x073/x709/x551/616",
+            "tile/0/x999/x999/x999/x999/x999/x999/x999/999",
+            "tile/8/0/000",
+            "tile/data/000",
+            "tile/0/0é",
+            "tile/0/١٢٣",
+            "tile/0/000.p/٣",
+            "tile/entries/x00/000",
+        ] {
+            assert!(text.parse::<Path>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn paths_of_a_log() {
+        let list = |size| paths(size).map(|path| path.to_string()).collect::<Vec<_>>();
+        assert!(list(0).is_empty());
+        assert_eq!(list(1), ["tile/entries/000.p/1", "tile/0/000.p/1"]);
+        assert_eq!(list(256), ["tile/entries/000", "tile/0/000", "tile/1/000.p/1"]);
+        assert_eq!(
+            list(513),
+            [
+                "tile/entries/000",
+                "tile/entries/001",
+                "tile/entries/002.p/1",
+                "tile/0/000",
+                "tile/0/001",
+                "tile/0/002.p/1",
+                "tile/1/000.p/2",
+            ]
+        );
+    }
+
+    #[test]
+    fn bundles() {
+        let entries = [vec![], vec![1], vec![2; 65_535]];
+        let bytes = bundle(&entries).unwrap();
+        assert_eq!(bytes[..5], [0, 0, 0, 1, 1]);
+        assert_eq!(unbundle(&bytes).unwrap(), entries);
+        assert!(matches!(unbundle(&bytes[..bytes.len() - 1]), Err(Error::Truncated { position: 2 })));
+        assert!(matches!(bundle([vec![0; 65_536]]), Err(Error::EntryLength { position: 0, .. })));
+        assert!(matches!(bundle(vec![vec![]; 257]), Err(Error::BundleWidth)));
+        assert!(matches!(unbundle(&[0; 514]), Err(Error::BundleWidth)));
+    }
+
+    proptest! {
+        #[test]
+        fn every_path_is_its_own_text(level in 0..=63u8, index in any::<u64>(), shift in 0..64u32, width in 1..=256u16) {
+            let index = index >> shift;
+            for path in [Path::Tile { level, index, width }, Path::Entries { index, width }] {
+                prop_assert_eq!(path.to_string().parse::<Path>().unwrap(), path);
+            }
+        }
+
+        #[test]
+        fn whatever_parses_is_canonical(text in "tile/(entries|[0-9]{1,2})/(x?[0-9]{3}/){0,2}[0-9]{3}(.p/[0-9]{1,3})?") {
+            if let Ok(path) = text.parse::<Path>() {
+                prop_assert_eq!(path.to_string(), text);
+            }
+        }
+    }
+}

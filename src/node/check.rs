@@ -134,7 +134,9 @@ impl Inner {
         self.stopped().is_some_and(super::Stop::doubts_state)
     }
 
-    fn unavailable(&self) -> Answer {
+    /// The answer of a node that cannot vouch for its state.
+    #[must_use]
+    pub fn unavailable(&self) -> Answer {
         Answer { decision: nothing(Reason::LogUnavailable), as_of: self.sequenced(), at: self.now() }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::consent::Register;
 use crate::identity;
+use crate::identity::Unverified;
 use crate::identity::Verified;
 use crate::ledger::cose;
 use crate::ledger::hash;
@@ -95,7 +96,7 @@ pub fn party_domain(party: &str) -> String {
 }
 
 /// The domain in which a statement's ppid stands. Source: design §4, "Whose".
-fn domain_of(statement: &Statement, origin: &str, party: Option<&PartyId>) -> String {
+pub(in crate::node) fn domain_of(statement: &Statement, origin: &str, party: Option<&PartyId>) -> String {
     let scoped = |scope: &Scope| match scope {
         Scope::Any => own_domain(origin),
         Scope::One(controller) => party_domain(controller),
@@ -118,19 +119,20 @@ fn domain_of(statement: &Statement, origin: &str, party: Option<&PartyId>) -> St
 
 impl Inner {
     /// Opens, places and seals one item.
-    pub(in crate::node) fn prepare(&self, item: &[u8]) -> Result<Intake, Refusal> {
-        let verified = identity::open(item).map_err(Refusal::Malformed)?;
+    pub(in crate::node) fn prepare(&self, item: Unverified) -> Result<Intake, Refusal> {
+        let verified = item.verify().map_err(Refusal::Malformed)?;
         let kind = verified.value().kind();
         if !kind.is_served() {
             return Err(Refusal::Inert(Why::NotServed));
         }
-        in_window(kind, verified.value().iat(), self.clock.now())?;
         let fresh_at = self.sequenced();
         if let Some(row) = self.store.locate(&Name::Statement(verified.id().0)).map_err(Error::from)?
             && let Some(index) = row.index
         {
             return Ok(Intake::Duplicate(verified.id(), index));
         }
+        // After the look-up: a duplicate is found at any age.
+        in_window(kind, verified.value().iat(), self.clock.now())?;
         if kind.is_public() {
             self.attachments_stand(verified.value())?;
             let names = vec![entry_name(verified.id(), Vec::new())];

@@ -10,6 +10,7 @@
 mod check;
 pub mod clock;
 mod evidence;
+pub mod fsck;
 mod intake;
 mod lane;
 mod mark;
@@ -31,6 +32,7 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use crate::identity;
+use crate::identity::Unverified;
 use crate::ledger;
 use crate::model::id::Hash;
 use crate::model::id::PartyId;
@@ -237,7 +239,7 @@ pub const MAX_ATTACHMENT: usize = 1 << 20;
 
 /// One item on its way to the verifying pool.
 struct Raw {
-    item: Vec<u8>,
+    item: Unverified,
     place: ticket::Place,
 }
 
@@ -276,12 +278,18 @@ impl Node {
     #[must_use]
     pub fn submit(&self, items: Vec<Vec<u8>>) -> Ticket {
         let (ticket, places) = Ticket::new(items.len());
-        let closes =
-            |item: &Vec<u8>| identity::item::peek(item).is_ok_and(|kind| kind.bearing() == Bearing::Closing);
-        let lane = if items.iter().all(closes) { Lane::Closing } else { Lane::Open };
-        let raws = items.into_iter().zip(places).map(|(item, place)| Raw { item, place });
+        let mut raws = Vec::with_capacity(items.len());
+        for (item, place) in items.into_iter().zip(places) {
+            match Unverified::parse(item) {
+                Ok(item) => raws.push(Raw { item, place }),
+                Err(error) => place.fill(Err(Refusal::Malformed(error))),
+            }
+        }
+        // The type is read before the signature.
+        let closes = |raw: &Raw| raw.item.kind().bearing() == Bearing::Closing;
+        let lane = if raws.iter().all(closes) { Lane::Closing } else { Lane::Open };
         if let Some(stop) = self.inner.refuses(lane) {
-            raws.for_each(|raw| raw.place.fill(Err(Refusal::Unavailable(stop))));
+            raws.into_iter().for_each(|raw| raw.place.fill(Err(Refusal::Unavailable(stop))));
             return ticket;
         }
         let mut piece = Vec::with_capacity(PIECE);
@@ -391,7 +399,7 @@ fn verify_loop(inner: &Arc<Inner>, intake: &lane::LaneQueue<Vec<Raw>>, first: La
     while let Some(piece) = intake.take(first) {
         for raw in piece {
             let Raw { item, place } = raw;
-            match inner.prepare(&item) {
+            match inner.prepare(item) {
                 Ok(Intake::Ready(prepared)) => {
                     let closes = prepared.verified.value().kind().bearing() == Bearing::Closing;
                     let lane = if closes { Lane::Closing } else { Lane::Open };

@@ -188,7 +188,7 @@ pub(in crate::node) fn seal_part(
     Ok(Some((part, sealed)))
 }
 
-fn read(who: Pointed, store: &dyn Store, vault: &Vault) -> Result<Loaded, Error> {
+pub(in crate::node) fn read(who: Pointed, store: &dyn Store, vault: &Vault) -> Result<Loaded, Error> {
     let key = vault.person_key(who)?;
     let rows = store.rows(&who.subject)?;
     let mut core = None;

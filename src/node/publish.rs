@@ -55,7 +55,7 @@ pub(in crate::node) struct Publisher {
 }
 
 /// Blob name of a full tile.
-fn tile_blob(level: u8, index: u64) -> String {
+pub(in crate::node) fn tile_blob(level: u8, index: u64) -> String {
     tile::Path::Tile { level, index, width: tile::WIDTH }.to_string()
 }
 

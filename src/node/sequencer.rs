@@ -29,6 +29,7 @@ use crate::model::decision::Why;
 use crate::model::id::StatementId;
 use crate::model::id::SubjectId;
 use crate::model::id::Timestamp;
+use crate::model::statement::Statement;
 use crate::node::Error;
 use crate::node::Inner;
 use crate::node::Stop;
@@ -300,6 +301,11 @@ impl Sequencer {
         let recorded = prepared.verified.at(index, at);
         match &prepared.target {
             Target::Register => {
+                if matches!(prepared.verified.value(), Statement::PartyRegister(_))
+                    && !self.claim_key(prepared, copies)?
+                {
+                    return Ok(Effect::Inert(Why::KeyTaken));
+                }
                 let effect = copies.register.apply(&recorded);
                 copies.register_changed |= matches!(effect, Effect::Applied(_));
                 Ok(effect)
@@ -313,7 +319,7 @@ impl Sequencer {
         }
     }
 
-    /// A key stands in one key set only: not in the store, not in this batch.
+    /// A key stands in one key set or one party only: not in the store, not in this batch.
     fn claim_key(&self, prepared: &Prepared, copies: &mut Copies) -> Result<bool, Error> {
         let key = prepared.verified.signer();
         let taken =

@@ -95,6 +95,7 @@ impl Node {
             }
             None => return Err(Error::Genesis("the genesis statement got no answer")),
         }
+        node.agrees()?;
         node.tick().map_err(Error::Stopped)?;
         Ok(node)
     }
@@ -255,6 +256,17 @@ impl Inner {
         // Neither sequencer nor check runs before the projection has caught up.
         self.replay(found.projected..found.next, epoch)?;
         self.set_sequenced(found.next);
-        Ok(())
+        if found.next == 0 { Ok(()) } else { self.agrees() }
+    }
+
+    /// Genesis says what the settings say: one origin, one grain, one log key.
+    fn agrees(&self) -> Result<(), Error> {
+        let register = self.register();
+        let same = register.origin() == Some(self.settings.origin.as_str())
+            && register.grain() == Some(self.settings.grain_ms)
+            && register.log_key().is_some_and(|key| key.0 == self.log_signer.public().hash());
+        let other =
+            Error::Genesis("the log was begun with another origin, grain or log key than the settings say");
+        if same { Ok(()) } else { Err(other) }
     }
 }

@@ -487,6 +487,19 @@ impl<E: Engine> Store for Keyed<E> {
         }
     }
 
+    fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        let key = row::blob_key(name);
+        if key.len() > MAX_BLOB_KEY {
+            return Err(self.refused("a blob's name is at most 1,000 bytes"));
+        }
+        let _one_at_a_time = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
+        self.alive()?;
+        let mut changes = Changes::default();
+        let value = row::checked(&key, bytes.to_vec());
+        changes.put(Table::Blobs, key, value);
+        self.write(changes, Sync::Now)
+    }
+
     fn get(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         let key = row::blob_key(name);
         let row = self.engine.get(Table::Blobs, &key)?;

@@ -335,6 +335,13 @@ pub trait Store: Send + Sync {
     /// [`Error::Exists`] with other bytes; engine failure.
     fn put(&self, name: &str, bytes: &[u8], synced: bool) -> Result<(), Error>;
 
+    /// Overwrites a blob whose bytes are derived from entries (a tile), durable before it answers.
+    /// Only `fsck --rebuild` does, where the one kept is damaged. Needs no lead.
+    ///
+    /// # Errors
+    /// Engine failure.
+    fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), Error>;
+
     /// Reads a blob.
     ///
     /// # Errors

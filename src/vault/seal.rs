@@ -2,12 +2,15 @@
 //!
 //! Sealed bytes: `nonce (12) ‖ ciphertext ‖ tag (16)`, AES-256-GCM by openssl.
 
+use std::cell::RefCell;
+use std::sync::LazyLock;
+
 use hmac::Hmac;
 use hmac::KeyInit;
 use hmac::Mac;
-use openssl::symm::Cipher;
-use openssl::symm::decrypt_aead;
-use openssl::symm::encrypt_aead;
+use openssl::cipher::Cipher;
+use openssl::cipher_ctx::CipherCtx;
+use openssl::error::ErrorStack;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -32,6 +35,52 @@ pub(in crate::vault) fn random<const N: usize>() -> Result<[u8; N], Error> {
     #[expect(clippy::disallowed_methods, reason = "the vault is one of the two places that draw randomness")]
     getrandom::fill(&mut out).map_err(Error::Randomness)?;
     Ok(out)
+}
+
+/// Randomness drawn from the system in blocks: one call serves many nonces.
+struct Nonces {
+    block: [u8; 12 * 64],
+    left: usize,
+}
+
+thread_local! {
+    static NONCES: RefCell<Nonces> = const { RefCell::new(Nonces::new()) };
+}
+
+impl Nonces {
+    const fn new() -> Self {
+        Self { block: [0; 12 * 64], left: 0 }
+    }
+
+    fn next(&mut self) -> Result<[u8; 12], Error> {
+        if self.left == 0 {
+            self.block = random()?;
+            self.left = 64;
+        }
+        self.left -= 1;
+        let (nonces, _) = self.block.as_chunks::<12>();
+        // INVARIANT: `left` counts down from the number of chunks, so each nonce is given out once.
+        nonces.get(self.left).copied().ok_or(Error::Unsealed { what: "nonce" })
+    }
+}
+
+/// AES-256-GCM, fetched once: a fetch for each record costs more than the record.
+static AES: LazyLock<Result<Cipher, ErrorStack>> = LazyLock::new(|| Cipher::fetch(None, "AES-256-GCM", None));
+
+fn aes() -> Result<&'static Cipher, Error> {
+    AES.as_ref().map_err(|e| Error::Crypto(e.clone()))
+}
+
+thread_local! {
+    static CONTEXT: RefCell<Option<CipherCtx>> = const { RefCell::new(None) };
+}
+
+/// Runs `work` with this thread's cipher context.
+fn with_context<T>(work: impl FnOnce(&mut CipherCtx) -> Result<T, ErrorStack>) -> Result<T, ErrorStack> {
+    CONTEXT.with_borrow_mut(|context| match context {
+        Some(context) => work(context),
+        None => work(context.insert(CipherCtx::new()?)),
+    })
 }
 
 impl Key {
@@ -69,10 +118,20 @@ impl Key {
     /// # Errors
     /// Randomness, the cryptographic library.
     pub fn seal(&self, ad: &[u8], plain: &[u8]) -> Result<Vec<u8>, Error> {
-        let nonce: [u8; 12] = random()?;
+        let nonce = NONCES.with_borrow_mut(Nonces::next)?;
+        let cipher = aes()?;
+        let mut out = Vec::with_capacity(12 + plain.len() + 16 + 16);
+        out.extend_from_slice(&nonce);
         let mut tag = [0u8; 16];
-        let body = encrypt_aead(Cipher::aes_256_gcm(), self.0.as_slice(), Some(&nonce), ad, plain, &mut tag)?;
-        Ok([nonce.as_slice(), &body, &tag].concat())
+        with_context(|context| {
+            context.encrypt_init(Some(cipher), Some(self.0.as_slice()), Some(&nonce))?;
+            context.cipher_update(ad, None)?;
+            context.cipher_update_vec(plain, &mut out)?;
+            context.cipher_final_vec(&mut out)?;
+            context.tag(&mut tag)
+        })?;
+        out.extend_from_slice(&tag);
+        Ok(out)
     }
 
     /// Opens what [`Key::seal`] made under the same `ad`; `what` names it in the error.
@@ -83,7 +142,17 @@ impl Key {
         let bad = || Error::Unsealed { what };
         let (nonce, rest) = sealed.split_first_chunk::<12>().ok_or_else(bad)?;
         let (body, tag) = rest.split_last_chunk::<16>().ok_or_else(bad)?;
-        decrypt_aead(Cipher::aes_256_gcm(), self.0.as_slice(), Some(nonce), ad, body, tag).map_err(|_| bad())
+        let cipher = aes()?;
+        let mut out = Vec::with_capacity(body.len() + 16);
+        with_context(|context| {
+            context.decrypt_init(Some(cipher), Some(self.0.as_slice()), Some(nonce))?;
+            context.set_tag(tag)?;
+            context.cipher_update(ad, None)?;
+            context.cipher_update_vec(body, &mut out)?;
+            context.cipher_final_vec(&mut out)
+        })
+        .map_err(|_| bad())?;
+        Ok(out)
     }
 }
 

@@ -1,1 +1,402 @@
-//! t
+//! Role × type: every statement type by every kind of signer, as design §4 says who signs what.
+
+use std::collections::BTreeSet;
+
+use naru::consent::{Actor, Effect, Person};
+use naru::model::decision::Why;
+use naru::model::id::{Hash, StatementId, SubjectId};
+use naru::model::pack::kcern_2018;
+use naru::model::statement::*;
+use naru::model::vocabulary::{DataClass, Role};
+
+use crate::register::{retire, suspend};
+use crate::world::*;
+
+const REAL: DataClass = DataClass::RealName;
+const ID: StatementId = StatementId([5; 32]);
+
+macro_rules! st {
+    ($kind:ident { $($field:ident: $value:expr),* $(,)? }) => {
+        Statement::from($kind { v: V1, kind: Kind::$kind, iat: T0, nonce: NONCE, $($field: $value),* })
+    };
+}
+
+/// The types this build has bytes and no rules for.
+fn not_served() -> Vec<Statement> {
+    let bank = || party("bank");
+    let (ppid, h) = (ppid(), Hash([1; 32]));
+    let bytes = || serde_bytes::ByteBuf::from(vec![1]);
+    macro_rules! step {
+        ($($kind:ident),*) => { vec![$(st!($kind { incident: NONCE, party: bank(), document: h })),*] };
+    }
+    let mut all = vec![
+        st!(PartyRotate { party: bank(), new: key("x") }),
+        st!(PartyEngage { controller: bank(), processor: party("cloud"), purposes: vec![], until: None }),
+        st!(PartyDisengage { controller: bank(), processor: party("cloud") }),
+        st!(PartySucceed { party: bank(), successor: party("shop"), from: T0 }),
+        st!(PackAdopt { pack: "p".into(), version: 1, hash: h, from: T0 }),
+        st!(KeyAdd { ppid: ppid, over: None, key: key("x"), key_use: KeyUse::Device }),
+        st!(KeyRevoke { ppid: ppid, key: key("x") }),
+        st!(KeyRotate { ppid: ppid, over: None, old: key("x"), new: key("y") }),
+        st!(KeyRecover { ppid: ppid, new: key("x") }),
+        st!(KeyRebind { ppid: ppid, new: key("x"), method: "m".into() }),
+        st!(TransferDemand {
+            ppid: ppid,
+            by: None,
+            over: None,
+            sender: bank(),
+            recipient: party("shop"),
+            scheduled: false,
+            fund_cycle: None,
+            add_cycle: None,
+            end: T0,
+            purpose: MARKETING.into(),
+            keep_until: T0,
+            targets: vec![],
+            mode: Mode::View,
+        }),
+        st!(TransferStop { ppid: ppid, by: None, demand: ID }),
+        st!(RightRequest {
+            ppid: ppid,
+            by: None,
+            controller: bank(),
+            right: Right::Access,
+            categories: vec![]
+        }),
+        st!(ErasureDemand { ppid: ppid }),
+        st!(IncidentComplain { ppid: ppid, by: None, party: bank(), text: "t".into() }),
+        st!(ConsentRequest { controller: bank(), notice: ID, purposes: vec![], link: h, until: T0 }),
+        st!(TransferDeliver { ppid: ppid, party: bank(), demand: ID, run: 0, items: 0, hash: h }),
+        st!(TransferConfirm { ppid: ppid, party: bank(), demand: ID, run: 0, received: 0, announced: 0 }),
+        st!(TransferFail { ppid: ppid, party: bank(), demand: ID, run: 0, code: "c".into() }),
+        st!(DutyAcknowledge { ppid: ppid, party: bank(), act: ID }),
+        st!(DutyDeleted { ppid: ppid, party: bank(), act: ID, categories: vec![], deleted_at: T0 }),
+        st!(RightAnswer { ppid: ppid, party: bank(), request: ID, outcome: "done".into(), reason: None }),
+        st!(ConsiderationSettle {
+            ppid: ppid,
+            party: bank(),
+            grant: ID,
+            from: T0,
+            until: T0,
+            amount: 1,
+            currency: "KRW".into(),
+        }),
+        st!(UseBatch { number: 0, from: T0, until: T0, root: h, gaps: vec![] }),
+        st!(ReleaseRegister {
+            anonymiser: party("anon"),
+            release: "r".into(),
+            purposes: vec![],
+            recipients: vec![],
+            criteria: h,
+        }),
+        st!(ReleaseWithdraw { release: ID }),
+        st!(ReleaseRecall { release: ID }),
+        st!(CanaryCommit { release: ID, commitment: h }),
+        st!(WarrantGrant {
+            case: "c".into(),
+            regulator: party("kisa"),
+            parties: vec![],
+            from: T0,
+            until: T0
+        }),
+        st!(IncidentFlag {
+            incident: NONCE,
+            party: bank(),
+            detector: "d".into(),
+            strength: Strength::S,
+            evidence: vec![],
+        }),
+        st!(HoldPlace { case: "c".into(), regulator: party("kisa"), records: vec![], until: T0 }),
+        st!(HoldLift { case: "c".into(), regulator: party("kisa") }),
+        st!(LogRotate { server_key: ServerKey::Token, new: bytes(), overlap_until: T0 }),
+        st!(ErasureCertify { tags: vec![SubjectId([1; 16])], records: 1, tombstones: h }),
+    ];
+    all.extend(step!(
+        IncidentAnswer,
+        IncidentOrder,
+        IncidentConfirm,
+        IncidentDismiss,
+        IncidentAssess,
+        IncidentContain,
+        IncidentReport,
+        IncidentNotify,
+        IncidentAppeal,
+        IncidentClose,
+        IncidentPublish
+    ));
+    all
+}
+
+/// Signers of sealed statements: the name, and in which capacity the node finds them.
+const SIGNERS: [&str; 14] = [
+    "kim", "stranger", "mom", "helper", "bank", "shop", "lab", "cloud", "anon", "combi", "idp", "kisa",
+    "operator", "log",
+];
+
+struct Scene {
+    w: World,
+    kim: Person,
+    mom: Person,
+    helper: Person,
+    stranger: Person,
+    notice: StatementId,
+    by_mom: StatementId,
+    by_helper: StatementId,
+}
+
+/// `kim` is of age if `grown`; `mom` is attested; `helper` and `mom` hold delegations for all acts.
+fn scene(grown: bool) -> Scene {
+    let mut w = World::home();
+    let notice = w.publish();
+    let (mut kim, mom) = (w.person("kim"), w.person("mom"));
+    let (helper, stranger) = (w.person("helper"), w.person("stranger"));
+    let minor_until = if grown { None } else { Some(w.now.plus_ms(DAY)) };
+    let s = subject_attest("idp", minor_until, Some("mom"));
+    w.by_party(&mut kim, "idp", s);
+    let delegable: Vec<Kind> = Kind::ALL.iter().copied().filter(|k| is_delegable(*k)).collect();
+    let s = delegation("mom", "guardian", &delegable, w.now.plus_ms(DAY));
+    w.act(&mut kim, &Actor::Delegate(&mom), "mom", s);
+    let by_mom = w.last();
+    let s = delegation("helper", "helper", &delegable, w.now.plus_ms(DAY));
+    w.act(&mut kim, &Actor::Delegate(&mom), "mom", s);
+    let by_helper = w.last();
+    Scene { w, kim, mom, helper, stranger, notice, by_mom, by_helper }
+}
+
+fn is_delegable(kind: Kind) -> bool {
+    let row = [
+        "consent.grant",
+        "consent.refuse",
+        "consent.withdraw",
+        "consent.object",
+        "consent.lift",
+        "consent.pause",
+        "consent.resume",
+        "consent.dispute",
+        "transfer.demand",
+        "transfer.stop",
+        "right.request",
+        "incident.complain",
+    ];
+    row.contains(&kind.as_str())
+}
+
+/// A sealed statement of a type that takes effect if only its signer may, after `prepare`.
+fn sealed(kind: &str, s: &Scene, by: Option<StatementId>) -> Statement {
+    let over = s.kim.slot(&slot_key()).and_then(|slot| slot.last);
+    macro_rules! with_by {
+        ($statement:expr) => {{
+            let mut x = $statement;
+            x.by = by;
+            x.into()
+        }};
+    }
+    match kind {
+        "consent.grant" => with_by!(s.w.grant(s.notice, over)),
+        "consent.refuse" => with_by!(refuse("bank", MARKETING, REAL)),
+        "consent.withdraw" => with_by!(withdraw("bank", MARKETING, REAL)),
+        "consent.object" => with_by!(object("bank", MARKETING, REAL)),
+        "consent.lift" => with_by!(lift("bank", MARKETING, REAL, over)),
+        "consent.pause" => with_by!(pause("bank", MARKETING, REAL)),
+        "consent.resume" => {
+            let mut x = resume("bank", MARKETING, REAL);
+            x.over = over;
+            with_by!(x)
+        }
+        "consent.dispute" => with_by!(dispute("bank", MARKETING, REAL)),
+        "consent.attest" => attest(&s.w.grant(s.notice, over)).into(),
+        "consent.signal" => signal(SignalAct::Object, "bank", MARKETING, REAL).into(),
+        "subject.attest" => subject_attest("idp", None, None).into(),
+        "delegation.grant" => {
+            delegation("bob", "helper", &[Kind::ConsentWithdraw], s.w.now.plus_ms(DAY)).into()
+        }
+        "delegation.end" => delegation_end("helper").into(),
+        other => panic!("`{other}` is not served"),
+    }
+}
+
+/// Brings the slot where the act is possible.
+fn prepare(kind: &str, s: &mut Scene) {
+    match kind {
+        "consent.lift" => {
+            s.w.own(&mut s.kim, "kim", object("bank", MARKETING, REAL));
+        }
+        "consent.resume" => {
+            let g = s.w.grant(s.notice, None);
+            s.w.own(&mut s.kim, "kim", g);
+            s.w.own(&mut s.kim, "kim", pause("bank", MARKETING, REAL));
+        }
+        _ => {}
+    }
+}
+
+fn try_signer(s: &mut Scene, name: &str, kind: &str) -> Effect {
+    let by = match name {
+        "mom" => Some(s.by_mom),
+        "helper" | "stranger" => Some(s.by_helper),
+        _ => None,
+    };
+    let statement = sealed(kind, s, by);
+    let (mom, helper, stranger) = (s.mom.clone(), s.helper.clone(), s.stranger.clone());
+    let actor = match name {
+        "kim" => Actor::Own,
+        "mom" => Actor::Delegate(&mom),
+        "helper" => Actor::Delegate(&helper),
+        "stranger" => Actor::Delegate(&stranger),
+        party_name => Actor::Party(party(party_name)),
+    };
+    s.w.act(&mut s.kim, &actor, name, statement)
+}
+
+const WHYS: [Why; 7] = [
+    Why::Role,
+    Why::KeyNotInSet,
+    Why::DelegationScope,
+    Why::DelegationEnded,
+    Why::NotGuardian,
+    Why::PartyUnknown,
+    Why::NotThisSubject,
+];
+
+#[test]
+fn sealed_types_by_every_signer() {
+    let person = ["kim", "mom", "helper"];
+    let parties = ["bank", "shop", "lab", "cloud", "anon", "combi", "idp", "kisa"];
+    // Who signs what, from 14 on. Source: design §4.
+    let table: [(&str, &[&str]); 13] = [
+        ("consent.grant", &person),
+        ("consent.refuse", &person),
+        ("consent.withdraw", &person),
+        ("consent.object", &person),
+        ("consent.lift", &person),
+        ("consent.pause", &person),
+        ("consent.resume", &person),
+        ("consent.dispute", &person),
+        ("consent.attest", &["bank"]),
+        ("consent.signal", &parties),
+        ("subject.attest", &["idp"]),
+        ("delegation.grant", &["kim", "mom", "kisa"]),
+        ("delegation.end", &["kim", "mom", "kisa"]),
+    ];
+    for grown in [true, false] {
+        for (kind, may) in table {
+            for name in SIGNERS {
+                let mut s = scene(grown);
+                prepare(kind, &mut s);
+                let before = s.kim.clone();
+                let effect = try_signer(&mut s, name, kind);
+                let barred = !grown && name == "kim" && kind.starts_with("delegation.");
+                if may.contains(&name) && !barred {
+                    assert!(effect.touched().is_some(), "{kind} by {name}: {effect:?}");
+                } else {
+                    let why = effect.why().unwrap_or_else(|| panic!("{kind} by {name} took effect"));
+                    assert!(WHYS.contains(&why), "{kind} by {name}: {why:?}");
+                    assert_eq!(before, s.kim, "{kind} by {name}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn public_types_by_every_signer() {
+    // Signer of the statement, then endorsers, in order.
+    let signers: [(&str, &[&str]); 13] = [
+        ("bank", &[]),
+        ("bank", &["operator"]),
+        ("bank", &["kisa"]),
+        ("bank", &["operator", "kisa"]),
+        ("shop", &[]),
+        ("shop", &["operator"]),
+        ("new", &["operator"]),
+        ("new", &["operator", "kisa"]),
+        ("new", &["kisa", "operator"]),
+        ("operator", &[]),
+        ("operator", &["kisa"]),
+        ("kisa", &[]),
+        ("kim", &["operator"]),
+    ];
+    let make = |w: &World, what: &str, notice: StatementId| -> Statement {
+        match what {
+            "notice.publish" => w.notice("bank", "another", usual_purposes()).into(),
+            "notice.retire" => retire(notice).into(),
+            "party.register controller" => w.registration("fresh", &[Role::Controller]).into(),
+            "party.register regulator" => w.registration("fresh", &[Role::Regulator]).into(),
+            "party.close" => st!(PartyClose { party: party("bank") }),
+            "party.suspend" => suspend("bank", Some(T0.plus_ms(DAY))).into(),
+            "log.create" => w.genesis().into(),
+            other => panic!("`{other}` is not served"),
+        }
+    };
+    // An endorsement more than needed changes nothing.
+    let of_bank: &[usize] = &[0, 1, 2, 3];
+    let table: [(&str, &[usize]); 7] = [
+        ("notice.publish", of_bank),
+        ("notice.retire", of_bank),
+        ("party.register controller", &[6, 7, 12]),
+        ("party.register regulator", &[7]),
+        ("party.close", &[1, 3]),
+        ("party.suspend", &[9, 10, 11]),
+        ("log.create", &[]),
+    ];
+    for (what, may) in table {
+        for (nth, (signer, endorsers)) in signers.iter().enumerate() {
+            let mut w = World::home();
+            let notice = w.publish();
+            let s = make(&w, what, notice);
+            let before = w.register.clone();
+            let effect = w.public(signer, endorsers, s);
+            let named = format!("{what} by {signer} + {endorsers:?}: {effect:?}");
+            assert_eq!(effect.touched().is_some(), may.contains(&nth), "{named}");
+            if effect.why().is_some() {
+                assert_eq!(before, w.register, "{named}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_served_is_inert_whoever_signs() {
+    for statement in not_served() {
+        let mut w = World::home();
+        for (signer, endorsers) in [
+            ("bank", &["operator"][..]),
+            ("operator", &["kisa"]),
+            ("kisa", &[]),
+            ("idp", &["operator"]),
+            ("log", &["operator"]),
+        ] {
+            assert_eq!(w.public(signer, endorsers, statement.clone()), inert(Why::NotServed));
+        }
+        let mut s = scene(true);
+        for name in SIGNERS {
+            let (mom, helper) = (s.mom.clone(), s.helper.clone());
+            let actor = match name {
+                "kim" | "stranger" => Actor::Own,
+                "mom" => Actor::Delegate(&mom),
+                "helper" => Actor::Delegate(&helper),
+                other => Actor::Party(party(other)),
+            };
+            let effect = s.w.act(&mut s.kim, &actor, name, statement.clone());
+            assert_eq!(effect, inert(Why::NotServed), "{} by {name}", statement.kind().as_str());
+        }
+    }
+}
+
+#[test]
+fn every_type_is_in_the_matrix_once() {
+    let idle: BTreeSet<Kind> = not_served().iter().map(Statement::kind).collect();
+    for kind in Kind::ALL {
+        assert_eq!(kind.is_served(), !idle.contains(kind), "{}", kind.as_str());
+    }
+    assert_eq!(Kind::ALL.iter().filter(|k| k.is_served()).count(), 20);
+}
+
+#[test]
+fn a_public_type_under_a_person_and_a_sealed_one_in_the_register_say_nothing() {
+    let mut s = scene(true);
+    let notice = s.w.notice("bank", "x", usual_purposes());
+    assert_eq!(s.w.by_party(&mut s.kim, "bank", notice), inert(Why::NotServed));
+    let mut w = World::new(&[kcern_2018()]);
+    assert_eq!(w.public("kim", &[], withdraw("bank", MARKETING, REAL)), inert(Why::NotServed));
+}

@@ -96,7 +96,9 @@ fn a_party_registers_by_its_own_key_and_the_operators_endorsement() {
 fn roles_of_weight_need_a_regulator_and_the_operator_makes_none() {
     for role in Role::ALL.into_iter().filter(|r| r.needs_regulator()) {
         let mut w = World::fresh(&[kcern_2018()]);
-        for endorsers in [&["operator"][..], &["operator", "operator"], &["operator", "new"], &["kisa", "operator"]] {
+        for endorsers in
+            [&["operator"][..], &["operator", "operator"], &["operator", "new"], &["kisa", "operator"]]
+        {
             let s = w.registration("new", &[role]);
             assert_eq!(w.public("new", endorsers, s), inert(Why::Endorsement), "{role:?} {endorsers:?}");
         }
@@ -133,7 +135,7 @@ fn names_and_keys_are_taken_for_ever() {
 fn a_registration_says_all_it_must() {
     let mut w = World::fresh(&[kcern_2018()]);
     let good = w.registration("bank", &[Role::Controller]);
-    let cases: [(&dyn Fn(&mut PartyRegister), Why); 7] = [
+    let cases: [(Spoil<'_, PartyRegister>, Why); 7] = [
         (&|s| s.roles.clear(), Why::Role),
         (&|s| s.roles = vec![Role::Controller, Role::Controller], Why::Role),
         (&|s| s.scope = vec!["banks".into()], Why::Role),
@@ -205,7 +207,7 @@ fn a_notice_says_all_it_must() {
     purposes[0].categories[0].items = vec!["bank.deposit".into()];
     let good = w.notice("bank", "main", purposes);
     let claim = |rule: &str| Claim { rule: rule.into(), purpose: MARKETING.into(), reason: "r".into() };
-    let cases: [(&str, &dyn Fn(&mut NoticePublish), Why); 19] = [
+    let cases: [(&str, Spoil<'_, NoticePublish>, Why); 19] = [
         ("name", &|s| s.name.clear(), Why::NoticeIncomplete),
         ("no purposes", &|s| s.purposes.clear(), Why::NoticeIncomplete),
         ("no texts", &|s| s.texts.clear(), Why::NoticeIncomplete),

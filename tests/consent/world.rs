@@ -50,6 +50,9 @@ pub(crate) fn ppid() -> Ppid {
     Ppid([7; 16])
 }
 
+/// Makes a good statement bad.
+pub(crate) type Spoil<'a, T> = &'a dyn Fn(&mut T);
+
 pub(crate) const NONCE: Nonce = Nonce([1; 16]);
 
 /// Everybody signs with the key of their name.
@@ -352,7 +355,12 @@ pub(crate) fn object(controller: &str, purpose: &str, class: DataClass) -> Conse
     }
 }
 
-pub(crate) fn lift(controller: &str, purpose: &str, class: DataClass, over: Option<StatementId>) -> ConsentLift {
+pub(crate) fn lift(
+    controller: &str,
+    purpose: &str,
+    class: DataClass,
+    over: Option<StatementId>,
+) -> ConsentLift {
     ConsentLift {
         v: V1,
         kind: Kind::ConsentLift,
@@ -405,7 +413,11 @@ pub(crate) fn attest(g: &ConsentGrant) -> ConsentAttest {
     }
 }
 
-pub(crate) fn subject_attest(provider: &str, minor_until: Option<Timestamp>, guardian: Option<&str>) -> SubjectAttest {
+pub(crate) fn subject_attest(
+    provider: &str,
+    minor_until: Option<Timestamp>,
+    guardian: Option<&str>,
+) -> SubjectAttest {
     SubjectAttest {
         v: V1,
         kind: Kind::SubjectAttest,

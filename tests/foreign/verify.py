@@ -28,6 +28,8 @@ from pycose.keys.curves import Ed25519
 from pycose.messages import Sign1Message
 
 ALG, KID, CLAIMS, TYP, VDS, VDP = 1, 4, 15, 16, 395, 396
+# Most files of the static tree that are flipped one by one: each flip audits the whole log again.
+FLIPS = 64
 passed = failed = 0
 
 
@@ -207,22 +209,27 @@ def check_static(log):
 
         check(f"entry {index}: aics-tlog proves and verifies it", included)
     files = [file for file in sorted((root / "tile").rglob("*")) if file.is_file()]
-    for file in files:
-        part = file.relative_to(root)
-        check(f"{part}: a flipped bit breaks the audit", lambda file=file: flip_on_disk(root, file, head))
-    return reader
-
-
-def flip_on_disk(root, file, head):
-    """Flips one bit in the middle of one file of a copy and audits the copy."""
+    if len(files) > FLIPS:
+        print(f"note  {FLIPS} of {len(files)} tiles and bundles are flipped, evenly chosen")
+        files = [files[nth * (len(files) - 1) // (FLIPS - 1)] for nth in range(FLIPS)]
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "log"
         shutil.copytree(root, copy)
-        victim = copy / file.relative_to(root)
-        data = victim.read_bytes()
-        victim.write_bytes(flipped(data, len(data) // 2))
-        reader = tlog.FileSystemTileReader(str(copy))
-        return breaks(lambda: tlog.audit_tiles(reader, head.size, head.root) and None)
+        for file in files:
+            part = file.relative_to(root)
+            check(f"{part}: a flipped bit breaks the audit", lambda part=part: flip_on_disk(copy, part, head))
+    return reader
+
+
+def flip_on_disk(copy, part, head):
+    """Flips one bit in the middle of one file of a copy, audits the copy, flips it back."""
+    victim = copy / part
+    data = victim.read_bytes()
+    victim.write_bytes(flipped(data, len(data) // 2))
+    reader = tlog.FileSystemTileReader(str(copy))
+    broken = breaks(lambda: tlog.audit_tiles(reader, head.size, head.root) and None)
+    victim.write_bytes(data)
+    return broken
 
 
 def check_consistency(log):

@@ -352,6 +352,17 @@ impl Store for Memory {
         struck.map_or(Ok(()), |(_, fault)| Err(world.fail(fault)))
     }
 
+    fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        let mut world = lock(&self.world);
+        if world.process != self.process {
+            return Err(Error::Locked);
+        }
+        world.alive()?;
+        world.live.blobs.insert(name.to_owned(), bytes.to_vec());
+        world.durable.blobs.insert(name.to_owned(), bytes.to_vec());
+        Ok(())
+    }
+
     fn get(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         Ok(self.read(Call::Get)?.live.blobs.get(name).cloned())
     }

@@ -1,0 +1,103 @@
+//! A small HTTP client of a log: one base URL, bounded answers, plain errors.
+
+use std::io::Read;
+use std::time::Duration;
+
+use crate::cli::Exit;
+use crate::cli::say::Fail;
+
+/// Largest answer that is read, bytes.
+const MAX_ANSWER: u64 = 32 << 20;
+
+/// One service.
+#[derive(Debug)]
+pub(in crate::cli) struct Client {
+    base: String,
+    agent: ureq::Agent,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(in crate::cli) struct Answer {
+    pub(in crate::cli) status: u16,
+    pub(in crate::cli) body: Vec<u8>,
+}
+
+impl Client {
+    /// A client of `http://host[:port][/prefix]`.
+    pub(in crate::cli) fn new(base: &str) -> Result<Self, Fail> {
+        if !base.starts_with("http://") {
+            return Err(Fail::usage(format!("`{base}` is not an http:// URL"))
+                .why("this build has no TLS client")
+                .next("reach the service through a local TLS proxy, or check an exported folder"));
+        }
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_connect(Some(Duration::from_secs(10)))
+            .timeout_global(Some(Duration::from_secs(60)))
+            .max_redirects(0)
+            .build();
+        Ok(Self { base: base.trim_end_matches('/').to_owned(), agent: config.into() })
+    }
+
+    pub(in crate::cli) fn url(&self, path: &str) -> String {
+        format!("{}/{path}", self.base)
+    }
+
+    pub(in crate::cli) fn get(&self, path: &str) -> Result<Answer, Fail> {
+        let url = self.url(path);
+        Self::read(&url, self.agent.get(&url).call())
+    }
+
+    /// Posts bytes; `headers` beside the content type.
+    pub(in crate::cli) fn post(
+        &self,
+        path: &str,
+        content_type: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Answer, Fail> {
+        let url = self.url(path);
+        let mut request = self.agent.post(&url).header("content-type", content_type);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Self::read(&url, request.send(body))
+    }
+
+    fn read(
+        url: &str,
+        answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> Result<Answer, Fail> {
+        let unreachable = |cause: &dyn std::fmt::Display| {
+            Fail::new(format!("`{url}` does not answer"))
+                .why(cause)
+                .next("is the service running, and is this its address?")
+                .exit(Exit::Unreachable)
+        };
+        let answer = answer.map_err(|error| unreachable(&error))?;
+        let status = answer.status().as_u16();
+        let mut body = Vec::new();
+        let mut reader = answer.into_body().into_reader().take(MAX_ANSWER + 1);
+        reader.read_to_end(&mut body).map_err(|error| unreachable(&error))?;
+        if body.len() as u64 > MAX_ANSWER {
+            return Err(unreachable(&"the answer is larger than 32 MiB"));
+        }
+        Ok(Answer { status, body })
+    }
+}
+
+impl Answer {
+    /// The problem document's words, or the status alone.
+    pub(in crate::cli) fn problem(&self) -> String {
+        let json: Option<serde_json::Value> = serde_json::from_slice(&self.body).ok();
+        let text = |name: &str| json.as_ref().and_then(|j| j.get(name)).and_then(|v| v.as_str());
+        let words: Vec<&str> =
+            ["title", "detail", "error", "error_description"].iter().filter_map(|n| text(n)).collect();
+        if words.is_empty() {
+            format!("status {}", self.status)
+        } else {
+            format!("status {}: {}", self.status, words.join(": "))
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! EDGE. The command line: `naru COMMAND`.
+//!
+//! Data goes to stdout, everything else to stderr; `--json` makes one document of
+//! the data. A secret is a file, never a flag. What each exit code means stands in
+//! [`Exit`]. Lacks: rules; every command is a thin way to a part of the library.
+
+mod accepted;
+mod audit;
+mod begin;
+mod check;
+mod client;
+mod demo;
+mod export_log;
+mod fsck;
+mod keygen;
+mod open;
+mod readable;
+mod say;
+mod serve;
+mod sign;
+mod source;
+mod submit;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use clap::Parser;
+use clap::Subcommand;
+
+use crate::cli::say::Fail;
+use crate::cli::say::Say;
+
+/// What the process ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: done, permitted, or checked and sound.
+    Ok,
+    /// 1: it could not be done; the message says why.
+    Failed,
+    /// 2: wrong use: an unknown flag, a missing value, a fault in the configuration.
+    Usage,
+    /// 5: asked and denied, or a statement was refused.
+    Denied,
+    /// 6: checked and found tampered with, forged, or unproven.
+    Tampered,
+    /// 7: the service does not answer.
+    Unreachable,
+    /// 8: sound, but older than allowed.
+    Stale,
+}
+
+impl Exit {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Denied => 5,
+            Self::Tampered => 6,
+            Self::Unreachable => 7,
+            Self::Stale => 8,
+        }
+    }
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done, permitted, or checked and sound
+  1  it could not be done; the message says why
+  2  wrong use, or a fault in the configuration
+  5  denied, or a statement was refused
+  6  tampered with, forged, or unproven
+  7  the service does not answer
+  8  sound, but older than allowed";
+
+/// Naru, a consent ledger: signed statements in, a log that anybody can check, answers out.
+#[derive(Debug, Parser)]
+#[command(name = "naru", version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    /// Write the result as one JSON document.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// See it work: a year of consents in process, then live steps, then a service to try.
+    Demo(demo::Args),
+    /// Make a key pair: the private key into a new file, the public key beside it.
+    Keygen(keygen::Args),
+    /// Begin a log: keys, configuration, genesis, first checkpoint, first anchor.
+    Init(begin::Args),
+    /// Run the service on a log.
+    Serve(serve::Args),
+    /// Build, fill in and sign a statement; or endorse what somebody else signed.
+    Sign(sign::Args),
+    /// Send signed items to a log and check the promises that come back.
+    Submit(submit::Args),
+    /// Ask as a party: may I? Exit 0 permit, 5 denied.
+    Check(check::Args),
+    /// Check evidence of one statement offline, knowing only the log's key.
+    Verify(verify::Args),
+    /// Check what anybody can check of a whole log: a URL or an exported folder.
+    Audit(audit::Args),
+    /// Check one's own data whole, against its keys; rebuild what is derived.
+    Fsck(fsck::Args),
+    /// Write the public log as a folder of static files.
+    ExportLog(export_log::Args),
+}
+
+/// The command line as `clap` knows it: for tests, completions and manual pages.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Runs the process's own arguments.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let say = Say::new(cli.json);
+    let done = match &cli.command {
+        Command::Demo(args) => return demo::run(args),
+        Command::Keygen(args) => keygen::run(args, &say),
+        Command::Init(args) => begin::run(args, &say),
+        Command::Serve(args) => serve::run(args, &say),
+        Command::Sign(args) => sign::run(args, &say),
+        Command::Submit(args) => submit::run(args, &say),
+        Command::Check(args) => check::run(args, &say),
+        Command::Verify(args) => verify::run(args, &say),
+        Command::Audit(args) => audit::run(args, &say),
+        Command::Fsck(args) => fsck::run(args, &say),
+        Command::ExportLog(args) => export_log::run(args, &say),
+    };
+    let exit = done.unwrap_or_else(|fail: Fail| say.fail(&fail));
+    ExitCode::from(exit.code())
+}

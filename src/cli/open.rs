@@ -1,0 +1,170 @@
+//! From configuration and files to keys, vault, store and settings.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use crate::cli::Exit;
+use crate::cli::say::Fail;
+use crate::config::Config;
+use crate::config::Engine;
+use crate::config::Sources;
+use crate::identity;
+use crate::ledger::entry::Entry;
+use crate::ledger::key;
+use crate::ledger::key::PublicKey;
+use crate::ledger::key::Signer;
+use crate::ledger::note::Vkey;
+use crate::model::statement::Statement;
+use crate::node::Keys;
+use crate::node::Settings;
+use crate::store;
+use crate::store::Store;
+use crate::vault::Key;
+use crate::vault::Vault;
+
+/// The configuration of a command that runs on the data.
+pub(in crate::cli) fn config(
+    file: Option<&Path>,
+    flags: &[(&'static str, Option<String>)],
+) -> Result<Config, Fail> {
+    let read = || {
+        let mut sources = Sources::of_process(file)?;
+        for (name, value) in flags {
+            sources.flag(name, name, value.clone());
+        }
+        sources.read()
+    };
+    read().map_err(|error| {
+        Fail::usage(error).next("correct all of them; `naru init` writes a file to begin with")
+    })
+}
+
+pub(in crate::cli) fn settings(config: &Config, grain_ms: u64) -> Settings {
+    Settings {
+        grain_ms,
+        tick_ms: config.tick_ms,
+        anchor: config.anchor.clone(),
+        queue: config.queue,
+        persons: config.persons,
+        threads: config.verifiers,
+        disk_reserve: config.disk_reserve,
+        ..Settings::new(&config.origin, config.data.clone())
+    }
+}
+
+pub(in crate::cli) fn vault_folder(config: &Config) -> PathBuf {
+    config.data.join("vault")
+}
+
+pub(in crate::cli) fn vault(config: &Config) -> Result<Vault, Fail> {
+    Vault::open(&vault_folder(config), &master(config)?).map_err(|error| {
+        Fail::new("the vault does not open")
+            .why(error)
+            .next(format!("is `{}` the key of this log?", config.master_key.display()))
+    })
+}
+
+pub(in crate::cli) fn store(config: &Config) -> Result<Arc<dyn Store>, Fail> {
+    let folder = config.data.join("store");
+    let failed = |error: store::Error| {
+        let damaged = matches!(error, store::Error::Corrupt { .. });
+        let fail = Fail::new(format!("the store in `{}` does not open", folder.display())).why(error);
+        if damaged {
+            fail.exit(Exit::Tampered).next("keep a copy of the folder, then restore from a backup")
+        } else {
+            fail
+        }
+    };
+    match config.engine {
+        Engine::Fjall => Ok(Arc::new(store::fjall::Fjall::open(&folder).map_err(failed)?)),
+        Engine::Memory => Ok(Arc::new(store::memory::Memory::new())),
+        #[cfg(feature = "store-sled")]
+        Engine::Sled => Ok(Arc::new(store::sled::Sled::open(&folder).map_err(failed)?)),
+        #[cfg(not(feature = "store-sled"))]
+        Engine::Sled => {
+            Err(failed(store::Error::Engine { engine: "sled", cause: "not in this build".into() }))
+        }
+    }
+}
+
+pub(in crate::cli) fn keys(config: &Config) -> Result<Keys, Fail> {
+    Ok(Keys { log: signer(&config.log_key)?, token: signer(&config.token_key)? })
+}
+
+pub(in crate::cli) fn master(config: &Config) -> Result<Key, Fail> {
+    let path = &config.master_key;
+    let bytes = Zeroizing::new(std::fs::read(path).map_err(|cause| Fail::file(path, cause))?);
+    Key::from_slice(&bytes).ok_or_else(|| Fail::file(path, "a master key is exactly 32 bytes"))
+}
+
+/// A private key from its file.
+pub(in crate::cli) fn signer(path: &Path) -> Result<Box<dyn Signer>, Fail> {
+    let pem = Zeroizing::new(std::fs::read_to_string(path).map_err(|cause| Fail::file(path, cause))?);
+    key::signer_from_pem(&pem).map_err(|error| {
+        Fail::file(path, error).next("`naru keygen --out FILE` makes a key of the right form")
+    })
+}
+
+/// A public key from its PEM.
+pub(in crate::cli) fn public_key(path: &Path) -> Result<PublicKey, Fail> {
+    let pem = std::fs::read_to_string(path).map_err(|cause| Fail::file(path, cause))?;
+    PublicKey::from_pem(&pem).map_err(|error| {
+        Fail::file(path, error).next("give the public key (`.pub.pem`), not the private one")
+    })
+}
+
+/// A log's key, and its name where the file has it.
+pub(in crate::cli) struct LogKey {
+    pub(in crate::cli) key: PublicKey,
+    pub(in crate::cli) origin: String,
+}
+
+/// Reads `log.vkey` (which names the log) or `log.pem` (which needs the origin).
+pub(in crate::cli) fn log_key(path: &Path, origin: Option<&str>) -> Result<LogKey, Fail> {
+    let text = std::fs::read_to_string(path).map_err(|cause| Fail::file(path, cause))?;
+    if text.starts_with("-----BEGIN") {
+        let origin = origin.ok_or_else(|| {
+            Fail::usage("`--origin` is missing").why("a PEM does not name its log; a `.vkey` file does")
+        })?;
+        return Ok(LogKey { key: public_key(path)?, origin: origin.to_owned() });
+    }
+    let vkey: Vkey = text.trim_end().parse().map_err(|error| Fail::file(path, error))?;
+    Ok(LogKey { key: vkey.key().clone(), origin: origin.unwrap_or(vkey.name()).to_owned() })
+}
+
+/// Flags by which a command learns whom to trust.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Trust {
+    /// The log's public key: `log.vkey`, or `log.pem` together with `--origin`.
+    #[arg(long, value_name = "FILE")]
+    log_key: PathBuf,
+    /// Name of the log. Needed with a PEM; checked with a `.vkey`.
+    #[arg(long)]
+    origin: Option<String>,
+}
+
+impl Trust {
+    pub(in crate::cli) fn read(&self) -> Result<LogKey, Fail> {
+        log_key(&self.log_key, self.origin.as_deref())
+    }
+}
+
+/// The grain of public times, as genesis fixed it: entry 0 says it.
+pub(in crate::cli) fn grain(store: &dyn Store) -> Result<u64, Fail> {
+    let none = || Fail::new("the data folder holds no log").next("begin one with `naru init`");
+    let genesis = store.commits(0..1).map_err(Fail::new)?.pop().ok_or_else(none)?;
+    let entry = genesis.entries.first().ok_or_else(none)?;
+    let damaged = |why: &dyn std::fmt::Display| {
+        Fail::new("entry 0 is no genesis").why(why).exit(Exit::Tampered).next("run `naru fsck`")
+    };
+    let Entry::Public { item, .. } = Entry::parse(entry).map_err(|error| damaged(&error))? else {
+        return Err(damaged(&"it is sealed"));
+    };
+    match identity::reload(&item).map_err(|error| damaged(&error))? {
+        (Statement::LogCreate(genesis), _) => Ok(genesis.grain),
+        _ => Err(damaged(&"it is another statement")),
+    }
+}

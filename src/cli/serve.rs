@@ -1,0 +1,79 @@
+//! `naru serve`: one node and its HTTP service, until a signal.
+
+use std::net::SocketAddr;
+use std::net::ToSocketAddrs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::cli::Exit;
+use crate::cli::open;
+use crate::cli::say::Fail;
+use crate::cli::say::Say;
+use crate::config::Config;
+use crate::http;
+use crate::node::Node;
+use crate::node::Readiness;
+use crate::node::clock::Clock;
+use crate::telemetry;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Writes one line to stdout once it takes requests: `listening on http://…`, or a JSON document.
+SIGTERM and SIGINT stop it: what is under way is answered, a last checkpoint is published.
+Each key of the configuration may be overridden by NARU_…: `NARU_LISTEN`, `NARU_STORE_ENGINE`.
+NARU_LOG chooses what is logged to stderr, such as `info` or `naru=debug`.")]
+pub(in crate::cli) struct Args {
+    /// Configuration; default: `NARU_CONFIG`, then ./naru.toml.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address and port; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+}
+
+pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
+    let config = open::config(args.config.as_deref(), &[("listen", args.listen.clone())])?;
+    let filter = std::env::var("NARU_LOG").unwrap_or_else(|_| "warn,naru=info".into());
+    let format = if say.is_json() { telemetry::Format::Json } else { telemetry::Format::Text };
+    telemetry::init(&filter, format).map_err(|error| Fail::usage("NARU_LOG").why(error))?;
+    let listen = address(&config)?;
+    let node = Arc::new(node(&config)?);
+    if let Readiness::NotReady(stop) = node.readiness() {
+        say.remark(
+            &format!("쓰기를 거부합니다: {stop}. 읽기만 제공합니다."),
+            &format!("writes are refused: {stop}; reads are served. See /readyz."),
+        );
+    }
+    let options = http::Options {
+        workers: config.workers,
+        base_url: config.base_url.clone().unwrap_or_default(),
+        ..http::Options::new(listen)
+    };
+    let running = http::serve(Arc::clone(&node), options).map_err(|cause| {
+        Fail::new(format!("`{listen}` cannot be listened on"))
+            .why(cause)
+            .next("stop what listens there, or choose another `listen`")
+    })?;
+    let url = format!("http://{}", running.addr());
+    let document = json!({ "listening": url, "origin": config.origin, "size": node.published().size });
+    say.result(&document, &format!("listening on {url}"), &format!("listening on {url}"));
+    let ended = running.wait();
+    node.close();
+    ended.map_err(|cause| Fail::new("the service ended badly").why(cause))?;
+    Ok(Exit::Ok)
+}
+
+fn address(config: &Config) -> Result<SocketAddr, Fail> {
+    let wrong = || Fail::usage(format!("`listen`: `{}` is no address and port", config.listen));
+    let mut found = config.listen.to_socket_addrs().map_err(|cause| wrong().why(cause))?;
+    found.next().ok_or_else(wrong)
+}
+
+fn node(config: &Config) -> Result<Node, Fail> {
+    let (store, vault, keys) = (open::store(config)?, open::vault(config)?, open::keys(config)?);
+    let settings = open::settings(config, open::grain(store.as_ref())?);
+    Node::open(settings, store, vault, keys, Clock::System)
+        .map_err(|error| Fail::new("the log does not open").why(error).next("run `naru fsck`"))
+}

@@ -1,0 +1,162 @@
+//! `naru verify`: evidence of one statement, or the promise for it, offline.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::cli::Exit;
+use crate::cli::accepted::Accepted;
+use crate::cli::accepted::Kept;
+use crate::cli::accepted::Unkept;
+use crate::cli::open::LogKey;
+use crate::cli::open::Trust;
+use crate::cli::readable;
+use crate::cli::say::Fail;
+use crate::cli::say::Say;
+use crate::cli::say::hex;
+use crate::cli::source;
+use crate::identity;
+use crate::identity::item;
+use crate::ledger::evidence::Evidence;
+use crate::ledger::evidence::Opened;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Proves, with the log's key alone and without a network: the openings make the entry, the entry is
+in the tree that the log signed, and (with the citizen's or a public form) who signed the statement.
+It does not prove that the log shows everybody the same tree: that needs witnesses, or an audit.
+A promise (`.accepted.cbor`) is checked too; with --log it is compared with what that log shows:
+exit 8 if the log shown does not reach the entry yet.
+Exit 6 if anything does not hold: a broken promise convicts the log.")]
+pub(in crate::cli) struct Args {
+    /// Evidence as the service gave it, or the answer `naru submit` kept (`.accepted.cbor`).
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    trust: Trust,
+    /// Compare a promise with this log: an `http://` URL, or an exported folder.
+    #[arg(long = "log", value_name = "URL|DIR")]
+    shown: Option<String>,
+    /// The log's grain in ms, if known: the exact time must round down to the entry's.
+    #[arg(long, value_name = "MS")]
+    grain_ms: Option<u64>,
+}
+
+pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
+    let log = args.trust.read()?;
+    let bytes = std::fs::read(&args.file).map_err(|cause| Fail::file(&args.file, cause))?;
+    if let Ok(accepted) = Accepted::parse(&bytes) {
+        return promised(&accepted, args, &log, say);
+    }
+    let proven = prove(&bytes, &log, args.grain_ms).map_err(|why| {
+        Fail::new(format!("`{}` proves nothing", args.file.display()))
+            .why(why)
+            .next("compare log key and origin; if they are right, keep the file: it was altered or forged")
+            .exit(Exit::Tampered)
+    })?;
+    let Proven { opened, signers, statement } = proven;
+    let signed = if signers.is_empty() { "not-shown" } else { "holds" };
+    let document = json!({
+        "proven": true, "index": opened.index, "size": opened.size, "root": hex(&opened.root),
+        "t": opened.t, "at": opened.at, "statement": statement, "signature": signed,
+        "signers": signers, "checkpoint": opened.checkpoint, "witnessed": false,
+    });
+    let kind = statement.get("type").and_then(Value::as_str).unwrap_or("?");
+    let who = signers.join("\n  ");
+    let (index, size, root) = (opened.index, opened.size, hex(&opened.root));
+    let at = opened.at.unwrap_or(opened.t);
+    let ko = if signers.is_empty() {
+        "서명: 이 형식에는 없음".into()
+    } else {
+        format!("서명 확인:\n  {who}")
+    };
+    let en = if signers.is_empty() {
+        "signature: not shown by this form".to_owned()
+    } else {
+        format!("signed by:\n  {who}")
+    };
+    say.result(
+        &document,
+        &format!("증명됨: {kind}, 항목 {index} / 크기 {size}, 시각 {at}\n루트 {root}\n{ko}\n{statement}\nunwitnessed"),
+        &format!("proven: {kind}, entry {index} of {size}, at {at}\nroot {root}\n{en}\n{statement}\nunwitnessed"),
+    );
+    Ok(Exit::Ok)
+}
+
+/// A promise: is it the log's, and does the log shown keep it?
+fn promised(accepted: &Accepted, args: &Args, log: &LogKey, say: &Say) -> Result<Exit, Fail> {
+    let tampered = |what: &str, why: String| {
+        Fail::new(format!("`{}`: {what}", args.file.display()))
+            .why(why)
+            .next("keep the file and the checkpoint: both are signed")
+            .exit(Exit::Tampered)
+    };
+    let promise = accepted.promise_of(log).map_err(|why| tampered("the promise does not hold", why))?;
+    let kept = match &args.shown {
+        None => None,
+        Some(place) => {
+            let source = source::of(place)?;
+            Some(accepted.kept(source.as_ref(), log).map_err(|error| match error {
+                Unkept::Log(why) => tampered("the log shown proves nothing", why),
+                Unkept::Unread(unread) => {
+                    Fail::new("the log cannot be read").why(unread).exit(Exit::Unreachable)
+                }
+            })?)
+        }
+    };
+    let index = accepted.index;
+    let (exit, word, ko, en) = match kept {
+        None => (
+            Exit::Ok,
+            "unchecked",
+            "지켜졌는지는 확인하지 않음 (--log)".into(),
+            "kept or not: see --log".into(),
+        ),
+        Some(Kept::At(size)) => {
+            (Exit::Ok, "kept", format!("크기 {size}에서 지켜짐"), format!("kept in the tree of {size}"))
+        }
+        Some(Kept::NotReached(size)) => (
+            Exit::Stale,
+            "not-reached",
+            format!("체크포인트(크기 {size})가 아직 미치지 않음"),
+            format!("the checkpoint of size {size} does not reach it"),
+        ),
+        Some(Kept::Broken(size)) => {
+            let why = format!("the log signed another entry at index {index} in its tree of {size}");
+            return Err(tampered("the promise is broken", why));
+        }
+    };
+    let document = json!({
+        "promise": true, "index": index, "at": promise.at, "kept": word, "id": hex(&accepted.id),
+        "inert": accepted.inert,
+    });
+    let at = promise.at;
+    say.result(
+        &document,
+        &format!("약속 확인: 항목 {index}, 시각 {at}\n{ko}"),
+        &format!("promised: entry {index} at {at}\n{en}"),
+    );
+    Ok(exit)
+}
+
+struct Proven {
+    opened: Opened,
+    signers: Vec<String>,
+    statement: Value,
+}
+
+fn prove(bytes: &[u8], log: &LogKey, grain_ms: Option<u64>) -> Result<Proven, String> {
+    let evidence = Evidence::parse(bytes).map_err(|error| format!("it is no evidence: {error}"))?;
+    let opened = evidence.verify(&log.key, &log.origin, grain_ms).map_err(|error| error.to_string())?;
+    let mut signers = Vec::new();
+    if let Some(joined) = &opened.item {
+        let verified = identity::open(joined).map_err(|error| error.to_string())?;
+        signers.push(verified.signer().to_string());
+        signers.extend(verified.signed().endorsers.iter().map(ToString::to_string));
+    } else {
+        item::statement_from(&opened.statement).map_err(|error| error.to_string())?;
+    }
+    let statement = readable::of_cbor(&opened.statement).map_err(|error| error.to_string())?;
+    Ok(Proven { opened, signers, statement })
+}

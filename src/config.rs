@@ -1,0 +1,468 @@
+//! EDGE. Configuration: one TOML file, overridden by environment, overridden by flags.
+//!
+//! Precedence: flag > `NARU_*` > `--config FILE` > `./naru.toml`. Unknown keys are
+//! refused with their line, and all faults are told together. Secrets are paths:
+//! a private key never stands in the file, in the environment or in a flag. The
+//! doc comments of [`Config`] are the manual.
+//!
+//! Lacks: the keys themselves, and whatever genesis fixed (grain, regulators, packs).
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use toml::de::DeTable;
+use toml::de::DeValue;
+
+/// Everything a node is told. Paths in the file are relative to the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `origin`: name of the log, a URL prefix without scheme (`ledger.example.kr/log`). Required.
+    pub origin: String,
+    /// `listen`: address and port of the service. Default `127.0.0.1:8080`; port 0 takes a free one.
+    pub listen: String,
+    /// `base_url`: where the public reaches the service. Default `http://` and the address.
+    pub base_url: Option<String>,
+    /// `data`: folder of the data. Default `data`.
+    pub data: PathBuf,
+    /// `anchor`: file outside the data folder that holds the newest checkpoint, best on another
+    /// volume. Required, unless `danger_no_anchor = true`.
+    pub anchor: Option<PathBuf>,
+    /// `danger_no_anchor`: run without one: an old copy of the data then goes unnoticed.
+    pub danger_no_anchor: bool,
+    /// `keys.log`: PEM of the log's private key. Default `keys/log.pem`.
+    pub log_key: PathBuf,
+    /// `keys.token`: PEM of the key that signs access tokens. Default `keys/token.pem`.
+    pub token_key: PathBuf,
+    /// `keys.master`: 32 bytes that wrap the vault's keys. Default `keys/master.key`.
+    pub master_key: PathBuf,
+    /// `tick_ms`: at most one checkpoint in so many ms. Default 1000.
+    pub tick_ms: u64,
+    /// `queue`: statements in flight. Default 16384.
+    pub queue: usize,
+    /// `persons`: persons kept in memory. Default 200000.
+    pub persons: usize,
+    /// `workers`: http workers. Default 0: one a core.
+    pub workers: usize,
+    /// `verifiers`: verifying threads. Default 0: one a core.
+    pub verifiers: usize,
+    /// `disk_reserve`: free bytes below which only closing acts are written. Default 268435456.
+    pub disk_reserve: u64,
+    /// `store.engine`: `fjall` (default), `sled` or `memory`.
+    pub engine: Engine,
+    /// `store.danger_accept_power_loss`: must be true for `sled`, which lost acknowledged
+    /// statements in every simulated power loss.
+    pub danger_accept_power_loss: bool,
+    /// `store.danger_forget_everything`: must be true for `memory`.
+    pub danger_forget_everything: bool,
+}
+
+/// Which store keeps the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// On disk, survives power loss.
+    Fjall,
+    /// Nowhere.
+    Memory,
+    /// On disk, survives `kill -9` only; needs the feature `store-sled`.
+    Sled,
+}
+
+/// One thing that is wrong, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// `naru.toml:12`, `NARU_LISTEN`, `--listen`, or the key that is missing.
+    pub place: String,
+    /// What is wrong and what to do.
+    pub what: String,
+}
+
+/// All that is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Error {
+    /// Never empty.
+    pub faults: Vec<Fault>,
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the configuration has {} fault(s)", self.faults.len())?;
+        self.faults.iter().try_for_each(|fault| write!(f, "\n  {}: {}", fault.place, fault.what))
+    }
+}
+
+/// Every key, as written in the file; tables joined by a dot.
+pub const KEYS: [&str; 18] = [
+    "origin",
+    "listen",
+    "base_url",
+    "data",
+    "anchor",
+    "danger_no_anchor",
+    "keys.log",
+    "keys.token",
+    "keys.master",
+    "tick_ms",
+    "queue",
+    "persons",
+    "workers",
+    "verifiers",
+    "disk_reserve",
+    "store.engine",
+    "store.danger_accept_power_loss",
+    "store.danger_forget_everything",
+];
+
+/// The variable that overrides a key: `NARU_STORE_ENGINE` for `store.engine`.
+#[must_use]
+pub fn variable(key: &str) -> String {
+    format!("NARU_{}", key.to_ascii_uppercase().replace('.', "_"))
+}
+
+/// Where values come from, strongest last.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// Text of the file, its name for messages, and the folder its paths are relative to.
+    pub file: Option<(String, String, PathBuf)>,
+    /// Variables, by [`variable`] name.
+    pub environment: Vec<(String, String)>,
+    /// Flags: name without dashes, key, value.
+    pub flags: Vec<(&'static str, &'static str, String)>,
+}
+
+impl Sources {
+    /// File named by a flag, else `NARU_CONFIG`, else `./naru.toml` if it is there; and the environment.
+    ///
+    /// # Errors
+    /// The named file cannot be read.
+    pub fn of_process(config: Option<&Path>) -> Result<Self, Error> {
+        let named = config.map(Path::to_owned).or_else(|| std::env::var_os("NARU_CONFIG").map(PathBuf::from));
+        let default = Path::new("naru.toml");
+        let path = named.or_else(|| default.exists().then(|| default.to_owned()));
+        let mut sources = Self::default();
+        if let Some(path) = path {
+            let text = std::fs::read_to_string(&path).map_err(|cause| Error {
+                faults: vec![Fault {
+                    place: path.display().to_string(),
+                    what: format!("cannot be read: {cause}"),
+                }],
+            })?;
+            let folder = path.parent().map_or_else(PathBuf::new, Path::to_owned);
+            sources.file = Some((text, path.display().to_string(), folder));
+        }
+        let set = |key: &&str| std::env::var(variable(key)).ok().map(|value| (variable(key), value));
+        sources.environment = KEYS.iter().filter_map(set).collect();
+        Ok(sources)
+    }
+
+    /// Adds a flag, if it was given.
+    pub fn flag(&mut self, name: &'static str, key: &'static str, value: Option<String>) {
+        self.flags.extend(value.map(|value| (name, key, value)));
+    }
+
+    /// Reads all of it.
+    ///
+    /// # Errors
+    /// Everything that is wrong, together.
+    pub fn read(&self) -> Result<Config, Error> {
+        let mut draft = Draft { config: Config::default(), has_origin: false, faults: Vec::new() };
+        if let Some((text, name, folder)) = &self.file {
+            draft.read_file(text, name, folder);
+        }
+        for (name, value) in &self.environment {
+            if let Some(key) = KEYS.iter().find(|key| variable(key) == *name) {
+                draft.set(key, &Raw::Text(value), name, Path::new(""));
+            }
+        }
+        for (flag, key, value) in &self.flags {
+            draft.set(key, &Raw::Text(value), &format!("--{flag}"), Path::new(""));
+        }
+        draft.finish()
+    }
+}
+
+impl Default for Config {
+    /// The defaults; the origin is empty and must be set.
+    fn default() -> Self {
+        Self {
+            origin: String::new(),
+            listen: "127.0.0.1:8080".into(),
+            base_url: None,
+            data: "data".into(),
+            anchor: None,
+            danger_no_anchor: false,
+            log_key: "keys/log.pem".into(),
+            token_key: "keys/token.pem".into(),
+            master_key: "keys/master.key".into(),
+            tick_ms: 1_000,
+            queue: 16_384,
+            persons: 200_000,
+            workers: 0,
+            verifiers: 0,
+            disk_reserve: 256 << 20,
+            engine: Engine::Fjall,
+            danger_accept_power_loss: false,
+            danger_forget_everything: false,
+        }
+    }
+}
+
+/// A value before it has a type.
+enum Raw<'a> {
+    Bool(bool),
+    Int(u64),
+    /// Of the environment and of flags: may be a number or a boolean.
+    Text(&'a str),
+    /// Of the file: only ever a text.
+    Quoted(&'a str),
+}
+
+impl Raw<'_> {
+    fn text(&self) -> Result<String, &'static str> {
+        match self {
+            Self::Text(text) | Self::Quoted(text) => Ok((*text).to_owned()),
+            _ => Err("must be a text in quotes"),
+        }
+    }
+
+    fn int(&self) -> Result<u64, &'static str> {
+        let wrong = "must be a whole number, not negative";
+        match self {
+            Self::Int(n) => Ok(*n),
+            Self::Text(text) => text.parse().map_err(|_| wrong),
+            _ => Err(wrong),
+        }
+    }
+
+    fn size(&self) -> Result<usize, &'static str> {
+        usize::try_from(self.int()?).map_err(|_| "is too large")
+    }
+
+    fn boolean(&self) -> Result<bool, &'static str> {
+        match self {
+            Self::Bool(b) => Ok(*b),
+            Self::Text("true") => Ok(true),
+            Self::Text("false") => Ok(false),
+            _ => Err("must be true or false"),
+        }
+    }
+}
+
+struct Draft {
+    config: Config,
+    has_origin: bool,
+    faults: Vec<Fault>,
+}
+
+impl Draft {
+    fn fault(&mut self, place: &str, what: impl Into<String>) {
+        self.faults.push(Fault { place: place.to_owned(), what: what.into() });
+    }
+
+    fn read_file(&mut self, text: &str, name: &str, folder: &Path) {
+        // Defaults of paths are relative to the file too.
+        let config = &mut self.config;
+        for path in [&mut config.data, &mut config.log_key, &mut config.token_key, &mut config.master_key] {
+            *path = folder.join(&*path);
+        }
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for error in errors {
+            let at = error.span().map_or(0, |span| span.start);
+            self.fault(&format!("{name}:{}", line_of(text, at)), error.message().to_owned());
+        }
+        self.read_table(table.get_ref(), "", &|at| format!("{name}:{}", line_of(text, at)), folder);
+    }
+
+    fn read_table(
+        &mut self,
+        table: &DeTable<'_>,
+        prefix: &str,
+        place: &dyn Fn(usize) -> String,
+        folder: &Path,
+    ) {
+        for (key, value) in table {
+            let name = format!("{prefix}{}", key.get_ref());
+            let at = place(key.span().start);
+            let raw = match value.get_ref() {
+                DeValue::Table(inner) if KEYS.iter().any(|k| k.starts_with(&format!("{name}."))) => {
+                    self.read_table(inner, &format!("{name}."), place, folder);
+                    continue;
+                }
+                DeValue::String(text) => Some(Raw::Quoted(text)),
+                DeValue::Boolean(b) => Some(Raw::Bool(*b)),
+                DeValue::Integer(n) => u64::from_str_radix(n.as_str(), n.radix()).ok().map(Raw::Int),
+                _ => None,
+            };
+            match raw {
+                Some(raw) => self.set(&name, &raw, &at, folder),
+                None if KEYS.contains(&name.as_str()) => {
+                    self.fault(&at, format!("`{name}` has no such form"))
+                }
+                None => self.unknown(&name, &at),
+            }
+        }
+    }
+
+    fn unknown(&mut self, key: &str, place: &str) {
+        let near = KEYS.iter().map(|k| (distance(k, key), *k)).min().filter(|(d, _)| *d <= 3);
+        let hint = near.map_or_else(String::new, |(_, k)| format!("; did you mean `{k}`?"));
+        self.fault(place, format!("unknown key `{key}`{hint}"));
+    }
+
+    fn set(&mut self, key: &str, raw: &Raw<'_>, place: &str, folder: &Path) {
+        if !KEYS.contains(&key) {
+            return self.unknown(key, place);
+        }
+        if let Err(what) = self.try_set(key, raw, folder) {
+            self.fault(place, format!("`{key}` {what}"));
+        }
+    }
+
+    fn try_set(&mut self, key: &str, raw: &Raw<'_>, folder: &Path) -> Result<(), &'static str> {
+        let config = &mut self.config;
+        let path = || raw.text().map(|text| folder.join(text));
+        match key {
+            "origin" => {
+                config.origin = raw.text()?;
+                self.has_origin = true;
+            }
+            "listen" => config.listen = raw.text()?,
+            "base_url" => config.base_url = Some(raw.text()?),
+            "data" => config.data = path()?,
+            "anchor" => config.anchor = Some(path()?),
+            "danger_no_anchor" => config.danger_no_anchor = raw.boolean()?,
+            "keys.log" => config.log_key = path()?,
+            "keys.token" => config.token_key = path()?,
+            "keys.master" => config.master_key = path()?,
+            "tick_ms" => config.tick_ms = raw.int()?,
+            "queue" => config.queue = raw.size()?,
+            "persons" => config.persons = raw.size()?,
+            "workers" => config.workers = raw.size()?,
+            "verifiers" => config.verifiers = raw.size()?,
+            "disk_reserve" => config.disk_reserve = raw.int()?,
+            "store.engine" => {
+                config.engine = match raw.text()?.as_str() {
+                    "fjall" => Engine::Fjall,
+                    "memory" => Engine::Memory,
+                    "sled" => Engine::Sled,
+                    _ => return Err("must be \"fjall\", \"sled\" or \"memory\""),
+                }
+            }
+            "store.danger_accept_power_loss" => config.danger_accept_power_loss = raw.boolean()?,
+            _ => config.danger_forget_everything = raw.boolean()?,
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Config, Error> {
+        let config = self.config.clone();
+        if !self.has_origin {
+            self.fault("origin", "is missing; `naru init` writes it into naru.toml");
+        }
+        if config.anchor.is_none() && !config.danger_no_anchor {
+            self.fault(
+                "anchor",
+                "is missing: name a file outside the data folder, or say `danger_no_anchor = true`",
+            );
+        }
+        if config.anchor.as_ref().is_some_and(|anchor| anchor.starts_with(&config.data)) {
+            self.fault("anchor", "lies inside `data`, so it would go back together with it");
+        }
+        if config.tick_ms == 0 || config.queue == 0 {
+            self.fault("tick_ms, queue", "must not be 0");
+        }
+        match config.engine {
+            Engine::Fjall => {}
+            Engine::Memory if config.danger_forget_everything => {}
+            Engine::Memory => {
+                self.fault("store.engine", "`memory` needs `store.danger_forget_everything = true`");
+            }
+            Engine::Sled if !cfg!(feature = "store-sled") => {
+                self.fault("store.engine", "this build has no sled; build with `--features store-sled`");
+            }
+            Engine::Sled if config.danger_accept_power_loss => {}
+            Engine::Sled => {
+                self.fault("store.engine", "`sled` needs `store.danger_accept_power_loss = true`");
+            }
+        }
+        if self.faults.is_empty() { Ok(config) } else { Err(Error { faults: self.faults }) }
+    }
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count()
+}
+
+/// How many letters differ (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let (mut before, mut left) = (i, i + 1);
+        for (y, cell) in b.chars().zip(row.iter_mut().skip(1)) {
+            let here = (before + usize::from(x != y)).min(left + 1).min(*cell + 1);
+            before = std::mem::replace(cell, here);
+            left = here;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, Error> {
+        Sources { file: Some((text.into(), "naru.toml".into(), "/etc/naru".into())), ..Sources::default() }
+            .read()
+    }
+
+    const GOOD: &str = "origin = \"a.kr/log\"\nanchor = \"/mnt/anchor\"\n";
+
+    #[test]
+    fn a_short_file_is_enough_and_paths_are_relative_to_it() {
+        let config = read(GOOD).unwrap();
+        assert_eq!(config.data, Path::new("/etc/naru/data"));
+        assert_eq!(config.anchor.as_deref(), Some(Path::new("/mnt/anchor")));
+        assert_eq!(config.log_key, Path::new("/etc/naru/keys/log.pem"));
+    }
+
+    #[test]
+    fn all_faults_come_together_each_with_its_line() {
+        let text =
+            "orgin = \"x\"\ntick_ms = \"fast\"\n[store]\nengine = \"sledd\"\nspeed = 1\n[more]\na = 1\n";
+        let faults = read(text).unwrap_err().faults;
+        let place = |place: &str| faults.iter().find(|f| f.place == place).map(|f| f.what.as_str());
+        assert_eq!(place("naru.toml:1"), Some("unknown key `orgin`; did you mean `origin`?"));
+        assert!(place("naru.toml:2").unwrap().contains("whole number"));
+        assert!(place("naru.toml:4").unwrap().contains("fjall"));
+        assert!(place("naru.toml:5").unwrap().contains("store.speed"));
+        assert!(place("naru.toml:6").unwrap().contains("more"));
+        assert!(place("anchor").is_some() && place("origin").is_some());
+    }
+
+    #[test]
+    fn flag_beats_environment_beats_file() {
+        let mut sources = Sources {
+            file: Some((format!("{GOOD}listen = \"1:1\"\nqueue = 5\n"), "n".into(), PathBuf::new())),
+            environment: vec![("NARU_LISTEN".into(), "2:2".into()), ("NARU_QUEUE".into(), "7".into())],
+            ..Sources::default()
+        };
+        assert_eq!(sources.read().unwrap().listen, "2:2");
+        sources.flag("listen", "listen", Some("3:3".into()));
+        let config = sources.read().unwrap();
+        assert_eq!((config.listen.as_str(), config.queue), ("3:3", 7));
+    }
+
+    #[test]
+    fn what_is_dangerous_is_said_aloud() {
+        assert!(read("origin = \"x\"").is_err());
+        assert!(read("origin = \"x\"\ndanger_no_anchor = true").is_ok());
+        assert!(read(&format!("{GOOD}store.engine = \"memory\"")).is_err());
+        let memory = format!("{GOOD}[store]\nengine = \"memory\"\ndanger_forget_everything = true");
+        assert_eq!(read(&memory).unwrap().engine, Engine::Memory);
+        assert!(read("origin = \"x\"\nanchor = \"data/anchor\"").is_err());
+        assert!(read(&format!("{GOOD}store.engine = \"sled\"")).is_err());
+    }
+}

@@ -1,0 +1,256 @@
+//! `/access/v1`: AuthZEN 1.0, the permission check as its field writes it.
+//!
+//! Denial is HTTP 200. On these paths an error is a message in plain text, and a
+//! wrong content type is 400: so the certification cases want it. Unknown members
+//! are ignored. Requests are parsed into borrowed fields, once.
+//!
+//! Source: AuthZEN Authorization API 1.0; design section 6.
+
+mod shape;
+
+use actix_web::HttpRequest;
+use actix_web::HttpResponse;
+use actix_web::HttpResponseBuilder;
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use actix_web::web;
+use actix_web::web::Bytes;
+
+use crate::http::Shared;
+use crate::http::caller;
+use crate::http::caller::Denial;
+use crate::http::envelope::REQUEST_ID;
+use crate::http::message;
+use crate::http::message::Refused;
+use crate::model::decision::Reason;
+use crate::model::id::PartyId;
+use crate::model::vocabulary::DataClass;
+use crate::node::Answer;
+use crate::node::Asked;
+use crate::node::Caller;
+use crate::node::clock::Watch;
+use crate::telemetry::Act;
+
+use shape::Evaluation;
+use shape::Semantic;
+
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Why a request gets no decision.
+#[derive(Debug)]
+struct Fault {
+    status: u16,
+    message: String,
+    challenge: Option<&'static str>,
+}
+
+impl Fault {
+    fn bad(message: impl Into<String>) -> Self {
+        Self { status: 400, message: message.into(), challenge: None }
+    }
+}
+
+impl From<Denial> for Fault {
+    fn from(denial: Denial) -> Self {
+        let message = denial.message().to_owned();
+        Self { status: denial.status(), message, challenge: Some(denial.challenge()) }
+    }
+}
+
+impl From<Refused> for Fault {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Lost => Self::bad("the body did not arrive whole"),
+            Refused::TooLarge { limit } => Self {
+                status: 413,
+                message: format!("the body has more than {limit} bytes"),
+                challenge: None,
+            },
+        }
+    }
+}
+
+/// The caller and the body, both as the route wants them.
+async fn asked(
+    request: &HttpRequest,
+    payload: web::Payload,
+    shared: &Shared,
+) -> Result<(PartyId, Bytes), Fault> {
+    let party = match caller::of(request, &shared.node)? {
+        Some(Caller::Party(party)) => party,
+        Some(Caller::Citizen(_)) => return Err(Denial::WrongRole.into()),
+        None => return Err(Denial::NoToken.into()),
+    };
+    if !message::is(request, JSON) {
+        return Err(Fault::bad("send `Content-Type: application/json`"));
+    }
+    let body = message::body(request, payload).await?;
+    if body.is_empty() {
+        return Err(Fault::bad("the body is empty"));
+    }
+    Ok((party, body))
+}
+
+/// One answer: from memory on this worker, else from the blocking pool.
+async fn answer(shared: &web::Data<Shared>, asked: Asked) -> Answer {
+    if let Some(answer) = shared.node.check_in_memory(&asked) {
+        return answer;
+    }
+    let node = std::sync::Arc::clone(&shared.node);
+    let failed = shared.node.unavailable();
+    match web::block(move || node.check(&asked)).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => {
+            tracing::error!(cause = %error, "a check could not be answered");
+            failed
+        }
+        Err(_) => failed,
+    }
+}
+
+/// Decides one well-formed question of a party that may ask it.
+async fn decide(
+    shared: &web::Data<Shared>,
+    party: &PartyId,
+    evaluation: &Evaluation<'_>,
+) -> Result<(Answer, DataClass), Fault> {
+    let asked = evaluation.to_asked().map_err(Fault::bad)?;
+    if !shared.node.may_ask(party, &asked.question.controller) {
+        let message = "the token's party may not ask for this subject".to_owned();
+        return Err(Fault { status: 403, message, challenge: None });
+    }
+    let class = asked.question.class;
+    let answer = answer(shared, asked).await;
+    shared.metrics.decided(answer.decision.told());
+    Ok((answer, class))
+}
+
+/// The decision as told: where the exact reason is not told, neither is its rule.
+fn told(shared: &Shared, answer: &Answer, class: DataClass) -> shape::Decided {
+    let decision = &answer.decision;
+    let told = decision.told();
+    let mut rule = std::sync::Arc::clone(&decision.rule);
+    let mut valid_for_s = 0;
+    let register = shared.node.register();
+    for pack in register.packs().unwrap_or_default() {
+        if *pack.name() == decision.pack && pack.version() == decision.version {
+            valid_for_s = pack.valid_for_s();
+            if told != decision.reason {
+                rule = std::sync::Arc::clone(pack.rule_of(Reason::ConsentNotGiven, class));
+            }
+        }
+    }
+    shape::Decided::new(decision, told, rule, answer, valid_for_s)
+}
+
+fn response(request: &HttpRequest, status: StatusCode) -> HttpResponseBuilder {
+    let mut response = HttpResponse::build(status);
+    if let Some(id) = request.headers().get(REQUEST_ID) {
+        response.insert_header((REQUEST_ID, id.clone()));
+    }
+    response.insert_header((header::CACHE_CONTROL, "no-store"));
+    response
+}
+
+fn finish(request: &HttpRequest, outcome: Result<Vec<u8>, Fault>) -> HttpResponse {
+    match outcome {
+        Ok(body) => response(request, StatusCode::OK).insert_header((header::CONTENT_TYPE, JSON)).body(body),
+        Err(fault) => {
+            let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::BAD_REQUEST);
+            let mut response = response(request, status);
+            if let Some(challenge) = fault.challenge {
+                response.insert_header((header::WWW_AUTHENTICATE, challenge));
+            }
+            response.insert_header((header::CONTENT_TYPE, TEXT)).body(fault.message)
+        }
+    }
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, Fault> {
+    let failed =
+        |_| Fault { status: 500, message: "the answer could not be written".into(), challenge: None };
+    serde_json::to_vec(value).map_err(failed)
+}
+
+/// `POST /access/v1/evaluation`
+pub(in crate::http) async fn evaluation(
+    request: HttpRequest,
+    payload: web::Payload,
+    shared: web::Data<Shared>,
+) -> HttpResponse {
+    let watch = Watch::start();
+    let outcome = one(&request, payload, &shared).await;
+    shared.metrics.took(Act::Evaluation, watch.elapsed());
+    finish(&request, outcome)
+}
+
+async fn one(
+    request: &HttpRequest,
+    payload: web::Payload,
+    shared: &web::Data<Shared>,
+) -> Result<Vec<u8>, Fault> {
+    let (party, body) = asked(request, payload, shared).await?;
+    let evaluation: Evaluation<'_> = shape::parse(&body).map_err(Fault::bad)?;
+    let (answer, class) = decide(shared, &party, &evaluation).await?;
+    json(&told(shared, &answer, class))
+}
+
+/// `POST /access/v1/evaluations`
+pub(in crate::http) async fn evaluations(
+    request: HttpRequest,
+    payload: web::Payload,
+    shared: web::Data<Shared>,
+) -> HttpResponse {
+    let watch = Watch::start();
+    let outcome = many(&request, payload, &shared).await;
+    shared.metrics.took(Act::Evaluations, watch.elapsed());
+    finish(&request, outcome)
+}
+
+async fn many(
+    request: &HttpRequest,
+    payload: web::Payload,
+    shared: &web::Data<Shared>,
+) -> Result<Vec<u8>, Fault> {
+    let (party, body) = asked(request, payload, shared).await?;
+    let batch: shape::Evaluations<'_> = shape::parse(&body).map_err(Fault::bad)?;
+    let Some(items) = batch.evaluations.as_ref().filter(|items| !items.is_empty()) else {
+        // A batch without items is a single evaluation of its defaults.
+        let evaluation = batch.default_evaluation().map_err(Fault::bad)?;
+        let (answer, class) = decide(shared, &party, &evaluation).await?;
+        return json(&told(shared, &answer, class));
+    };
+    if items.len() > shared.batch_items {
+        return Err(Fault::bad(format!("at most {} evaluations in one request", shared.batch_items)));
+    }
+    let semantic = batch.semantic();
+    let mut results = Vec::with_capacity(items.len());
+    for item in items {
+        let result = match batch.item(item) {
+            Ok(evaluation) => match decide(shared, &party, &evaluation).await {
+                Ok((answer, class)) => shape::Item::Decided(Box::new(told(shared, &answer, class))),
+                Err(fault) => shape::Item::error(fault.status, fault.message),
+            },
+            Err(message) => shape::Item::error(400, message),
+        };
+        let permits = result.permits();
+        results.push(result);
+        match semantic {
+            Semantic::DenyOnFirstDeny if !permits => break,
+            Semantic::PermitOnFirstPermit if permits => break,
+            Semantic::ExecuteAll | Semantic::DenyOnFirstDeny | Semantic::PermitOnFirstPermit => {}
+        }
+    }
+    json(&shape::Results { evaluations: results })
+}
+
+/// `GET /.well-known/authzen-configuration`
+pub(in crate::http) async fn metadata(shared: web::Data<Shared>) -> HttpResponse {
+    let base = &shared.base_url;
+    HttpResponse::Ok().json(serde_json::json!({
+        "policy_decision_point": base,
+        "access_evaluation_endpoint": format!("{base}/access/v1/evaluation"),
+        "access_evaluations_endpoint": format!("{base}/access/v1/evaluations"),
+    }))
+}

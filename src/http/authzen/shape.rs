@@ -1,0 +1,322 @@
+//! The JSON of AuthZEN 1.0, borrowed from the request, and its mapping to a question.
+//!
+//! | member | content |
+//! |---|---|
+//! | `subject` | `{type: "party", id}` |
+//! | `resource` | `{type: "person", id: ppid, properties: {categories, class}}` or `{type: "release", id}` |
+//! | `action` | `{name, properties: {purpose, recipient?, jurisdiction?}}` |
+//! | `context` | `{use_id?, min_index?}` |
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::Serialize;
+use serde::Serializer;
+use serde_json::value::RawValue;
+
+use crate::model::decision::Decision;
+use crate::model::decision::Question;
+use crate::model::decision::Reason;
+use crate::model::id::PartyId;
+use crate::model::id::Ppid;
+use crate::model::vocabulary::AskedAction;
+use crate::model::vocabulary::DataClass;
+use crate::node::Answer;
+use crate::node::Asked;
+use crate::node::Resource as About;
+
+/// Parses a body; the message names the place, never the content.
+pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String> {
+    serde_json::from_slice(body).map_err(|e| {
+        let what = match e.classify() {
+            serde_json::error::Category::Data => "a member is missing or of another type",
+            serde_json::error::Category::Io
+            | serde_json::error::Category::Syntax
+            | serde_json::error::Category::Eof => "the body is not JSON",
+        };
+        format!("{what} (line {}, column {})", e.line(), e.column())
+    })
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Subject<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct ResourceProperties<'a> {
+    #[serde(borrow, default)]
+    categories: Vec<Cow<'a, str>>,
+    #[serde(borrow)]
+    class: Option<Cow<'a, str>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Resource<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    properties: Option<ResourceProperties<'a>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct ActionProperties<'a> {
+    #[serde(borrow)]
+    purpose: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    recipient: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    jurisdiction: Option<Cow<'a, str>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Action<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow, default)]
+    properties: Option<ActionProperties<'a>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct Context<'a> {
+    #[serde(borrow)]
+    use_id: Option<Cow<'a, str>>,
+    min_index: Option<u64>,
+}
+
+/// One question.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Evaluation<'a> {
+    #[serde(borrow)]
+    subject: Subject<'a>,
+    #[serde(borrow)]
+    action: Action<'a>,
+    #[serde(borrow)]
+    resource: Resource<'a>,
+    #[serde(borrow, default)]
+    context: Option<Context<'a>>,
+}
+
+/// One item of a batch: what it leaves out comes from the defaults, whole.
+#[derive(Clone, Debug, Deserialize)]
+struct Partial<'a> {
+    #[serde(borrow)]
+    subject: Option<Subject<'a>>,
+    #[serde(borrow)]
+    action: Option<Action<'a>>,
+    #[serde(borrow)]
+    resource: Option<Resource<'a>>,
+    #[serde(borrow)]
+    context: Option<Context<'a>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct BatchOptions<'a> {
+    #[serde(borrow)]
+    evaluations_semantic: Option<Cow<'a, str>>,
+}
+
+/// A batch and its defaults. Items are parsed one by one, so that one bad item spoils only itself.
+#[derive(Debug, Deserialize)]
+pub(super) struct Evaluations<'a> {
+    #[serde(borrow)]
+    subject: Option<Subject<'a>>,
+    #[serde(borrow)]
+    action: Option<Action<'a>>,
+    #[serde(borrow)]
+    resource: Option<Resource<'a>>,
+    #[serde(borrow)]
+    context: Option<Context<'a>>,
+    #[serde(borrow)]
+    pub(super) evaluations: Option<Vec<&'a RawValue>>,
+    #[serde(borrow)]
+    options: Option<BatchOptions<'a>>,
+}
+
+/// When a batch stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Semantic {
+    ExecuteAll,
+    DenyOnFirstDeny,
+    PermitOnFirstPermit,
+}
+
+impl<'a> Evaluations<'a> {
+    pub(super) fn semantic(&self) -> Semantic {
+        match self.options.as_ref().and_then(|o| o.evaluations_semantic.as_deref()) {
+            Some("deny_on_first_deny") => Semantic::DenyOnFirstDeny,
+            Some("permit_on_first_permit") => Semantic::PermitOnFirstPermit,
+            _ => Semantic::ExecuteAll,
+        }
+    }
+
+    pub(super) fn default_evaluation(&self) -> Result<Evaluation<'a>, String> {
+        self.fill(Partial { subject: None, action: None, resource: None, context: None })
+    }
+
+    pub(super) fn item(&self, raw: &'a RawValue) -> Result<Evaluation<'a>, String> {
+        self.fill(parse(raw.get().as_bytes())?)
+    }
+
+    fn fill(&self, item: Partial<'a>) -> Result<Evaluation<'a>, String> {
+        let missing = |what: &str| format!("`{what}` is missing");
+        Ok(Evaluation {
+            subject: item.subject.or_else(|| self.subject.clone()).ok_or_else(|| missing("subject"))?,
+            action: item.action.or_else(|| self.action.clone()).ok_or_else(|| missing("action"))?,
+            resource: item.resource.or_else(|| self.resource.clone()).ok_or_else(|| missing("resource"))?,
+            context: item.context.or_else(|| self.context.clone()),
+        })
+    }
+}
+
+fn party(text: &str, what: &str) -> Result<PartyId, String> {
+    PartyId::parse(text).ok_or_else(|| format!("`{what}` is not the name of a party"))
+}
+
+impl Evaluation<'_> {
+    /// The question asked, or what is wrong with it.
+    pub(super) fn to_asked(&self) -> Result<Asked, String> {
+        if self.subject.kind != "party" {
+            return Err("`subject.type` must be `party`: the one who would process".into());
+        }
+        let controller = party(&self.subject.id, "subject.id")?;
+        let about = match self.resource.kind.as_ref() {
+            "person" => About::Person(
+                Ppid::from_text(&self.resource.id)
+                    .ok_or("`resource.id` must be `ppid_` and 32 lower-case hex digits")?,
+            ),
+            "release" => About::Release(self.resource.id.clone().into_owned()),
+            _ => return Err("`resource.type` must be `person` or `release`".into()),
+        };
+        let resource = self.resource.properties.as_ref();
+        let class = resource.and_then(|p| p.class.as_deref());
+        let class = match (&about, class) {
+            (_, Some(text)) => DataClass::parse(text)
+                .ok_or("`resource.properties.class` must be `real-name`, `pseudonymous` or `anonymous`")?,
+            (About::Release(_), None) => DataClass::Anonymous,
+            (About::Person(_), None) => return Err("`resource.properties.class` is missing".into()),
+        };
+        let properties = self.action.properties.as_ref();
+        let purpose = properties.and_then(|p| p.purpose.as_ref());
+        let recipient = properties.and_then(|p| p.recipient.as_deref());
+        let context = self.context.as_ref();
+        Ok(Asked {
+            resource: about,
+            question: Question {
+                controller,
+                action: AskedAction::parse(&self.action.name)
+                    .ok_or("`action.name` is not in the closed list of actions")?,
+                purpose: purpose.ok_or("`action.properties.purpose` is missing")?.clone().into_owned(),
+                class,
+                categories: resource
+                    .map(|p| p.categories.iter().map(|c| c.clone().into_owned()).collect())
+                    .unwrap_or_default(),
+                recipient: recipient.map(|r| party(r, "action.properties.recipient")).transpose()?,
+                jurisdiction: properties.and_then(|p| p.jurisdiction.clone()).map(Cow::into_owned),
+                use_id: context.and_then(|c| c.use_id.clone()).map(Cow::into_owned),
+            },
+            min_index: context.and_then(|c| c.min_index),
+        })
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Policy {
+    #[serde(serialize_with = "text")]
+    pack: Arc<str>,
+    version: u32,
+    #[serde(serialize_with = "text")]
+    rule: Arc<str>,
+}
+
+fn text<S: Serializer>(shared: &Arc<str>, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_str(shared)
+}
+
+#[derive(Debug, Serialize)]
+struct DecidedContext {
+    reason: &'static str,
+    policy: Policy,
+    as_of: u64,
+    valid_for_s: u32,
+    /// The permit ends here, ms since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<u64>,
+    /// The statement the permit rests on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    basis: Option<String>,
+}
+
+/// One decision as told.
+#[derive(Debug, Serialize)]
+pub(super) struct Decided {
+    decision: bool,
+    context: DecidedContext,
+}
+
+impl Decided {
+    pub(super) fn new(
+        decision: &Decision,
+        told: Reason,
+        rule: Arc<str>,
+        answer: &Answer,
+        valid_for_s: u32,
+    ) -> Self {
+        let permits = told.permits();
+        Self {
+            decision: permits,
+            context: DecidedContext {
+                reason: told.as_str(),
+                policy: Policy { pack: Arc::clone(&decision.pack), version: decision.version, rule },
+                as_of: answer.as_of,
+                valid_for_s,
+                until: decision.until.filter(|_| permits).map(|t| t.0),
+                basis: decision.basis.filter(|_| permits).map(|id| id.to_string()),
+            },
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ItemError {
+    status: u16,
+    message: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ErrorContext {
+    error: ItemError,
+}
+
+/// One result of a batch.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Item {
+    Decided(Box<Decided>),
+    Error { decision: bool, context: ErrorContext },
+}
+
+impl Item {
+    pub(super) fn error(status: u16, message: String) -> Self {
+        Self::Error { decision: false, context: ErrorContext { error: ItemError { status, message } } }
+    }
+
+    pub(super) fn permits(&self) -> bool {
+        match self {
+            Self::Decided(decided) => decided.decision,
+            Self::Error { .. } => false,
+        }
+    }
+}
+
+/// Results in order; shorter than the request where the semantic stopped.
+#[derive(Debug, Serialize)]
+pub(super) struct Results {
+    pub(super) evaluations: Vec<Item>,
+}

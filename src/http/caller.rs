@@ -1,0 +1,101 @@
+//! Who calls: the bearer token, held against the route's roles.
+
+use actix_web::HttpRequest;
+use actix_web::http::header;
+
+use crate::http::Problem;
+use crate::http::Role;
+use crate::http::Route;
+use crate::http::sort;
+use crate::model::id::KeyHash;
+use crate::model::id::PartyId;
+use crate::node::Caller;
+use crate::node::Node;
+
+/// Why a caller is turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) enum Denial {
+    /// No token where one is needed.
+    NoToken,
+    /// A token that is not ours, or over.
+    BadToken,
+    /// A good token of another role.
+    WrongRole,
+}
+
+impl Denial {
+    /// What `WWW-Authenticate` says. Source: RFC 6750 section 3
+    pub(in crate::http) const fn challenge(self) -> &'static str {
+        match self {
+            Self::NoToken => "Bearer",
+            Self::BadToken => "Bearer error=\"invalid_token\"",
+            Self::WrongRole => "Bearer error=\"insufficient_scope\"",
+        }
+    }
+
+    pub(in crate::http) const fn message(self) -> &'static str {
+        match self {
+            Self::NoToken => "a bearer token is needed",
+            Self::BadToken => "the bearer token is not valid",
+            Self::WrongRole => "this address is not for the token's role",
+        }
+    }
+
+    pub(in crate::http) const fn status(self) -> u16 {
+        match self {
+            Self::NoToken | Self::BadToken => 401,
+            Self::WrongRole => 403,
+        }
+    }
+}
+
+impl From<Denial> for Problem {
+    fn from(denial: Denial) -> Self {
+        let sort = match denial {
+            Denial::NoToken => sort::NO_TOKEN,
+            Denial::BadToken => sort::BAD_TOKEN,
+            Denial::WrongRole => sort::WRONG_CALLER,
+        };
+        Self::new(sort, denial.message()).with(header::WWW_AUTHENTICATE, denial.challenge())
+    }
+}
+
+/// The caller, if the route's roles have room for them; `None` for anybody.
+pub(in crate::http) fn of(request: &HttpRequest, node: &Node) -> Result<Option<Caller>, Denial> {
+    let roles = request.app_data::<&'static Route>().map_or(&[][..], |route| route.roles);
+    let Some(token) = bearer(request)? else {
+        return if roles.contains(&Role::Anyone) { Ok(None) } else { Err(Denial::NoToken) };
+    };
+    let caller = node.caller(token).ok_or(Denial::BadToken)?;
+    let role = match caller {
+        Caller::Party(_) => Role::Party,
+        Caller::Citizen(_) => Role::Citizen,
+    };
+    if roles.contains(&role) { Ok(Some(caller)) } else { Err(Denial::WrongRole) }
+}
+
+/// The calling party.
+pub(in crate::http) fn party(request: &HttpRequest, node: &Node) -> Result<PartyId, Denial> {
+    match of(request, node)? {
+        Some(Caller::Party(party)) => Ok(party),
+        Some(Caller::Citizen(_)) => Err(Denial::WrongRole),
+        None => Err(Denial::NoToken),
+    }
+}
+
+/// The calling citizen, by the key she logged in with.
+pub(in crate::http) fn citizen(request: &HttpRequest, node: &Node) -> Result<KeyHash, Denial> {
+    match of(request, node)? {
+        Some(Caller::Citizen(key)) => Ok(key),
+        Some(Caller::Party(_)) => Err(Denial::WrongRole),
+        None => Err(Denial::NoToken),
+    }
+}
+
+/// The token, if there is one. Another scheme than `Bearer` is no token of ours.
+fn bearer(request: &HttpRequest) -> Result<Option<&str>, Denial> {
+    let Some(value) = request.headers().get(header::AUTHORIZATION) else { return Ok(None) };
+    let value = value.to_str().map_err(|_| Denial::BadToken)?;
+    let (scheme, token) = value.split_once(' ').ok_or(Denial::BadToken)?;
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(Some(token.trim())) } else { Err(Denial::BadToken) }
+}

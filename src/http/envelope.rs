@@ -1,0 +1,101 @@
+//! What stands around handlers: request ids, problems with the id in them, headers.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use actix_web::HttpRequest;
+use actix_web::HttpResponse;
+use actix_web::body::BoxBody;
+use actix_web::body::MessageBody;
+use actix_web::dev::ServiceRequest;
+use actix_web::dev::ServiceResponse;
+use actix_web::http::header;
+use actix_web::http::header::HeaderName;
+use actix_web::http::header::HeaderValue;
+use actix_web::middleware::Next;
+use actix_web::web;
+
+use crate::http::Problem;
+use crate::http::Route;
+use crate::http::Shared;
+use crate::http::sort;
+use crate::node::clock;
+
+/// The request id, as AuthZEN 1.0 and most proxies spell it.
+pub(in crate::http) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest request id that is taken over.
+const MAX_ID: usize = 128;
+
+/// Makes request ids that differ within and between starts.
+#[derive(Debug)]
+pub(in crate::http) struct Ids {
+    start: u64,
+    next: AtomicU64,
+}
+
+impl Ids {
+    pub(in crate::http) fn new() -> Result<Self, getrandom::Error> {
+        Ok(Self { start: u64::from_be_bytes(clock::random()?), next: AtomicU64::new(1) })
+    }
+
+    fn next(&self) -> String {
+        format!("{:016x}-{}", self.start, self.next.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// The caller's id if it is fit to be logged, else one of ours.
+fn request_id(request: &HttpRequest) -> String {
+    let fit = |id: &&str| !id.is_empty() && id.len() <= MAX_ID && id.bytes().all(|b| b.is_ascii_graphic());
+    let sent = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(fit);
+    match (sent, request.app_data::<web::Data<Shared>>()) {
+        (Some(id), _) => id.to_owned(),
+        (None, Some(shared)) => shared.ids.next(),
+        (None, None) => String::from("-"),
+    }
+}
+
+/// Around every handler that is not bare.
+pub(in crate::http) async fn around(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let id = request_id(request.request());
+    let answer = next.call(request).await?.map_into_boxed_body();
+    let problem = answer.response().error().and_then(|e| e.as_error::<Problem>());
+    let problem = problem.map(|p| noted(p, answer.request(), &id));
+    let mut answer = match problem {
+        Some(response) => answer.into_response(response),
+        None => answer,
+    };
+    let headers = answer.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    Ok(answer)
+}
+
+/// The response of a problem; ours are logged.
+fn noted(problem: &Problem, request: &HttpRequest, id: &str) -> HttpResponse {
+    if let Some(cause) = problem.cause() {
+        // The pattern, not the path: a path may name a statement.
+        let route = request.match_pattern().unwrap_or_default();
+        tracing::error!(request_id = id, route, code = problem.code(), cause, "a request failed");
+    }
+    problem.response(Some(id))
+}
+
+/// No route has this path.
+pub(in crate::http) async fn no_route(request: HttpRequest) -> HttpResponse {
+    Problem::new(sort::NO_ROUTE, "no such address").response(Some(&request_id(&request)))
+}
+
+/// The path is a route's, the method is not.
+pub(in crate::http) async fn no_method(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let allow = request.app_data::<&'static Route>().map_or("", |route| match route.method {
+        crate::http::Method::Get => "GET, HEAD",
+        crate::http::Method::Post => "POST",
+    });
+    Err(Problem::new(sort::NO_METHOD, "the address takes another method").with(header::ALLOW, allow))
+}

@@ -1,0 +1,104 @@
+//! Bodies in, media types in and out, and the way to the blocking pool.
+
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::http::header;
+use actix_web::rt::time::timeout;
+use actix_web::web;
+use actix_web::web::Bytes;
+
+use crate::http::Problem;
+use crate::http::Route;
+use crate::http::sort;
+
+/// Longest time a body may take.
+const BODY_TIME: Duration = Duration::from_secs(30);
+
+/// Why a body is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) enum Refused {
+    /// It broke off, or came too slowly.
+    Lost,
+    /// More bytes than the route's limit.
+    TooLarge {
+        /// That limit.
+        limit: usize,
+    },
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Lost => Self::new(sort::BODY_LOST, "the body did not arrive whole"),
+            Refused::TooLarge { limit } => {
+                Self::new(sort::TOO_LARGE, format!("the body has more than {limit} bytes"))
+            }
+        }
+    }
+}
+
+/// Reads a body up to the route's limit.
+pub(in crate::http) async fn body(request: &HttpRequest, payload: web::Payload) -> Result<Bytes, Refused> {
+    let limit = request.app_data::<&'static Route>().map_or(0, |route| route.limit);
+    let too_large = Refused::TooLarge { limit };
+    let said = request.headers().get(header::CONTENT_LENGTH).and_then(|l| l.to_str().ok()?.parse().ok());
+    if said.is_some_and(|length: usize| length > limit) {
+        return Err(too_large);
+    }
+    // The timer is made only if the body is not here yet.
+    match timeout(BODY_TIME, payload.to_bytes_limited(limit)).await {
+        Ok(Ok(Ok(bytes))) => Ok(bytes),
+        Ok(Ok(Err(_))) | Err(_) => Err(Refused::Lost),
+        Ok(Err(_)) => Err(too_large),
+    }
+}
+
+/// Whether `Content-Type` is `media`, parameters apart.
+pub(in crate::http) fn is(request: &HttpRequest, media: &str) -> bool {
+    let sent = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    sent.and_then(|value| value.split(';').next()).is_some_and(|m| m.trim().eq_ignore_ascii_case(media))
+}
+
+/// Refuses every `Content-Type` but `media`.
+pub(in crate::http) fn must_be(request: &HttpRequest, media: &'static str) -> Result<(), Problem> {
+    if is(request, media) {
+        return Ok(());
+    }
+    Err(Problem::new(sort::MEDIA_TYPE, format!("send `Content-Type: {media}`")))
+}
+
+/// In what form a result is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) enum Form {
+    Cbor,
+    Json,
+}
+
+impl Form {
+    /// JSON if `Accept` names it before CBOR, else CBOR.
+    pub(in crate::http) fn wanted(request: &HttpRequest) -> Self {
+        let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+        let names = accept.unwrap_or_default().split(',').filter_map(|range| range.split(';').next());
+        let mut forms = names.filter_map(|name| match name.trim() {
+            "application/json" => Some(Self::Json),
+            "application/cbor" | "application/cbor-seq" => Some(Self::Cbor),
+            _ => None,
+        });
+        forms.next().unwrap_or(Self::Cbor)
+    }
+}
+
+/// Runs what may block on the blocking pool.
+pub(in crate::http) async fn blocking<T, E>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, Problem>
+where
+    T: Send + 'static,
+    E: Into<Problem> + Send + 'static,
+{
+    match web::block(work).await {
+        Ok(done) => done.map_err(Into::into),
+        Err(_) => Err(Problem::internal("the blocking pool lost a piece of work")),
+    }
+}

@@ -1,0 +1,366 @@
+//! The edge: HTTP over one running [`Node`]. All routes stand in [`ROUTES`].
+//!
+//! A handler does four things: extract, call one method of the node, map, answer.
+//! Whatever may block goes to the blocking pool; a decision is looked for in memory
+//! on the worker first. Lacks, on purpose: rules of consent, the store, TLS (a
+//! terminating proxy or a later part brings it).
+//!
+//! Trusted: nothing that arrives. Body limits stand in the table.
+
+mod attachment;
+mod authzen;
+mod caller;
+mod envelope;
+mod health;
+mod log;
+mod message;
+mod outcome;
+pub mod problem;
+mod sort;
+mod statement;
+mod subject;
+mod token;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use actix_web::App;
+use actix_web::HttpServer;
+use actix_web::dev::Server;
+use actix_web::dev::ServerHandle;
+use actix_web::guard;
+use actix_web::middleware::from_fn;
+use actix_web::web;
+
+use crate::node::Node;
+use crate::telemetry::Metrics;
+
+pub use problem::Problem;
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Without a token.
+    Anyone,
+    /// A logged-in citizen.
+    Citizen,
+    /// A registered party.
+    Party,
+}
+
+impl Role {
+    /// The word of the golden list.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Anyone => "anyone",
+            Self::Citizen => "citizen",
+            Self::Party => "party",
+        }
+    }
+}
+
+/// A route's method; `GET` answers `HEAD` too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Read.
+    Get,
+    /// Write or ask.
+    Post,
+}
+
+impl Method {
+    /// As in a request.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
+}
+
+/// What stands around a handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dress {
+    /// Nothing: the handler answers alone.
+    Bare,
+    /// Request ids, problems, headers.
+    Envelope,
+}
+
+/// One line of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// Its method.
+    pub method: Method,
+    /// Its path, variable parts in braces.
+    pub path: &'static str,
+    /// Who may call it.
+    pub roles: &'static [Role],
+    /// Largest body, bytes.
+    pub limit: usize,
+    /// What stands around it.
+    pub dress: Dress,
+    /// Names the handler.
+    pub bind: fn(actix_web::Route) -> actix_web::Route,
+}
+
+impl Route {
+    /// A read.
+    #[must_use]
+    pub const fn get(
+        path: &'static str,
+        roles: &'static [Role],
+        bind: fn(actix_web::Route) -> actix_web::Route,
+    ) -> Self {
+        Self { method: Method::Get, path, roles, limit: 0, dress: Dress::Envelope, bind }
+    }
+
+    /// A write or a question, with the largest body it takes.
+    #[must_use]
+    pub const fn post(
+        path: &'static str,
+        roles: &'static [Role],
+        limit: usize,
+        bind: fn(actix_web::Route) -> actix_web::Route,
+    ) -> Self {
+        Self { method: Method::Post, path, roles, limit, dress: Dress::Envelope, bind }
+    }
+
+    const fn bare(self) -> Self {
+        Self { dress: Dress::Bare, ..self }
+    }
+}
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+use Role::Anyone;
+use Role::Citizen;
+use Role::Party;
+
+/// Every route of this module.
+pub const ROUTES: &[Route] = &[
+    Route::post("/v1/statements", &[Anyone], 64 * KIB, |r| r.to(statement::submit)),
+    Route::post("/v1/statements:batch", &[Anyone], 8 * MIB, |r| r.to(statement::submit_batch)),
+    Route::get("/v1/statements/{id}", &[Anyone], |r| r.to(statement::place)),
+    Route::get("/v1/statements/{id}/receipt", &[Anyone], |r| r.to(statement::receipt)),
+    Route::get("/v1/statements/{id}/evidence", &[Anyone, Citizen, Party], |r| r.to(statement::evidence)),
+    Route::post("/v1/attachments", &[Party], MIB, |r| r.to(attachment::store)),
+    Route::get("/v1/subjects/me/ppids/{party}", &[Citizen], |r| r.to(subject::ppid)),
+    Route::post("/oauth/token", &[Anyone], 16 * KIB, |r| r.to(token::issue)),
+    Route::post("/access/v1/evaluation", &[Party], 64 * KIB, |r| r.to(authzen::evaluation)).bare(),
+    Route::post("/access/v1/evaluations", &[Party], MIB, |r| r.to(authzen::evaluations)).bare(),
+    Route::get("/.well-known/authzen-configuration", &[Anyone], |r| r.to(authzen::metadata)),
+    Route::get("/log/checkpoint", &[Anyone], |r| r.to(log::checkpoint)),
+    Route::get("/log/tile/{path:.*}", &[Anyone], |r| r.to(log::tile)),
+    Route::get("/log/attachments/{hash}", &[Anyone], |r| r.to(attachment::serve)),
+    Route::get("/problems/{code}", &[Anyone], |r| r.to(problem::explain)),
+    Route::get("/livez", &[Anyone], |r| r.to(health::live)),
+    Route::get("/readyz", &[Anyone], |r| r.to(health::ready)),
+    Route::get("/metrics", &[Anyone], |r| r.to(health::metrics)),
+];
+
+/// How a server is run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Worker threads; 0 means one a core.
+    pub workers: usize,
+    /// The URL callers use, without a slash at its end; empty means `http://` and the bound address.
+    pub base_url: String,
+    /// Items in one batch of statements or evaluations, at most 1,024.
+    pub batch_items: usize,
+    /// How long `?wait=receipt` waits for a checkpoint.
+    pub receipt_patience: Duration,
+    /// How long a graceful stop waits for requests under way.
+    pub stop_patience: Duration,
+    /// Whether SIGINT and SIGTERM stop the server.
+    pub signals: Signals,
+    /// Routes of other modules, registered after [`ROUTES`].
+    pub more: &'static [Route],
+}
+
+/// Who stops a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signals {
+    /// SIGINT, SIGTERM and SIGQUIT do.
+    Obeyed,
+    /// Only [`Running::stop`] does.
+    Ignored,
+}
+
+impl Options {
+    /// Safe defaults for one address.
+    #[must_use]
+    pub const fn new(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            workers: 0,
+            base_url: String::new(),
+            batch_items: MAX_BATCH,
+            receipt_patience: Duration::from_secs(30),
+            stop_patience: Duration::from_secs(10),
+            signals: Signals::Obeyed,
+            more: &[],
+        }
+    }
+}
+
+/// Most items in one batch.
+pub const MAX_BATCH: usize = 1_024;
+
+/// What all handlers share.
+#[derive(Debug)]
+pub struct Shared {
+    node: Arc<Node>,
+    metrics: Metrics,
+    base_url: String,
+    batch_items: usize,
+    receipt_patience: Duration,
+    ids: envelope::Ids,
+}
+
+impl Shared {
+    /// The running instance.
+    #[must_use]
+    pub const fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+}
+
+/// A server under way. Dropping it stops it, without waiting for requests.
+#[derive(Debug)]
+pub struct Running {
+    addr: SocketAddr,
+    handle: ServerHandle,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Running {
+    /// The bound address.
+    #[must_use]
+    pub const fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Stops taking requests, answers those under way, and returns when all is quiet.
+    ///
+    /// # Errors
+    /// What the server ended with.
+    pub fn stop(mut self) -> io::Result<()> {
+        // The command is sent at once; the thread's end is the answer.
+        drop(self.handle.stop(true));
+        self.join()
+    }
+
+    /// Waits until a signal stops the server.
+    ///
+    /// # Errors
+    /// What the server ended with.
+    pub fn wait(mut self) -> io::Result<()> {
+        self.join()
+    }
+
+    fn join(&mut self) -> io::Result<()> {
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(end)) => end,
+            Some(Err(_)) => Err(io::Error::other("the http thread panicked")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            drop(self.handle.stop(false));
+            if let Err(error) = self.join() {
+                tracing::error!(cause = %error, "the http server ended badly");
+            }
+        }
+    }
+}
+
+/// Binds and serves on threads of its own; returns once connections are taken.
+///
+/// # Errors
+/// The address cannot be bound; a thread cannot be made.
+pub fn serve(node: Arc<Node>, options: Options) -> io::Result<Running> {
+    let (tell, told) = mpsc::sync_channel(1);
+    let thread = thread::Builder::new().name("http".into()).spawn(move || {
+        actix_web::rt::System::new().block_on(async move {
+            let (server, addr) = match listen(node, &options) {
+                Ok(bound) => bound,
+                Err(error) => {
+                    // The starter waits for exactly this.
+                    let _gone = tell.send(Err(error));
+                    return Ok(());
+                }
+            };
+            let _gone = tell.send(Ok((addr, server.handle())));
+            server.await
+        })
+    })?;
+    match told.recv() {
+        Ok(Ok((addr, handle))) => Ok(Running { addr, handle, thread: Some(thread) }),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(io::Error::other("the http thread ended before it was bound")),
+    }
+}
+
+fn listen(node: Arc<Node>, options: &Options) -> io::Result<(Server, SocketAddr)> {
+    let listener = std::net::TcpListener::bind(options.listen)?;
+    let addr = listener.local_addr()?;
+    let base_url = match options.base_url.trim_end_matches('/') {
+        "" => format!("http://{addr}"),
+        url => url.to_owned(),
+    };
+    let shared = web::Data::new(Shared {
+        node,
+        metrics: Metrics::new().map_err(io::Error::other)?,
+        base_url,
+        batch_items: options.batch_items.min(MAX_BATCH),
+        receipt_patience: options.receipt_patience,
+        ids: envelope::Ids::new().map_err(io::Error::other)?,
+    });
+    let more = options.more;
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(shared.clone())
+            .configure(|config| register(config, ROUTES))
+            .configure(|config| register(config, more))
+            .default_service(web::to(envelope::no_route))
+    });
+    let server = server.shutdown_timeout(options.stop_patience.as_secs());
+    let server = if options.workers > 0 { server.workers(options.workers) } else { server };
+    let server = match options.signals {
+        Signals::Obeyed => server,
+        Signals::Ignored => server.disable_signals(),
+    };
+    Ok((server.listen(listener)?.run(), addr))
+}
+
+fn register(config: &mut web::ServiceConfig, routes: &'static [Route]) {
+    for route in routes {
+        let guarded = match route.method {
+            Method::Get => web::route().guard(guard::Any(guard::Get()).or(guard::Head())),
+            Method::Post => web::route().guard(guard::Post()),
+        };
+        let resource = web::resource(route.path)
+            .app_data(route)
+            .route((route.bind)(guarded))
+            .default_service(web::to(envelope::no_method));
+        match route.dress {
+            Dress::Bare => config.service(resource),
+            Dress::Envelope => config.service(resource.wrap(from_fn(envelope::around))),
+        };
+    }
+}

@@ -1,0 +1,128 @@
+//! What became of a statement, in CBOR or JSON.
+//!
+//! CBOR keys stand in the order of RFC 8949 section 4.2.1. In JSON the id is hex, as
+//! in addresses; all other byte strings are base64url without padding.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+
+use crate::http::Problem;
+use crate::ledger::cbor::Writer;
+use crate::node::Accepted;
+
+/// Status of a newly recorded statement.
+const CREATED: u16 = 201;
+/// Status of one that was here before.
+const AGAIN: u16 = 200;
+
+/// 201, or 200 for a duplicate.
+pub(in crate::http) const fn status(accepted: &Accepted) -> u16 {
+    if accepted.duplicate { AGAIN } else { CREATED }
+}
+
+/// Whether a result stands alone or in a batch, where it carries its own status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) enum Within {
+    Answer,
+    Batch,
+}
+
+/// `{at, id, k1?, k2?, path, entry, index, inert?, status?, promise}`
+pub(in crate::http) fn accepted_cbor(accepted: &Accepted, within: Within) -> Vec<u8> {
+    let halves = usize::from(accepted.k1.is_some()) + usize::from(accepted.k2.is_some());
+    let extra = usize::from(accepted.inert.is_some()) + usize::from(within == Within::Batch);
+    let size = 256 + accepted.entry.len() + accepted.promise.len() + 34 * accepted.path.len();
+    let mut out = Writer::with_capacity(size)
+        .map(6 + halves + extra)
+        .text("at")
+        .uint(accepted.at.0)
+        .text("id")
+        .bytes(&accepted.id.0);
+    for (name, half) in [("k1", &accepted.k1), ("k2", &accepted.k2)] {
+        if let Some(half) = half {
+            out = out.text(name).bytes(half);
+        }
+    }
+    out = out.text("path").array(accepted.path.len());
+    for hash in &accepted.path {
+        out = out.bytes(hash);
+    }
+    out = out.text("entry").bytes(&accepted.entry).text("index").uint(accepted.index);
+    if let Some(why) = accepted.inert {
+        out = out.text("inert").text(why.as_str());
+    }
+    if within == Within::Batch {
+        out = out.text("status").uint(status(accepted).into());
+    }
+    out.text("promise").bytes(&accepted.promise).finish()
+}
+
+/// `{code, title, detail, status}`
+pub(in crate::http) fn problem_cbor(problem: &Problem) -> Vec<u8> {
+    Writer::new()
+        .map(4)
+        .text("code")
+        .text(problem.code())
+        .text("title")
+        .text(problem.title())
+        .text("detail")
+        .text(problem.detail())
+        .text("status")
+        .uint(problem.status().into())
+        .finish()
+}
+
+/// A result as JSON.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(in crate::http) enum Json<'a> {
+    Accepted(Recorded),
+    Problem { status: u16, code: &'a str, title: &'a str, detail: &'a str },
+}
+
+/// A recorded statement as JSON.
+#[derive(Serialize)]
+pub(in crate::http) struct Recorded {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    id: String,
+    index: u64,
+    at: u64,
+    entry: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    k1: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    k2: Option<String>,
+    promise: String,
+    path: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inert: Option<&'static str>,
+}
+
+/// A recorded statement for JSON.
+pub(in crate::http) fn accepted_json(accepted: &Accepted, within: Within) -> Recorded {
+    let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    Recorded {
+        status: (within == Within::Batch).then(|| status(accepted)),
+        id: accepted.id.to_string(),
+        index: accepted.index,
+        at: accepted.at.0,
+        entry: text(&accepted.entry),
+        k1: accepted.k1.map(|k| text(&k)),
+        k2: accepted.k2.map(|k| text(&k)),
+        promise: text(&accepted.promise),
+        path: accepted.path.iter().map(|hash| text(hash)).collect(),
+        inert: accepted.inert.map(|why| why.as_str()),
+    }
+}
+
+/// A problem for JSON, within a batch.
+pub(in crate::http) fn problem_json(problem: &Problem) -> Json<'_> {
+    Json::Problem {
+        status: problem.status(),
+        code: problem.code(),
+        title: problem.title(),
+        detail: problem.detail(),
+    }
+}

@@ -1,0 +1,370 @@
+//! `fsck`: one's own data, read whole and derived again.
+//!
+//! Walks the store from entry 0: commits without a gap, every entry's name, body,
+//! id, openings and signatures, the public fold (`audit`'s own), every person's
+//! fold, then the derived things: tree against checkpoint, anchor and mark, tiles,
+//! the register's row, every person's rows. What is wrong is named by entry.
+//!
+//! Lacks: a running node (it takes the lead, so none may run), and repair of what
+//! is primary: entries, bodies, keys and attachments come from a backup or not at
+//! all. [`rebuild`] writes what is derived: tiles and projection.
+
+mod sealed;
+mod state;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use crate::audit;
+use crate::audit::Counts;
+use crate::audit::Replay;
+use crate::audit::Unread;
+use crate::identity;
+use crate::ledger::checkpoint;
+use crate::ledger::checkpoint::Checkpoint;
+use crate::ledger::entry::Entry;
+use crate::ledger::hash;
+use crate::ledger::key::PublicKey;
+use crate::ledger::merkle;
+use crate::ledger::merkle::FullTile;
+use crate::ledger::merkle::Tree;
+use crate::model::id::LeafIndex;
+use crate::model::id::StatementId;
+use crate::model::id::SubjectId;
+use crate::model::id::Timestamp;
+use crate::node::Error;
+use crate::node::attachment_blob;
+use crate::node::clock;
+use crate::node::mark;
+use crate::node::mark::Mark;
+use crate::node::mark::Marked;
+use crate::node::people::Loaded;
+use crate::node::publish::tile_blob;
+use crate::store;
+use crate::store::Commit;
+use crate::store::Epoch;
+use crate::store::Holder;
+use crate::store::Name;
+use crate::store::Recovered;
+use crate::store::Row;
+use crate::store::Store;
+use crate::vault::Vault;
+
+/// The data of one log, and what its operator knows of it.
+#[derive(Clone, Copy)]
+pub struct Data<'a> {
+    /// The store.
+    pub store: &'a dyn Store,
+    /// The person keys.
+    pub vault: &'a Vault,
+    /// The log's public key.
+    pub log: &'a PublicKey,
+    /// The log's name.
+    pub origin: &'a str,
+    /// Folder of the data: holds the mark.
+    pub folder: &'a Path,
+    /// Where the anchor is, if there is one.
+    pub anchor: Option<&'a Path>,
+}
+
+impl std::fmt::Debug for Data<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Data").field("origin", &self.origin).finish_non_exhaustive()
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// `entry 17`, `tile/0/000`, `checkpoint`, `anchor`, `mark`, `register`.
+    pub place: String,
+    /// What.
+    pub what: String,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.place, self.what)
+    }
+}
+
+/// What a check came to.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// What was read.
+    pub counts: Counts,
+    /// Persons folded.
+    pub persons: u64,
+    /// Entries under the newest checkpoint.
+    pub published: u64,
+    /// Entries the projection has still to catch up with: the next start does.
+    pub lag: u64,
+    /// Full tiles that are not kept, though a checkpoint covers them: the next start derives them.
+    pub tiles_missing: u64,
+    /// Everything that is wrong.
+    pub faults: Vec<Fault>,
+}
+
+impl Report {
+    fn fault(&mut self, place: impl Into<String>, what: impl std::fmt::Display) {
+        self.faults.push(Fault { place: place.into(), what: what.to_string() });
+    }
+
+    fn entry(&mut self, index: LeafIndex, what: impl std::fmt::Display) {
+        self.fault(format!("entry {index}"), what);
+    }
+}
+
+/// Checks everything. `progress` hears entries read and entries in all.
+///
+/// # Errors
+/// The store does not open, or belongs to another process.
+pub fn check(data: &Data<'_>, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, Error> {
+    let mut walk = Walk::begin(data)?;
+    walk.entries(progress);
+    walk.heads();
+    walk.compare_state();
+    Ok(walk.report)
+}
+
+/// Writes tiles and projection again, from the entries; then the data is worth another [`check`].
+///
+/// # Errors
+/// The store does not open, belongs to another process, or does not write; [`Error::Damaged`] if an entry
+/// cannot be read: then nothing is written.
+pub fn rebuild(data: &Data<'_>, progress: &mut dyn FnMut(u64, u64)) -> Result<(), Error> {
+    let mut walk = Walk::begin(data)?;
+    walk.entries(progress);
+    // A state made without a lost withdrawal would be a grant: only a whole log is projected.
+    let lost =
+        walk.report.faults.iter().find(|fault| fault.place.starts_with("entry") && fault.what != LOST_NAME);
+    if let Some(fault) = lost {
+        return Err(Error::Damaged(format!("{fault}; a state built without it would be wrong")));
+    }
+    walk.write()
+}
+
+/// A name row of a ppid can be made again from its statement.
+const LOST_NAME: &str = "the name row of its ppid is missing";
+
+/// A person as her entries make her.
+struct Folded {
+    loaded: Loaded,
+    /// Her newest entry.
+    last: LeafIndex,
+}
+
+struct Walk<'a> {
+    data: Data<'a>,
+    epoch: Epoch,
+    found: Recovered,
+    tree: Tree,
+    /// Full tiles as the entries make them, where the store holds others or none.
+    wrong_tiles: Vec<FullTile>,
+    /// Names of ppids that the store does not hold.
+    lost_names: Vec<Row>,
+    replay: Replay,
+    people: HashMap<SubjectId, Folded>,
+    /// Index of the newest public entry.
+    public_last: Option<LeafIndex>,
+    /// Roots asked for while the tree grows: at a size.
+    roots: HashMap<u64, [u8; 32]>,
+    wanted: Vec<u64>,
+    marked: Option<Marked>,
+    mark_held: bool,
+    anchor: Option<Result<Checkpoint, String>>,
+    report: Report,
+}
+
+impl<'a> Walk<'a> {
+    fn begin(data: &Data<'a>) -> Result<Self, Error> {
+        let holder = Holder(clock::random().map_err(Error::Randomness)?);
+        let (epoch, found) = data.store.lead(&holder)?;
+        let path = data.folder.join("mark");
+        let (_, marked) = Mark::open(&path).map_err(|cause| Error::File { path, cause })?;
+        let anchor = data.anchor.map(|path| {
+            let note = mark::read_anchor(path).map_err(|cause| format!("cannot be read: {cause}"))?;
+            checkpoint::open(note.as_bytes(), data.log, data.origin).map_err(|error| error.to_string())
+        });
+        let mut wanted = vec![found.integrated.size];
+        wanted.extend(anchor.iter().flatten().map(|anchored| anchored.size));
+        let report = Report {
+            published: found.integrated.size,
+            lag: found.next - found.projected,
+            ..Report::default()
+        };
+        Ok(Self {
+            data: *data,
+            epoch,
+            tree: Tree::new(),
+            wrong_tiles: Vec::new(),
+            lost_names: Vec::new(),
+            replay: Replay::new(data.log.hash(), data.origin),
+            people: HashMap::new(),
+            public_last: None,
+            roots: HashMap::from([(0, hash::empty_root())]),
+            wanted,
+            mark_held: marked.is_none_or(|marked| marked.next == 0),
+            marked,
+            anchor,
+            report,
+            found,
+        })
+    }
+
+    fn entries(&mut self, progress: &mut dyn FnMut(u64, u64)) {
+        self.commits(progress);
+        self.report.counts = self.replay.counts().clone();
+        self.report.persons = self.people.len() as u64;
+    }
+
+    /// Reads every commit in order.
+    fn commits(&mut self, progress: &mut dyn FnMut(u64, u64)) {
+        let (mut next, until, mut last_at) = (0, self.found.next, 0);
+        while next < until {
+            let commits = match self.data.store.commits(next..until) {
+                Ok(commits) => commits,
+                Err(error) => return self.report.entry(next, error),
+            };
+            let before = next;
+            for commit in commits {
+                if commit.first != next || commit.ids.len() != commit.entries.len() {
+                    return self
+                        .report
+                        .entry(next, format!("the commit at {} does not follow", commit.first));
+                }
+                if commit.at < last_at {
+                    self.report.entry(next, "its commit is earlier than the one before");
+                }
+                last_at = commit.at;
+                next += commit.entries.len() as u64;
+                self.commit(&commit);
+            }
+            if next == before {
+                return self.report.entry(next, "is missing");
+            }
+            progress(next, until);
+        }
+    }
+
+    fn commit(&mut self, commit: &Commit) {
+        let leaves: Vec<_> = commit.entries.iter().map(|entry| hash::leaf(entry)).collect();
+        let end = commit.first + commit.entries.len() as u64;
+        if let Some(marked) = self.marked.filter(|marked| marked.next == end) {
+            self.mark_held = merkle::root(&leaves) == marked.root;
+        }
+        let entries = commit.entries.iter().zip(&commit.ids);
+        for ((index, (entry, id)), leaf) in (commit.first..).zip(entries).zip(leaves) {
+            self.tree.push(leaf);
+            if self.wanted.contains(&self.tree.size()) {
+                self.roots.insert(self.tree.size(), self.tree.root());
+            }
+            self.tiles();
+            self.entry(index, Timestamp(commit.at), *id, entry);
+        }
+    }
+
+    /// Compares the tiles that this entry completed.
+    fn tiles(&mut self) {
+        for tile in self.tree.take_full_tiles() {
+            let (level, index, bytes) = &tile;
+            let name = tile_blob(*level, *index);
+            match self.data.store.get(&name) {
+                Ok(Some(kept)) if kept == *bytes => continue,
+                Ok(Some(_)) => self.report.fault(name, "differs from what the entries make"),
+                Ok(None) if self.tree.size() <= self.found.integrated.size => self.report.tiles_missing += 1,
+                Ok(None) => {}
+                Err(error) => self.report.fault(name, error),
+            }
+            self.wrong_tiles.push(tile);
+        }
+    }
+
+    fn entry(&mut self, index: LeafIndex, at: Timestamp, id: StatementId, bytes: &[u8]) {
+        let store = self.data.store;
+        let mut attachments = |hash: &_| {
+            let name = attachment_blob(hash);
+            store.get(&name).map_err(|error| Unread { what: name, cause: error.to_string() })
+        };
+        match self.replay.entry_at(bytes, Some(at), &mut attachments) {
+            Ok(findings) => {
+                for finding in findings {
+                    let place = match finding.place {
+                        audit::Place::Attachment(hash) => format!("entry {index}, attachment {hash}"),
+                        place => place.to_string(),
+                    };
+                    self.report.fault(place, finding.what);
+                }
+            }
+            Err(unread) => self.report.entry(index, unread),
+        }
+        let Ok(entry) = Entry::parse(bytes) else { return };
+        let grain = self.replay.register().grain().unwrap_or(1);
+        if at.rounded_to(grain).0 != entry.t() {
+            self.report.entry(index, format!("its time {} is not that of its commit", entry.t()));
+        }
+        let checked = match &entry {
+            Entry::Public { item, .. } => self.public(index, id, item),
+            Entry::Sealed { commitment, .. } => self.sealed(index, at, id, commitment),
+        };
+        if let Err(what) = checked {
+            self.report.entry(index, what);
+        }
+    }
+
+    fn public(&mut self, index: LeafIndex, id: StatementId, item: &[u8]) -> Result<(), String> {
+        self.public_last = Some(index);
+        // A malformed item is among the findings already.
+        if let Ok((_, signed)) = identity::reload(item)
+            && signed.id != id
+        {
+            return Err("its id in the commit is another statement's".into());
+        }
+        let row = self.name(&Name::Statement(id.0), "its name row")?;
+        if row.index == Some(index) { Ok(()) } else { Err("its name row leads elsewhere".into()) }
+    }
+
+    fn name(&self, name: &Name, what: &str) -> Result<store::Located, String> {
+        let row = self.data.store.locate(name).map_err(|error| error.to_string())?;
+        row.ok_or_else(|| format!("{what} is missing"))
+    }
+
+    /// Tree against checkpoint, anchor and mark.
+    fn heads(&mut self) {
+        let head = self.found.integrated;
+        if self.roots.get(&head.size) != Some(&head.root) {
+            self.report.fault("checkpoint", format!("the entries below {} make another root", head.size));
+        }
+        if head.size > 0 {
+            match checkpoint::open(&self.found.note, self.data.log, self.data.origin) {
+                Ok(signed) if (signed.size, signed.root) == (head.size, head.root) => {}
+                Ok(_) => {
+                    self.report.fault("checkpoint", "the signed note is of another head than the stored")
+                }
+                Err(error) => self.report.fault("checkpoint", error),
+            }
+        }
+        match &self.anchor {
+            None => {}
+            Some(Err(error)) => self.report.fault("anchor", error.clone()),
+            Some(Ok(anchored)) if anchored.size > head.size => {
+                let what = format!("says {}, the data {}: this is an old copy", anchored.size, head.size);
+                self.report.fault("anchor", what);
+            }
+            Some(Ok(anchored)) if self.roots.get(&anchored.size) == Some(&anchored.root) => {}
+            Some(Ok(anchored)) => {
+                let what = format!("another root at size {}: another history", anchored.size);
+                self.report.fault("anchor", what);
+            }
+        }
+        match self.marked {
+            Some(marked) if marked.next > self.found.next => {
+                let what =
+                    format!("knows {} entries, the store {}: some are lost", marked.next, self.found.next);
+                self.report.fault("mark", what);
+            }
+            Some(_) if !self.mark_held => self.report.fault("mark", "is of another commit than the store's"),
+            _ => {}
+        }
+    }
+}

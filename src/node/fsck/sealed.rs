@@ -1,0 +1,161 @@
+//! One sealed entry: name, body, openings, signatures, ppid, fold.
+
+use crate::consent::Actor;
+use crate::consent::Effect;
+use crate::consent::Person;
+use crate::identity;
+use crate::identity::Verified;
+use crate::ledger::cose;
+use crate::ledger::entry;
+use crate::model::id::LeafIndex;
+use crate::model::id::PartyId;
+use crate::model::id::StatementId;
+use crate::model::id::Timestamp;
+use crate::model::statement::Kind;
+use crate::model::statement::Statement;
+use crate::node::fsck::Folded;
+use crate::node::fsck::LOST_NAME;
+use crate::node::fsck::Walk;
+use crate::node::intake::domain_of;
+use crate::node::people::Loaded;
+use crate::node::people::name_bytes;
+use crate::store::Name;
+use crate::store::Row;
+use crate::vault::Pointed;
+use crate::vault::Sealed;
+
+/// Who acted, as its key says.
+enum Acted {
+    Own,
+    Delegate(Person),
+    Party(PartyId),
+}
+
+impl Walk<'_> {
+    pub(super) fn sealed(
+        &mut self,
+        index: LeafIndex,
+        at: Timestamp,
+        id: StatementId,
+        commitment: &[u8; 32],
+    ) -> Result<(), String> {
+        let name = Name::Statement(id.0);
+        let row = self.name(&name, "its name row")?;
+        if row.index != Some(index) {
+            return Err("its name row leads elsewhere".into());
+        }
+        let who = self.data.vault.open_name(name_bytes(&name), &row.sealed).map_err(text)?;
+        let loaded = self.loaded(who)?;
+        let item = self.body(&loaded, id)?;
+        let verified = identity::open(&item).map_err(|error| format!("its body: {error}"))?;
+        if verified.id() != id {
+            return Err("its body is another statement".into());
+        }
+        let openings = loaded.key.openings(&id.0);
+        let proof = cose::proof_of(&item).map_err(text)?;
+        let h1 = entry::opening(&openings.k1, verified.statement());
+        let h2 = entry::opening(&openings.k2, &proof);
+        if entry::commitment(at.0, &h1, &h2) != *commitment {
+            return Err("its body does not open to its commitment".into());
+        }
+        let acted = self.acted(&verified, who)?;
+        // A lost name is told, and its statement still counts.
+        let named = self.names(&verified, who, &acted, index);
+        self.fold(&verified, index, at, loaded, &acted)?;
+        named
+    }
+
+    /// The person as folded so far.
+    fn loaded(&self, who: Pointed) -> Result<Loaded, String> {
+        if let Some(folded) = self.people.get(&who.subject) {
+            return Ok(folded.loaded.clone());
+        }
+        let key = self.data.vault.person_key(who).map_err(text)?;
+        Ok(Loaded { who, key, person: Person::new(who.subject) })
+    }
+
+    fn body(&self, loaded: &Loaded, id: StatementId) -> Result<Vec<u8>, String> {
+        let subject = &loaded.who.subject;
+        let body = self.data.store.bodies(subject, &[id]).map_err(text)?.pop().flatten();
+        let body = body.ok_or("its body is missing: lost or suppressed, for no certificate names it")?;
+        loaded.key.open(Sealed::Body, subject, &id.0, &body).map_err(text)
+    }
+
+    fn acted(&self, verified: &Verified<Statement>, who: Pointed) -> Result<Acted, String> {
+        if verified.value().kind() == Kind::KeyCreate {
+            return Ok(Acted::Own);
+        }
+        if let Some(party) = self.replay.register().party_of_key(&verified.signer()) {
+            return Ok(Acted::Party(party.clone()));
+        }
+        let name = Name::Key(verified.signer().0);
+        let row = self.name(&name, "the name row of its key")?;
+        let other = self.data.vault.open_name(name_bytes(&name), &row.sealed).map_err(text)?;
+        if other.subject == who.subject {
+            return Ok(Acted::Own);
+        }
+        Ok(Acted::Delegate(self.loaded(other)?.person))
+    }
+
+    /// The names it rests on lead to its person, and its ppid is hers.
+    fn names(
+        &mut self,
+        verified: &Verified<Statement>,
+        who: Pointed,
+        acted: &Acted,
+        index: LeafIndex,
+    ) -> Result<(), String> {
+        let leads = |name: &Name, what: &str| {
+            let row = self.name(name, what)?;
+            let to = self.data.vault.open_name(name_bytes(name), &row.sealed).map_err(text)?;
+            if to == who { Ok(()) } else { Err(format!("{what} leads to another person")) }
+        };
+        let statement = verified.value();
+        if statement.kind() == Kind::KeyCreate {
+            return leads(&Name::Key(verified.signer().0), "the name row of its key");
+        }
+        let Some(ppid) = statement.ppid() else { return Ok(()) };
+        let party = match acted {
+            Acted::Party(party) => Some(party),
+            Acted::Own | Acted::Delegate(_) => None,
+        };
+        let domain = domain_of(statement, self.data.origin, party);
+        if self.data.vault.ppid(&domain, &who.subject) != ppid {
+            return Err("its ppid is not its person's".into());
+        }
+        let name = Name::Ppid(ppid.0);
+        // A ppid handed out before its first statement is named by an unsynced row: the next start makes it again.
+        if self.data.store.locate(&name).map_err(text)?.is_none() {
+            let sealed = self.data.vault.seal_name(name_bytes(&name), who).map_err(text)?;
+            self.lost_names.push(Row::Name { name, sealed, index: None });
+            let lags = index >= self.found.projected;
+            return if lags { Ok(()) } else { Err(LOST_NAME.into()) };
+        }
+        leads(&name, "the name row of its ppid")
+    }
+
+    fn fold(
+        &mut self,
+        verified: &Verified<Statement>,
+        index: LeafIndex,
+        at: Timestamp,
+        mut loaded: Loaded,
+        acted: &Acted,
+    ) -> Result<(), String> {
+        let actor = match acted {
+            Acted::Own => Actor::Own,
+            Acted::Delegate(person) => Actor::Delegate(person),
+            Acted::Party(party) => Actor::Party(party.clone()),
+        };
+        let effect = loaded.person.apply(self.replay.register(), &actor, &verified.at(index, at));
+        self.people.insert(loaded.who.subject, Folded { loaded, last: index });
+        match effect {
+            Effect::Applied(_) => Ok(()),
+            Effect::Inert(why) => Err(format!("the statement has no effect: {}", why.as_str())),
+        }
+    }
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}

@@ -1,0 +1,205 @@
+//! The demo as a stranger runs it: by the binary, twice, and what it leaves.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Output;
+
+use naru::ledger::checkpoint;
+use naru::ledger::entry::Entry;
+use naru::ledger::evidence::Evidence;
+use naru::ledger::key::PublicKey;
+use naru::ledger::receipt;
+use naru::ledger::tile;
+
+const ORIGIN: &str = "localhost:8080/log";
+const GRAIN_MS: u64 = 200;
+
+fn demo(out: &Path, more: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_naru"));
+    command.args(["demo", "--once", "--listen", "127.0.0.1:0", "--out"]).arg(out).args(more);
+    command.env("LC_ALL", "C").output().unwrap()
+}
+
+fn ran(out: &Path, more: &[&str]) -> String {
+    let output = demo(out, more);
+    let (said, wrong) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}\n{wrong}");
+    said
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut out = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            out.extend(files(&path));
+        } else {
+            out.push(path);
+        }
+    }
+    out.sort();
+    out
+}
+
+fn log_key(out: &Path) -> PublicKey {
+    PublicKey::from_pem(&fs::read_to_string(out.join("log.pem")).unwrap()).unwrap()
+}
+
+fn entries(out: &Path) -> Vec<Vec<u8>> {
+    let note = fs::read(out.join("log/checkpoint")).unwrap();
+    let head = checkpoint::open(&note, &log_key(out), ORIGIN).unwrap();
+    let mut all = Vec::new();
+    for path in tile::paths(head.size) {
+        let bytes = fs::read(out.join("log").join(path.to_string())).unwrap();
+        if matches!(path, tile::Path::Entries { .. }) {
+            all.extend(tile::unbundle(&bytes).unwrap().into_iter().map(<[u8]>::to_vec));
+        }
+    }
+    assert_eq!(all.len() as u64, head.size);
+    all
+}
+
+fn bytes_of(hex: &str) -> Vec<u8> {
+    (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()).collect()
+}
+
+fn contains(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len()).any(|window| window == word)
+}
+
+/// Whether any of the words, all of one length, stands in the text.
+fn any_of(text: &[u8], words: &HashSet<Vec<u8>>, length: usize) -> bool {
+    text.windows(length).any(|window| words.contains(window))
+}
+
+#[test]
+fn two_runs_count_the_same_and_what_they_leave_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+    ran(&one, &[]);
+    ran(&two, &[]);
+    let summary = fs::read_to_string(one.join("summary.json")).unwrap();
+    assert_eq!(summary, fs::read_to_string(two.join("summary.json")).unwrap());
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/demo/summary.json");
+    if std::env::var_os("NARU_GOLDEN").is_some() {
+        fs::create_dir_all(golden.parent().unwrap()).unwrap();
+        fs::write(&golden, &summary).unwrap();
+    }
+    assert_eq!(summary, fs::read_to_string(golden).unwrap(), "NARU_GOLDEN=1 writes it anew");
+    what_it_leaves(&one);
+    other_commands_agree(&one);
+    nothing_personal_is_public(&one);
+    // An earlier demo is replaced; anything else is not.
+    ran(&two, &["--citizens", "20", "--seed", "7"]);
+    assert_ne!(summary, fs::read_to_string(two.join("summary.json")).unwrap());
+    let full = dir.path().join("full");
+    fs::create_dir(&full).unwrap();
+    fs::write(full.join("thesis.txt"), "mine").unwrap();
+    assert!(!demo(&full, &[]).status.success());
+    assert!(full.join("thesis.txt").exists());
+}
+
+fn what_it_leaves(out: &Path) {
+    let key = log_key(out);
+    let entries = entries(out);
+    let mut receipts = 0;
+    for path in files(&out.join("receipts")).iter().filter(|p| p.extension().is_some_and(|e| e == "cose")) {
+        let entry = fs::read(path.with_extension("entry")).unwrap();
+        let proven = receipt::verify_inclusion(&fs::read(path).unwrap(), &entry, &key, ORIGIN).unwrap();
+        assert_eq!(entries[usize::try_from(proven.index).unwrap()], entry);
+        receipts += 1;
+    }
+    assert!(receipts >= 100, "{receipts}");
+
+    let note = |name: &str| checkpoint::open(&fs::read(out.join(name)).unwrap(), &key, ORIGIN).unwrap();
+    let (old, new) = (note("checkpoint.old"), note("checkpoint.new"));
+    let consistency = fs::read(out.join("consistency.cose")).unwrap();
+    let extended = receipt::verify_consistency(&consistency, &key, ORIGIN, old.size, &old.root).unwrap();
+    assert_eq!((extended.size, extended.root), (new.size, new.root));
+    assert_eq!(new.size, entries.len() as u64);
+
+    let evidence = files(&out.join("evidence"));
+    assert!(evidence.len() >= 40);
+    for path in &evidence {
+        let bytes = fs::read(path).unwrap();
+        let verify = |bytes: &[u8]| {
+            let evidence = Evidence::parse(bytes).map_err(|_| ())?;
+            evidence.verify(&key, ORIGIN, Some(GRAIN_MS)).map_err(|_| ())
+        };
+        assert!(verify(&bytes).is_ok(), "{}", path.display());
+        let mut flipped = bytes.clone();
+        flipped[bytes.len() / 3] ^= 4;
+        assert!(verify(&flipped).is_err(), "{}", path.display());
+    }
+}
+
+fn other_commands_agree(out: &Path) {
+    let path = |name: &str| out.join(name).display().to_string();
+    for args in [
+        vec!["audit", "--log-key", &path("log.vkey"), "--from", &path("checkpoint.old"), &path("log")],
+        vec!["verify", "--log-key", &path("log.vkey"), &path("evidence/000-consent.grant-citizen.cbor")],
+        vec!["fsck", "--config", &path("naru.toml")],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_naru")).args(&args).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {output:?}");
+    }
+}
+
+fn nothing_personal_is_public(out: &Path) {
+    let known = fs::read_to_string(out.join("not-in-the-log.txt")).unwrap();
+    let secrets: Vec<&str> = known.lines().collect();
+    assert!(secrets.len() > 600, "{}", secrets.len());
+    let raw = |length| secrets.iter().map(|s| bytes_of(s)).filter(|b| b.len() == length).collect();
+    let (short, long): (HashSet<_>, HashSet<_>) = (raw(16), raw(32));
+    let text =
+        |length: usize| secrets.iter().map(|s| s.as_bytes().to_vec()).filter(|s| s.len() == length).collect();
+    let (short_hex, long_hex): (HashSet<_>, HashSet<_>) = (text(32), text(64));
+    assert!(!short.is_empty() && !long.is_empty());
+    for path in files(&out.join("log")) {
+        let bytes = fs::read(&path).unwrap();
+        for (words, length) in [(&short, 16), (&long, 32), (&short_hex, 32), (&long_hex, 64)] {
+            assert!(!any_of(&bytes, words, length), "{}", path.display());
+        }
+    }
+    let mut sealed = 0;
+    for entry in entries(out) {
+        match Entry::parse(&entry).unwrap() {
+            Entry::Sealed { .. } => {
+                sealed += 1;
+                assert!(entry.len() < 64, "a sealed entry is a commitment");
+                for word in ["consent", "key.", "subject.", "delegation", "bank", "hospital", "broker", "idp"]
+                {
+                    assert!(!contains(&entry, word.as_bytes()), "`{word}` in a sealed entry");
+                }
+            }
+            Entry::Public { item, .. } => {
+                for word in ["consent.", "key.create", "subject.attest", "delegation.", "ppid"] {
+                    assert!(!contains(&item, word.as_bytes()), "`{word}` in a public entry");
+                }
+            }
+        }
+    }
+    assert!(sealed > 1000, "{sealed}");
+}
+
+#[test]
+fn a_few_rows_of_adult_are_a_population() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = dir.path().join("rows.csv");
+    let row = "52, Self-emp-not-inc, 209642, HS-grad, 9, Married-civ-spouse, Exec-managerial, Husband, White, Male, 0, 0, 45, United-States, >50K\n";
+    fs::write(&rows, row.repeat(40)).unwrap();
+    let out = dir.path().join("demo");
+    ran(&out, &["--people", rows.to_str().unwrap()]);
+    let summary: serde_json::Value =
+        serde_json::from_slice(&fs::read(out.join("summary.json")).unwrap()).unwrap();
+    assert_eq!(summary["people"]["rows"], 40);
+    assert_eq!(summary["citizens"], 46);
+    assert_eq!(summary["accepted"]["key.create"], 46);
+    assert_eq!(summary["people"]["asked"]["dpv:CustomerSolvencyMonitoring"], 40);
+    fs::write(&rows, format!("{row}52, Private\n")).unwrap();
+    let refused = demo(&out, &["--people", rows.to_str().unwrap()]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("row 2 of the population"));
+}

@@ -1,0 +1,72 @@
+//! What `identity` and `ledger` really make, for the foreign verifiers: nothing here is built by hand.
+
+use naru::identity::item::sign as sign_statement;
+use naru::identity::login::{Login, sign_login};
+use naru::ledger::checkpoint::{self, Checkpoint};
+use naru::ledger::cose::{endorse, proof_of, statement_of};
+use naru::ledger::entry::{Entry, commitment, opening};
+use naru::ledger::evidence::{Evidence, Opening};
+use naru::ledger::hash;
+use naru::ledger::key::{Ed25519Signer, Signer};
+use naru::ledger::merkle::{self, List};
+use naru::ledger::promise::Promise;
+use naru::ledger::receipt::CheckpointSignature;
+use naru::model::id::{Nonce, Timestamp};
+use naru::model::statement::{Kind, V1};
+
+use super::examples::{Optional, example};
+
+const AT: u64 = 1_790_000_000_123;
+const T: u64 = 1_790_000_000_000;
+const ORIGIN: &str = "ledger.example/1";
+const K1: [u8; 32] = [1; 32];
+const K2: [u8; 32] = [2; 32];
+
+/// Rule and what it is; bytes.
+pub(crate) fn good() -> Vec<(&'static str, Vec<u8>)> {
+    let (log, person) = (Ed25519Signer::from_seed([1; 32]), Ed25519Signer::from_seed([2; 32]));
+    let item = sign_statement(&example(Kind::ConsentGrant, Optional::Present), &person).unwrap();
+    let genesis = sign_statement(&example(Kind::LogCreate, Optional::Present), &log).unwrap();
+    let endorsed = endorse(&person, &genesis).unwrap();
+    let (statement, proof) = (statement_of(&item).unwrap(), proof_of(&item).unwrap());
+    let (h1, h2) = (opening(&K1, &statement), opening(&K2, &proof));
+    let public = Entry::Public { t: T, item: endorsed.clone() }.encode().unwrap();
+    let sealed = Entry::Sealed { t: T, commitment: commitment(AT, &h1, &h2) }.encode().unwrap();
+
+    let entries = [&public, &sealed, &sealed];
+    let tree = List::new(&entries.map(|e| hash::leaf(e)));
+    let promise = Promise { origin: ORIGIN.into(), first: 0, n: 3, at: AT, root: tree.root() };
+    let signature = CheckpointSignature::new(&log, ORIGIN, 3, tree.root()).unwrap();
+    let receipt =
+        |index: u64| signature.inclusion(index, &tree.path(usize::try_from(index).unwrap()).unwrap());
+    let older = entries.map(|e| hash::leaf(e));
+    let consistency = signature.consistency(1, &merkle::path(&older, 0).unwrap()).unwrap();
+    let head = Checkpoint { origin: ORIGIN.into(), size: 3, root: tree.root() };
+    let note = checkpoint::sign(&head, &log).unwrap();
+    let evidence = |index: u64, entry: &[u8], opening, checkpoint| {
+        let made = Evidence { index, entry: entry.to_vec(), opening, receipt: receipt(index), checkpoint };
+        assert!(made.verify(log.public(), ORIGIN, None).is_ok());
+        made.encode().unwrap()
+    };
+    let citizen =
+        Opening::Citizen { at: AT, statement: statement.clone(), k1: K1, proof: proof.clone(), k2: K2 };
+    let controller = || Opening::Controller { at: AT, statement: statement.clone(), k1: K1, h2 };
+    let (nonce, iat, exp) = (Nonce([7; 16]), Timestamp(T), Timestamp(T + 60_000));
+    let login = Login { v: V1, origin: ORIGIN.into(), nonce, iat, exp };
+    vec![
+        ("item-made", item.clone()),
+        ("signed-made", item),
+        ("endorsed-made", endorsed),
+        ("proof-made", proof),
+        ("signed-login-made", sign_login(&login, &person).unwrap()),
+        ("promise-made", promise.sign(&log).unwrap()),
+        ("receipt-made", receipt(1)),
+        ("consistency-receipt-made", consistency),
+        ("evidence-made-citizen", evidence(1, &sealed, citizen, Some(note.clone()))),
+        ("evidence-made-controller", evidence(1, &sealed, controller(), Some(note.clone()))),
+        ("evidence-made-controller-unwitnessed", evidence(1, &sealed, controller(), None)),
+        ("evidence-made-public", evidence(0, &public, Opening::Public, Some(note))),
+        ("public-entry-made", public),
+        ("sealed-entry-made", sealed),
+    ]
+}
