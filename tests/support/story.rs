@@ -63,6 +63,16 @@ pub struct Story {
     pub oracle: Oracle,
     planned: Option<Strike>,
     seen: u64,
+    hold: Option<Arc<Hold>>,
+}
+
+impl Drop for Story {
+    /// A test that failed leaves no append waiting: the node joins its threads.
+    fn drop(&mut self) {
+        if let Some(hold) = &self.hold {
+            hold.open();
+        }
+    }
 }
 
 impl Story {
@@ -71,7 +81,7 @@ impl Story {
     }
 
     pub fn of(world: World) -> Self {
-        let mut story = Self { world, oracle: Oracle::default(), planned: None, seen: 0 };
+        let mut story = Self { world, oracle: Oracle::default(), planned: None, seen: 0, hold: None };
         story.check();
         story
     }
@@ -87,7 +97,9 @@ impl Story {
         let store = Held { memory: world.memory.reopen(), hold: Arc::clone(&hold) };
         let settings = Settings { queue, threads: 1, ..settings(&world.dir) };
         world.node = Some(open_over(&world, Arc::new(store), settings).unwrap());
-        (Self::of(world), hold)
+        let mut story = Self::of(world);
+        story.hold = Some(Arc::clone(&hold));
+        (story, hold)
     }
 
     /// Plans a fault; it strikes a call of the story, never one of the oracle's.
@@ -312,6 +324,9 @@ impl Store for Held {
     }
     fn put(&self, name: &str, bytes: &[u8], synced: bool) -> Result<(), store::Error> {
         self.memory.put(name, bytes, synced)
+    }
+    fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), store::Error> {
+        self.memory.replace(name, bytes)
     }
     fn get(&self, name: &str) -> Result<Option<Vec<u8>>, store::Error> {
         self.memory.get(name)
