@@ -140,12 +140,15 @@ fn other_commands_agree(out: &Path) {
     let path = |name: &str| out.join(name).display().to_string();
     for args in [
         vec!["audit", "--log-key", &path("log.vkey"), "--from", &path("checkpoint.old"), &path("log")],
-        vec!["verify", "--log-key", &path("log.vkey"), &path("evidence/000-consent.grant-citizen.cbor")],
+        vec!["verify", "--log-key", &path("log.vkey"), &path("live/evidence.cbor")],
         vec!["fsck", "--config", &path("naru.toml")],
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_naru")).args(&args).output().unwrap();
         assert!(output.status.success(), "{args:?}: {output:?}");
     }
+    let flipped = ["verify", "--log-key", &path("log.vkey"), &path("live/evidence.flipped.cbor")];
+    let output = Command::new(env!("CARGO_BIN_EXE_naru")).args(flipped).output().unwrap();
+    assert_eq!(output.status.code(), Some(6), "{output:?}");
 }
 
 fn nothing_personal_is_public(out: &Path) {
@@ -183,6 +186,24 @@ fn nothing_personal_is_public(out: &Path) {
         }
     }
     assert!(sealed > 1000, "{sealed}");
+}
+
+#[test]
+fn the_live_steps_are_said_with_their_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    let said = ran(&dir.path().join("demo"), &["--citizens", "30"]);
+    assert_eq!(said.matches("$ curl -s").count(), 10, "{said}");
+    for word in [
+        "\"decision\":true",
+        "\"decision\":false",
+        "ms from sending the withdrawal to the denial",
+        "verified",
+    ] {
+        assert!(said.contains(word), "`{word}` in\n{said}");
+    }
+    for name in ["grant.cose", "withdraw.cose", "check.json", "evidence.cbor", "evidence.flipped.cbor"] {
+        assert!(dir.path().join("demo/live").join(name).exists(), "{name}");
+    }
 }
 
 #[test]

@@ -73,13 +73,8 @@ impl Served {
 
     fn citizen(&self, n: u64) -> String {
         let now = self.world.now();
-        let login = login::Login {
-            v: V1,
-            origin: ORIGIN.into(),
-            nonce: nonce(),
-            iat: now,
-            exp: now.plus_ms(30_000),
-        };
+        let login =
+            login::Login { v: V1, origin: ORIGIN.into(), nonce: nonce(), iat: now, exp: now.plus_ms(30_000) };
         let item = login::sign_login(&login, &person_key(n)).unwrap();
         let form = format!("grant_type=urn:naru:login&login={}", URL_SAFE_NO_PAD.encode(&item));
         let reply = self.post("/oauth/token", "application/x-www-form-urlencoded", None, form.as_bytes());
@@ -148,7 +143,10 @@ fn from_enrolment_to_denial_over_http() {
     assert_eq!(permitted["context"]["reason"], "CONSENT_GIVEN");
     assert_eq!(served.statement(&sign(&served.world.withdraw(ppid), &key)).status, 201);
     let denied = served.check(&bank, &ppid);
-    assert_eq!((&denied["decision"], &denied["context"]["reason"]), (&false.into(), &"CONSENT_WITHDRAWN".into()));
+    assert_eq!(
+        (&denied["decision"], &denied["context"]["reason"]),
+        (&false.into(), &"CONSENT_WITHDRAWN".into())
+    );
     // The old grant again: known, and without effect.
     assert_eq!(served.statement(&item).status, 200);
     assert_eq!(served.check(&bank, &ppid)["decision"], false);
@@ -191,7 +189,9 @@ fn authzen_errors_are_plain_and_denials_are_not_errors() {
     let bank = served.party("bank", BANK);
     let path = "/access/v1/evaluation";
     let good = question("bank", &Ppid([7; 16]).to_text()).to_string();
-    let post = |media: &str, token: Option<&str>, body: &str| served.post(path, media, token, body.as_bytes()).status;
+    let post = |media: &str, token: Option<&str>, body: &str| {
+        served.post(path, media, token, body.as_bytes()).status
+    };
     assert_eq!(post("application/json", Some(&bank), &good), 200);
     assert_eq!(post("text/plain", Some(&bank), &good), 400);
     assert_eq!(post("application/json", Some(&bank), ""), 400);

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use crate::consent::Register;
 use crate::identity;
-use crate::identity::Unverified;
 use crate::identity::Verified;
 use crate::ledger::cose;
 use crate::ledger::hash;
@@ -23,6 +22,7 @@ use crate::model::statement::Scope;
 use crate::model::statement::Statement;
 use crate::node::Error;
 use crate::node::Inner;
+use crate::node::Item;
 use crate::node::people::Loaded;
 use crate::node::people::name_bytes;
 use crate::node::ticket::Refusal;
@@ -119,8 +119,11 @@ pub(in crate::node) fn domain_of(statement: &Statement, origin: &str, party: Opt
 
 impl Inner {
     /// Opens, places and seals one item.
-    pub(in crate::node) fn prepare(&self, item: Unverified) -> Result<Intake, Refusal> {
-        let verified = item.verify().map_err(Refusal::Malformed)?;
+    pub(in crate::node) fn prepare(&self, item: Item) -> Result<Intake, Refusal> {
+        let verified = match item {
+            Item::Unverified(item) => item.verify().map_err(Refusal::Malformed)?,
+            Item::Verified(verified) => verified,
+        };
         let kind = verified.value().kind();
         if !kind.is_served() {
             return Err(Refusal::Inert(Why::NotServed));

@@ -33,12 +33,15 @@ use tokio::sync::oneshot;
 
 use crate::identity;
 use crate::identity::Unverified;
+use crate::identity::Verified;
 use crate::ledger;
 use crate::model::id::Hash;
 use crate::model::id::PartyId;
 use crate::model::id::Ppid;
 use crate::model::id::TreeSize;
 use crate::model::statement::Bearing;
+use crate::model::statement::Kind;
+use crate::model::statement::Statement;
 use crate::node::intake::Intake;
 use crate::node::lane::Lane;
 use crate::node::sequencer::Job;
@@ -239,8 +242,23 @@ pub const MAX_ATTACHMENT: usize = 1 << 20;
 
 /// One item on its way to the verifying pool.
 struct Raw {
-    item: Unverified,
+    item: Item,
     place: ticket::Place,
+}
+
+/// Signatures still to be checked, or checked by the caller.
+enum Item {
+    Unverified(Unverified),
+    Verified(Verified<Statement>),
+}
+
+impl Item {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Unverified(item) => item.kind(),
+            Self::Verified(item) => item.value().kind(),
+        }
+    }
 }
 
 /// A running instance.
@@ -281,16 +299,30 @@ impl Node {
         let mut raws = Vec::with_capacity(items.len());
         for (item, place) in items.into_iter().zip(places) {
             match Unverified::parse(item) {
-                Ok(item) => raws.push(Raw { item, place }),
+                Ok(item) => raws.push(Raw { item: Item::Unverified(item), place }),
                 Err(error) => place.fill(Err(Refusal::Malformed(error))),
             }
         }
+        self.enqueue(raws);
+        ticket
+    }
+
+    /// As [`Node::submit`], for statements whose signatures the caller has checked.
+    #[must_use]
+    pub fn submit_verified(&self, items: Vec<Verified<Statement>>) -> Ticket {
+        let (ticket, places) = Ticket::new(items.len());
+        let raw = |(item, place)| Raw { item: Item::Verified(item), place };
+        self.enqueue(items.into_iter().zip(places).map(raw).collect());
+        ticket
+    }
+
+    fn enqueue(&self, raws: Vec<Raw>) {
         // The type is read before the signature.
         let closes = |raw: &Raw| raw.item.kind().bearing() == Bearing::Closing;
         let lane = if raws.iter().all(closes) { Lane::Closing } else { Lane::Open };
         if let Some(stop) = self.inner.refuses(lane) {
             raws.into_iter().for_each(|raw| raw.place.fill(Err(Refusal::Unavailable(stop))));
-            return ticket;
+            return;
         }
         let mut piece = Vec::with_capacity(PIECE);
         for raw in raws {
@@ -307,7 +339,6 @@ impl Node {
         if !piece.is_empty() {
             self.hand_over(lane, piece);
         }
-        ticket
     }
 
     fn hand_over(&self, lane: Lane, piece: Vec<Raw>) {

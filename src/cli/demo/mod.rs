@@ -8,6 +8,7 @@
 mod act;
 mod draw;
 mod export;
+mod live;
 mod offer;
 mod people;
 mod seed;
@@ -106,6 +107,14 @@ pub(in crate::cli) enum Error {
         /// What came.
         found: String,
     },
+    /// The address of the live part is taken.
+    #[error("cannot listen on {listen}: {cause}; choose another address with `--listen`")]
+    Listen {
+        /// Where.
+        listen: SocketAddr,
+        /// What the system said.
+        cause: io::Error,
+    },
     /// The node does not write.
     #[error("the node does not write: {0}")]
     Stopped(node::Stop),
@@ -194,11 +203,20 @@ fn demo(args: &Args, voice: Voice) -> Result<(), Error> {
     let path = args.out.join("summary.json");
     export::write(&path, summary.to_json()?.as_bytes())?;
     export::operation(&world, &args.out)?;
+    let world = world.reopen(&args.out)?;
+    let running = live::serve(&world, args.listen)?;
+    let base = live::base(&running);
+    let life = kept.lives.first().cloned().unwrap_or_default();
+    live::play(&world, &args.out, &base, life, voice)?;
+
     let evidence = export::evidence(&world, &args.out, &kept.samples)?;
     let size = export::log(&world, &args.out, &kept.old)?;
     export::secrets(&world, &args.out, &kept.lives)?;
     voice.tell(words::LEFT, &[&args.out.display(), &size, &evidence, &path.display()]);
-    Ok(())
+    if args.once {
+        return running.stop().map_err(Error::at(&args.out));
+    }
+    live::stay(world, &args.out, running, voice)
 }
 
 /// Citizens, the rule they were drawn by, and figures of a real population.

@@ -134,6 +134,60 @@ pub(super) const LEFT: Words = Words {
     ko: "남긴 것: {} (로그 항목 {}건, 증거 {}건). 요약은 {}",
     en: "Left in {}: a log of {} entries, {} pieces of evidence. The summary is {}",
 };
+/// Before the live part.
+pub(super) const LIVE: Words = Words {
+    ko: "\n2부. 지금: 같은 폴더, 진짜 시계, HTTP {}. 보내는 파일은 {} 에 있습니다.",
+    en: "\nPart 2. Now: the same folder, the real clock, HTTP at {}. What is sent lies in {}.",
+};
+// The steps, in their order.
+pub(super) const LOGIN: Words = Words {
+    ko: "시민이 로그인합니다. 서버의 문제에 서명하지 않고, 자기가 만든 로그인 진술에 서명합니다.",
+    en: "A citizen logs in: she signs a login statement of her own making, never a server's challenge.",
+};
+pub(super) const NAME: Words = Words {
+    ko: "은행에서 쓰는 자기 이름(ppid)을 봅니다. 기관마다 다르고 언제나 같습니다.",
+    en: "She reads her name at the bank (ppid): another one at every party, the same for ever.",
+};
+pub(super) const BANK_LOGIN: Words = Words {
+    ko: "은행이 서명한 주장으로 토큰을 받습니다.",
+    en: "The bank gets a token for a signed assertion.",
+};
+pub(super) const GRANT: Words = Words {
+    ko: "시민이 계좌 관리에 동의합니다(목적 하나, 90일).",
+    en: "She grants account management (one purpose, 90 days).",
+};
+pub(super) const PERMITTED: Words =
+    Words { ko: "은행이 묻습니다: 써도 됩니까? 됩니다.", en: "The bank asks: may I? It may." };
+pub(super) const WITHDRAW: Words = Words {
+    ko: "시민이 철회합니다. 철회는 거절되지 않습니다.",
+    en: "She withdraws. A withdrawal is never refused.",
+};
+pub(super) const DENIED: Words =
+    Words { ko: "은행이 다시 묻습니다: 안 됩니다.", en: "The bank asks again: it may not." };
+pub(super) const HOW_SOON: Words = Words {
+    ko: "   철회를 보낸 때부터 거절된 때까지 {} ms",
+    en: "   {} ms from sending the withdrawal to the denial",
+};
+pub(super) const REPLAY: Words = Words {
+    ko: "옛 동의를 다시 보냅니다: 그때와 같은 대답, 새 효력은 없습니다.",
+    en: "The old grant is sent again: the same answer as then, and no effect.",
+};
+pub(super) const STILL_DENIED: Words =
+    Words { ko: "은행이 묻습니다: 여전히 안 됩니다.", en: "The bank asks: it still may not." };
+pub(super) const EVIDENCE: Words = Words {
+    ko: "시민이 증거를 내려받아, 로그의 공개 키만으로 오프라인에서 확인합니다.",
+    en: "She takes the evidence home and checks it offline with nothing but the log's key.",
+};
+pub(super) const VERIFIED: Words =
+    Words { ko: "   → 확인됨: {} 바이트, {}", en: "   → verified: {} bytes, {}" };
+pub(super) const FLIPPED: Words = Words {
+    ko: "증거의 비트 하나를 뒤집습니다: 들킵니다.",
+    en: "One bit of the evidence is flipped: it is caught.",
+};
+pub(super) const STAYS: Words = Words {
+    ko: "\n{} 에서 계속 응답합니다. 위의 줄들을 다시 해 보세요(로그인과 주장은 한 번만 쓰이고, 토큰은 4분마다 새로 만듭니다). 끝내려면 Ctrl-C.",
+    en: "\nStill serving at {}: try the lines above (a login or an assertion counts once; the tokens are made anew every four minutes). Ctrl-C ends it.",
+};
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,255 @@
+//! Permission checks a second, beside a handler that only parses and answers, and beside PostgreSQL.
+
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::time::Duration;
+use std::time::Instant;
+
+use actix_web::App;
+use actix_web::HttpResponse;
+use actix_web::HttpServer;
+use actix_web::web;
+use naru::identity::login;
+use naru::model::id::Ppid;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::Size;
+use crate::Table;
+use crate::client;
+use crate::client::Client;
+use crate::median;
+use crate::postgres;
+use crate::rate;
+use crate::support::BANK;
+use crate::support::CATEGORY;
+use crate::support::ORIGIN;
+use crate::support::PURPOSE;
+use crate::support::nonce;
+use crate::support::person_key;
+use crate::support::sign;
+use crate::support::signer;
+use crate::writes;
+use crate::writes::Ground;
+
+const CONNECTIONS: usize = 32;
+
+/// What the plain handlers parse: the same members.
+#[derive(Deserialize)]
+pub struct Asked {
+    pub subject: Named,
+    pub action: Act,
+    pub resource: Named,
+}
+
+#[derive(Deserialize)]
+pub struct Named {
+    pub id: String,
+}
+
+#[derive(Deserialize)]
+pub struct Act {
+    pub name: String,
+    pub properties: Purpose,
+}
+
+#[derive(Deserialize)]
+pub struct Purpose {
+    pub purpose: String,
+}
+
+#[derive(Serialize)]
+pub struct Told {
+    pub decision: bool,
+    pub reason: &'static str,
+}
+
+pub fn question(ppid: &Ppid) -> Vec<u8> {
+    let mut text = serde_json::json!({
+        "subject": {"type": "party", "id": "bank"},
+        "action": {"name": "use", "properties": {"purpose": PURPOSE}},
+        "resource": {"type": "person", "id": ppid.to_text(),
+            "properties": {"class": "real-name", "categories": [CATEGORY]}},
+    })
+    .to_string()
+    .into_bytes();
+    // As large as the plain handler's: blanks at the end are JSON too.
+    text.resize(300, b' ');
+    text
+}
+
+/// An access token of the bank, by a client assertion.
+pub fn token(ground: &Ground) -> String {
+    let iat = ground.world.now().0 / 1_000;
+    let jti = format!("{:?}", nonce());
+    let (iss, sub) = ("bank".to_owned(), "bank".to_owned());
+    let claims = login::Assertion { iss, sub, aud: ORIGIN.into(), jti, iat, exp: iat + 30 };
+    ground.node.token_for_assertion(&login::sign_jwt(&claims, "JWT", &signer(BANK)).unwrap()).unwrap()
+}
+
+/// Requests a second, closed loop: one thread keeps all connections busy.
+pub fn closed_loop(addr: SocketAddr, head: &str, bodies: &[Vec<u8>], time: Duration) -> f64 {
+    let mut clients: Vec<_> = (0..CONNECTIONS).map(|_| Client::new(addr)).collect();
+    let (mut n, mut bodies) = (0, bodies.iter().cycle());
+    let start = Instant::now();
+    while start.elapsed() < time {
+        for client in &mut clients {
+            client.send(head, bodies.next().unwrap());
+        }
+        for client in &mut clients {
+            assert_eq!(client.answer(), 200);
+        }
+        n += clients.len();
+    }
+    rate(n, start.elapsed())
+}
+
+/// Latencies at a fixed rate, from the instant a request was due: waiting counts.
+fn open_loop(addr: SocketAddr, head: &str, bodies: &[Vec<u8>], per_s: f64, time: Duration) -> Vec<f64> {
+    const THREADS: usize = 8;
+    let all = Mutex::new(Vec::new());
+    let gap = Duration::from_secs_f64(THREADS as f64 / per_s);
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let all = &all;
+            scope.spawn(move || {
+                let mut client = Client::new(addr);
+                let mut mine = Vec::new();
+                let mut due = start + gap.mul_f64(thread as f64 / THREADS as f64);
+                let mut bodies = bodies.iter().skip(thread * 97).cycle();
+                while due < start + time {
+                    if let Some(wait) = due.checked_duration_since(Instant::now()) {
+                        std::thread::sleep(wait);
+                    }
+                    client.send(head, bodies.next().unwrap());
+                    assert_eq!(client.answer(), 200);
+                    mine.push(due.elapsed().as_secs_f64() * 1e6);
+                    due += gap;
+                }
+                all.lock().unwrap().extend(mine);
+            });
+        }
+    });
+    let mut all = all.into_inner().unwrap();
+    all.sort_by(f64::total_cmp);
+    all
+}
+
+fn percentile(sorted: &[f64], p: f64) -> f64 {
+    sorted[((sorted.len() - 1) as f64 * p) as usize]
+}
+
+/// Serves one handler that only parses and answers.
+fn plain() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        actix_web::rt::System::new()
+            .block_on(
+                HttpServer::new(|| {
+                    App::new().route(
+                        "/",
+                        web::post().to(|asked: web::Json<Asked>| async move {
+                            let long = asked.subject.id.len() + asked.resource.id.len() > 3;
+                            let known =
+                                !asked.action.name.is_empty() && asked.action.properties.purpose.len() > 3;
+                            HttpResponse::Ok().json(Told { decision: long && known, reason: "CONSENT_GIVEN" })
+                        }),
+                    )
+                })
+                .workers(2)
+                .disable_signals()
+                .listen(listener)
+                .unwrap()
+                .run(),
+            )
+            .unwrap();
+    });
+    addr
+}
+
+pub fn run(table: &mut Table, size: Size) {
+    let people: u64 = if size == Size::Quick { 10_000 } else { 100_000 };
+    let time = Duration::from_secs(if size == Size::Quick { 2 } else { 5 });
+    let ground = Ground::new();
+    let running = ground.serve();
+    let creates = writes::on_both(0..people, |n| sign(&ground.world.key_create(), &person_key(n)));
+    writes::send(running.addr(), &creates);
+    let ppids = writes::ppids(&ground, 0..people);
+    let grants = writes::on_both(0..people, |n| {
+        sign(&ground.world.grant(ppids[n as usize], None).into(), &person_key(n))
+    });
+    writes::send(running.addr(), &grants);
+    let bodies: Vec<_> = ppids.iter().map(question).collect();
+    let head = client::head("/access/v1/evaluation", "application/json", Some(&token(&ground)));
+    let plain_head = client::head("/", "application/json", None);
+    let plain = plain();
+    let database = postgres::start(people);
+    let (mut rates, mut limits, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..3 {
+        limits.push(closed_loop(plain, &plain_head, &bodies, time));
+        rates.push(closed_loop(running.addr(), &head, &bodies, time));
+        if let Some(database) = &database {
+            others.push(closed_loop(database.addr, &plain_head, &bodies, time));
+        }
+    }
+    let ratio = |a: &[f64], b: &[f64]| median(&mut a.iter().zip(b).map(|(a, b)| a / b).collect::<Vec<_>>());
+    let ratio_plain = ratio(&rates, &limits);
+    let ratio_other = if others.is_empty() { 0.0 } else { ratio(&rates, &others) };
+    let value = median(&mut rates);
+    table.row(
+        &format!("checks/s over HTTP, {people} consents (required 0.5, goal 0.8)"),
+        &format!("{value:.0}"),
+        &format!("{:.0} requests/s of a handler that parses 300 bytes of JSON", median(&mut limits)),
+        &format!("{ratio_plain:.2}"),
+    );
+    match others.is_empty() {
+        true => {
+            table.row("the same beside PostgreSQL (required 3)", "-", "no PostgreSQL 15 on this machine", "-")
+        }
+        false => table.row(
+            "the same beside PostgreSQL (required 3)",
+            &format!("{value:.0}"),
+            &format!("{:.0} of a handler that asks PostgreSQL through a pool", median(&mut others)),
+            &format!("{ratio_other:.2}"),
+        ),
+    }
+    let half = value / 2.0;
+    let latencies = open_loop(running.addr(), &head, &bodies, half, time);
+    let p = |p| percentile(&latencies, p);
+    table.row(
+        "a check at half the top rate: p50 / p99 / p99.9",
+        &format!("{:.0} / {:.0} / {:.0} µs", p(0.5), p(0.99), p(0.999)),
+        &format!("{half:.0} due/s, waiting counts"),
+        "-",
+    );
+    withdraw_to_deny(table, &ground, &ppids, running.addr(), &head);
+}
+
+/// From sending a withdrawal to the first check that says no: the very next one must.
+fn withdraw_to_deny(table: &mut Table, ground: &Ground, ppids: &[Ppid], addr: SocketAddr, head: &str) {
+    let n = ppids.len().min(1_000);
+    let items: Vec<_> =
+        (0..n).map(|i| sign(&ground.world.withdraw(ppids[i]), &person_key(i as u64))).collect();
+    let statement = client::head("/v1/statements", "application/cose", None);
+    let mut client = Client::new(addr);
+    let mut times: Vec<f64> = items
+        .iter()
+        .zip(ppids)
+        .map(|(item, ppid)| {
+            let start = Instant::now();
+            assert_eq!(client.post(&statement, item), 201);
+            assert_eq!(client.post(head, &question(ppid)), 200);
+            assert!(client.body.starts_with(b"{\"decision\":false"));
+            start.elapsed().as_secs_f64() * 1e3
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    table.row(
+        "withdraw, then the next check says no: p50 / p99",
+        &format!("{:.2} / {:.2} ms", percentile(&times, 0.5), percentile(&times, 0.99)),
+        &format!("{n} one after another, each durable before it is answered"),
+        "-",
+    );
+}

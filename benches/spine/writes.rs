@@ -1,0 +1,208 @@
+//! Statements a second: through the batch endpoint, and pre-verified through the engine.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use fjall::PersistMode;
+use naru::http;
+use naru::http::Signals;
+use naru::ledger::hash;
+use naru::model::id::Ppid;
+use naru::node::Node;
+use naru::store::Store;
+use naru::store::fjall::Fjall;
+
+use crate::Size;
+use crate::Table;
+use crate::client;
+use crate::client::Client;
+use crate::median;
+use crate::rate;
+use crate::support::World;
+use crate::support::key_hash;
+use crate::support::party;
+use crate::support::person_key;
+use crate::support::sign;
+use crate::verify_limit;
+
+const BATCH: usize = 256;
+const CONNECTIONS: usize = 4;
+
+/// A world over fjall on this disk.
+pub struct Ground {
+    pub world: World,
+    pub node: Arc<Node>,
+    pub dir: tempfile::TempDir,
+}
+
+impl Ground {
+    pub fn new() -> Self {
+        // Beside the build, not in a folder that may be memory.
+        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let store: Arc<dyn Store> = Arc::new(Fjall::open(dir.path().join("store")).unwrap());
+        let mut world = World::bare(naru::store::memory::Memory::new(), store);
+        world.populate();
+        let node = Arc::new(world.node.take().unwrap());
+        Self { world, node, dir }
+    }
+
+    /// Publishes once a second, as a running service does.
+    pub fn ticking<T>(&self, work: impl FnOnce() -> T) -> T {
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    self.node.tick().unwrap();
+                    std::thread::park_timeout(Duration::from_secs(1));
+                }
+            });
+            let out = work();
+            done.store(true, Ordering::Relaxed);
+            out
+        })
+    }
+
+    pub fn serve(&self) -> http::Running {
+        let listen: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let options = http::Options { workers: 2, signals: Signals::Ignored, ..http::Options::new(listen) };
+        http::serve(Arc::clone(&self.node), options).unwrap()
+    }
+}
+
+/// Makes one thing a number, on both cores.
+pub fn on_both<T: Send>(numbers: std::ops::Range<u64>, make: impl Fn(u64) -> T + Sync) -> Vec<T> {
+    let middle = numbers.start + (numbers.end - numbers.start) / 2;
+    std::thread::scope(|scope| {
+        let make = &make;
+        let halves = [numbers.start..middle, middle..numbers.end];
+        let threads: Vec<_> =
+            halves.map(|half| scope.spawn(move || half.map(make).collect::<Vec<_>>())).into_iter().collect();
+        threads.into_iter().flat_map(|t| t.join().unwrap()).collect()
+    })
+}
+
+/// Sends all items in batches over a few connections; every one must be recorded anew.
+pub fn send(addr: SocketAddr, items: &[Vec<u8>]) -> Duration {
+    let bodies: Vec<(usize, Vec<u8>)> = items.chunks(BATCH).map(|c| (c.len(), c.concat())).collect();
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..CONNECTIONS {
+            scope.spawn(|| {
+                let mut client = Client::new(addr);
+                let head = client::head("/v1/statements:batch", "application/cbor-seq", None);
+                while let Some((count, body)) = bodies.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    assert_eq!(client.post(&head, body), 200);
+                    // `status: 201` as CBOR: the key, then the number.
+                    let marker = b"\x66status\x18\xc9";
+                    let accepted = client.body.windows(marker.len()).filter(|w| w == marker).count();
+                    assert_eq!(accepted, *count, "{}", String::from_utf8_lossy(&client.body));
+                }
+            });
+        }
+    });
+    start.elapsed()
+}
+
+pub fn ppids(ground: &Ground, people: std::ops::Range<u64>) -> Vec<Ppid> {
+    let bank = party("bank");
+    people.map(|n| ground.node.ppid(&key_hash(&person_key(n)), Some(&bank)).unwrap().unwrap()).collect()
+}
+
+/// Durable rows a second of the engine alone: batches of 256 rows of 300 bytes, random keys.
+fn engine_limit(rows: usize) -> f64 {
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let db = fjall::Database::builder(dir.path()).open().unwrap();
+    let rows_of = db.keyspace("rows", fjall::KeyspaceCreateOptions::default).unwrap();
+    let start = Instant::now();
+    for chunk in 0..rows / BATCH {
+        let mut batch = db.batch().durability(Some(PersistMode::SyncData));
+        for n in 0..BATCH {
+            let key = hash::sha256(&[&((chunk * BATCH + n) as u64).to_be_bytes()]);
+            batch.insert(&rows_of, key, [7u8; 300]);
+        }
+        batch.commit().unwrap();
+    }
+    rate(rows / BATCH * BATCH, start.elapsed())
+}
+
+pub fn run(table: &mut Table, size: Size) {
+    let n: u64 = if size == Size::Quick { 10_240 } else { 30_720 };
+    let ground = Ground::new();
+    ground.ticking(|| rounds(table, &ground, n));
+    ground.ticking(|| engine(table, &ground, 3 * n, n));
+}
+
+fn rounds(table: &mut Table, ground: &Ground, n: u64) {
+    let running = ground.serve();
+    let mut ratios: [Vec<f64>; 3] = Default::default();
+    let mut rates: [Vec<f64>; 3] = Default::default();
+    let mut limits = Vec::new();
+    for round in 0..3u64 {
+        let people = round * n..(round + 1) * n;
+        let limit_before = verify_limit();
+        let creates = on_both(people.clone(), |n| sign(&ground.world.key_create(), &person_key(n)));
+        let mut took = vec![send(running.addr(), &creates)];
+        let ppids = ppids(ground, people.clone());
+        let of = |n: u64| ppids[(n - people.start) as usize];
+        let grants =
+            on_both(people.clone(), |n| sign(&ground.world.grant(of(n), None).into(), &person_key(n)));
+        took.push(send(running.addr(), &grants));
+        let withdrawals = on_both(people.clone(), |n| sign(&ground.world.withdraw(of(n)), &person_key(n)));
+        took.push(send(running.addr(), &withdrawals));
+        let limit = f64::midpoint(limit_before, verify_limit());
+        limits.push(limit);
+        for (kind, took) in took.into_iter().enumerate() {
+            rates[kind].push(rate(n as usize, took));
+            ratios[kind].push(rate(n as usize, took) / limit);
+        }
+    }
+    let limit = format!("{:.0} `verify_strict`/s on two cores", median(&mut limits));
+    for (kind, what) in ["enrolments", "grants", "withdrawals"].iter().enumerate() {
+        let what = format!("{what}/s, verified and durable, batches of {BATCH} over HTTP (required 0.5)");
+        let value = format!("{:.0}", median(&mut rates[kind]));
+        table.row(&what, &value, &limit, &format!("{:.2}", median(&mut ratios[kind])));
+    }
+}
+
+/// Pre-verified statements through judging, sealing and the durable append.
+fn engine(table: &mut Table, ground: &Ground, from: u64, n: u64) {
+    let (mut rates, mut ratios, mut limits) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..3 {
+        let people = from + round * n..from + (round + 1) * n;
+        let limit = engine_limit(n as usize * 2);
+        let items = on_both(people, |n| {
+            naru::identity::open(&sign(&ground.world.key_create(), &person_key(n))).unwrap()
+        });
+        let mut batches: Vec<Vec<_>> = Vec::new();
+        let mut items = items.into_iter().peekable();
+        while items.peek().is_some() {
+            batches.push(items.by_ref().take(BATCH).collect());
+        }
+        let start = Instant::now();
+        let mut tickets = std::collections::VecDeque::new();
+        for batch in batches {
+            tickets.push_back(ground.node.submit_verified(batch));
+            if tickets.len() > 8 {
+                tickets.pop_front().unwrap().wait().into_iter().for_each(|o| drop(o.unwrap()));
+            }
+        }
+        for ticket in tickets {
+            ticket.wait().into_iter().for_each(|o| drop(o.unwrap()));
+        }
+        let measured = rate(n as usize, start.elapsed());
+        rates.push(measured);
+        limits.push(limit);
+        ratios.push(measured / limit);
+    }
+    table.row(
+        "pre-verified statements/s: judged, sealed, durable, in process (required 0.16)",
+        &format!("{:.0}", median(&mut rates)),
+        &format!("{:.0} durable 300-byte rows/s of the engine, batches of {BATCH}", median(&mut limits)),
+        &format!("{:.2}", median(&mut ratios)),
+    );
+}
