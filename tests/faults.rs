@@ -376,7 +376,7 @@ fn a_statement_that_another_writer_brought_is_known() {
     hold.wait_for_append();
     // Prepared while nobody knows it, judged after the other writer has brought it.
     let second = story.world.node().submit(vec![ours]);
-    drop(story.world.submit(vec![0x00]));
+    story.wait_for_pool();
     story.world.memory.faults().slip_in(batch);
     hold.open();
     first.wait().remove(0).unwrap();
@@ -404,7 +404,7 @@ fn a_closing_act_goes_first_in_its_commit() {
         }
     }
     // The one verifying thread takes this last: all the others are queued then.
-    assert!(story.world.submit(vec![0x00]).is_err());
+    story.wait_for_pool();
     hold.open();
     let answers: Vec<_> = tickets
         .into_iter()
@@ -434,7 +434,7 @@ fn withdrawal_overtakes(lag: Lag) {
     hold.wait_for_append();
     let items = [story.granting(1), story.withdrawing(1)];
     let tickets = items.map(|item| (story.oracle.send(&item), story.world.node().submit(vec![item])));
-    assert!(story.world.submit(vec![0x00]).is_err());
+    story.wait_for_pool();
     hold.open();
     let mut outcomes = Vec::new();
     for (id, ticket) in std::iter::once(blocking).chain(tickets) {
@@ -630,7 +630,8 @@ fn ended() -> Story {
 fn an_anchor_that_is_missing_foreign_or_of_another_history_stops_writing() {
     let log = signer(LOG);
     let anchor = |story: &Story| story.world.dir.path().join("anchor");
-    let forged = |size, root| checkpoint::sign(&Checkpoint { origin: ORIGIN.into(), size, root }, &log).unwrap();
+    let forged =
+        |size, root| checkpoint::sign(&Checkpoint { origin: ORIGIN.into(), size, root }, &log).unwrap();
     let mut story = ended();
     let true_note = fs::read(anchor(&story)).unwrap();
     for bad in [

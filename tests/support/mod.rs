@@ -99,8 +99,7 @@ impl World {
     /// A log with operator, regulator, bank, hospital, identity provider and a notice of the bank.
     pub fn new() -> Self {
         let memory = Memory::new();
-        // `tests/lag.rs` runs the same stories over a store whose state lags for ever.
-        memory.faults().set_lag(if env!("CARGO_CRATE_NAME") == "lag" { Lag::On } else { Lag::Off });
+        memory.faults().set_lag(if lags() { Lag::On } else { Lag::Off });
         let store: Arc<dyn Store> = Arc::new(memory.clone());
         let mut world = Self::bare(memory, store);
         world.populate();
@@ -330,6 +329,11 @@ impl World {
     pub fn check(&self, ppid: Ppid) -> Answer {
         self.node().check(&self.ask(ppid, Action::Use)).unwrap()
     }
+}
+
+/// `tests/lag.rs` runs the same stories over a store whose state lags for ever.
+pub fn lags() -> bool {
+    env!("CARGO_CRATE_NAME") == "lag"
 }
 
 pub fn master() -> Key {

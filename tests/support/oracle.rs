@@ -59,6 +59,8 @@ pub struct Oracle {
     seen: Vec<Seen>,
     held: Vec<Held>,
     ppids: BTreeMap<u64, Ppid>,
+    /// The fold as of the last check.
+    folded: BTreeMap<KeyHash, Naive>,
 }
 
 /// What the naive fold makes of one person.
@@ -133,17 +135,15 @@ impl Oracle {
     }
 
     /// The last statement applied to her slot.
-    pub fn last(&self, node: &Node, n: u64) -> Option<StatementId> {
-        self.naive(node).get(&key_hash(&person_key(n))).and_then(|naive| naive.last)
+    pub fn last(&self, n: u64) -> Option<StatementId> {
+        self.folded.get(&key_hash(&person_key(n))).and_then(|naive| naive.last)
     }
 
     /// The items that were acknowledged, in the order of the log.
     pub fn acked_items(&self) -> Vec<(StatementId, Vec<u8>)> {
         let mut acks: Vec<_> = self.acks.values().collect();
         acks.sort_by_key(|a| a.index);
-        acks.iter()
-            .filter_map(|a| self.sent.get(&a.id).map(|sent| (a.id, sent.item().to_vec())))
-            .collect()
+        acks.iter().filter_map(|a| self.sent.get(&a.id).map(|sent| (a.id, sent.item().to_vec()))).collect()
     }
 
     /// Holds the node to everything. Faults still planned would strike our own reads: see [`World`].
@@ -156,6 +156,7 @@ impl Oracle {
         self.check_acks(node, &entries);
         self.check_tree(node, &entries, &leaves);
         self.check_receipts(node, &leaves);
+        self.folded = self.naive(node);
         self.check_state(world);
         node.forget_caches();
         self.check_state(world);
@@ -240,8 +241,7 @@ impl Oracle {
         self.held.sort_by_key(|h| (h.index, h.receipt.clone()));
         self.held.dedup_by(|a, b| (a.index, &a.receipt) == (b.index, &b.receipt));
         for held in &self.held {
-            let proven =
-                receipt::verify_inclusion(&held.receipt, &held.entry, log.public(), ORIGIN).unwrap();
+            let proven = receipt::verify_inclusion(&held.receipt, &held.entry, log.public(), ORIGIN).unwrap();
             let before = &leaves[..usize::try_from(proven.size).unwrap()];
             assert_eq!((proven.index, proven.root), (held.index, merkle::root(before)));
         }
@@ -254,9 +254,8 @@ impl Oracle {
             Readiness::NotReady(stop) => stop.doubts_state(),
             Readiness::Ready => false,
         };
-        let expected = self.naive(node);
         for (n, ppid) in &self.ppids {
-            let naive = expected.get(&key_hash(&person_key(*n))).copied().unwrap_or_default();
+            let naive = self.folded.get(&key_hash(&person_key(*n))).copied().unwrap_or_default();
             let asked = world.ask(*ppid, Action::Use);
             let told = node.check(&asked).unwrap().decision;
             if doubtful {

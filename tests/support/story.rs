@@ -6,6 +6,7 @@ use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use naru::model::id::Ppid;
 use naru::model::id::StatementId;
@@ -15,6 +16,7 @@ use naru::node::Error;
 use naru::node::Node;
 use naru::node::Outcome;
 use naru::node::Readiness;
+use naru::node::Refusal;
 use naru::node::Settings;
 use naru::node::Stop;
 use naru::store;
@@ -170,6 +172,15 @@ impl Story {
         Some(ppid)
     }
 
+    /// Refused by the verifying thread, one if there is one: what was sent before is queued then.
+    pub fn wait_for_pool(&self) {
+        let (n, ppid) = self.oracle.anybody().unwrap();
+        let mut late = self.world.grant(ppid, None);
+        late.iat = late.iat.minus_ms(2 * DAY);
+        let outcome = self.world.submit(sign(&late.into(), &person_key(n)));
+        assert!(matches!(outcome, Err(Refusal::Window { .. })), "{outcome:?}");
+    }
+
     pub fn ppid(&self, n: u64) -> Option<Ppid> {
         self.oracle.ppid(n)
     }
@@ -181,7 +192,7 @@ impl Story {
     }
 
     pub fn granting(&self, n: u64) -> Vec<u8> {
-        let over = self.oracle.last(self.world.node(), n);
+        let over = self.oracle.last(n);
         let grant = self.world.grant(self.ppid(n).unwrap(), over);
         sign(&grant.into(), &person_key(n))
     }
@@ -260,7 +271,11 @@ impl Hold {
 
     /// Waits until an append stands at the gate.
     pub fn wait_for_append(&self) {
-        drop(self.changed.wait_while(self.state.lock().unwrap(), |(_, waits)| !*waits).unwrap());
+        // The limit only ends a test in which the append was refused before.
+        let state = self.state.lock().unwrap();
+        let waited = self.changed.wait_timeout_while(state, Duration::from_secs(60), |(_, waits)| !*waits);
+        let timeout = waited.unwrap().1;
+        assert!(!timeout.timed_out(), "nothing came to be appended");
     }
 
     fn pass(&self) {
@@ -306,11 +321,7 @@ impl Store for Held {
         }
         self.memory.commits(range)
     }
-    fn bodies(
-        &self,
-        subject: &SubjectId,
-        ids: &[StatementId],
-    ) -> Result<Vec<Option<Vec<u8>>>, store::Error> {
+    fn bodies(&self, subject: &SubjectId, ids: &[StatementId]) -> Result<Vec<Option<Vec<u8>>>, store::Error> {
         self.memory.bodies(subject, ids)
     }
     fn rows(&self, subject: &SubjectId) -> Result<PersonRows, store::Error> {
