@@ -386,6 +386,7 @@ impl Node {
             let (done, wait) = oneshot::channel();
             self.ask(Job::Name(Row::Name { name, sealed, index: None }, done), wait)
                 .map_err(Error::Stopped)?;
+            self.inner.people.named(name, who, self.inner.store.as_ref());
         }
         Ok(Some(ppid))
     }
@@ -399,8 +400,15 @@ impl Node {
             return Err(Error::Stopped(stop));
         }
         let hash = Hash(ledger::hash::sha256(&[bytes]));
-        self.inner.store.put(&attachment_blob(&hash), bytes, true)?;
-        Ok(hash)
+        match self.inner.store.put(&attachment_blob(&hash), bytes, true) {
+            Ok(()) => Ok(hash),
+            Err(error @ store::Error::Exists { .. }) => Err(error.into()),
+            // What the disk holds is not known before a restart: nothing more is written.
+            Err(error) => {
+                self.inner.stop(Stop::Io);
+                Err(error.into())
+            }
+        }
     }
 
     /// Everything in flight, answered; no new statement is taken in. Dropping does the same.

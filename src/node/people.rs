@@ -6,6 +6,7 @@
 //! cached without further ado.
 
 use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -47,6 +48,10 @@ struct Shard {
 pub(in crate::node) struct People {
     shards: Vec<Mutex<Shard>>,
     names: Cache<Name, Pointed>,
+    /// Names whose rows were projected and are not visible yet.
+    unseen: Mutex<HashMap<Name, Pointed>>,
+    /// Projected, but perhaps not visible yet: `(reflects every entry below, whose)`.
+    waiting: Mutex<VecDeque<(u64, Vec<SubjectId>)>>,
 }
 
 impl People {
@@ -55,7 +60,12 @@ impl People {
             let cached = quick_cache::unsync::Cache::new((persons / SHARDS).max(16));
             Mutex::new(Shard { pinned: HashMap::new(), cached, replaced: 0 })
         };
-        Self { shards: (0..SHARDS).map(|_| shard()).collect(), names: Cache::new(names.max(64)) }
+        Self {
+            shards: (0..SHARDS).map(|_| shard()).collect(),
+            names: Cache::new(names.max(64)),
+            unseen: Mutex::default(),
+            waiting: Mutex::default(),
+        }
     }
 
     fn shard(&self, subject: &SubjectId) -> Option<MutexGuard<'_, Shard>> {
@@ -93,7 +103,7 @@ impl People {
         }
     }
 
-    /// Replaces a person by what the sequencer made of her; pinned until `unpin(upto > index)`.
+    /// Replaces a person by what the sequencer made of her; pinned until her projection is visible.
     pub(in crate::node) fn replace(&self, loaded: Arc<Loaded>, index: u64) {
         let subject = loaded.who.subject;
         if let Some(mut shard) = self.shard(&subject) {
@@ -103,8 +113,22 @@ impl People {
         }
     }
 
-    /// Entries below `upto` are projected: these persons may be evicted.
-    pub(in crate::node) fn unpin(&self, upto: u64, subjects: impl IntoIterator<Item = SubjectId>) {
+    /// These persons are projected below `upto`. Whoever's projection is visible to reads may be evicted.
+    ///
+    /// A store whose state lags says less than was projected: then they stay in memory.
+    pub(in crate::node) fn projected(&self, upto: u64, subjects: Vec<SubjectId>, store: &dyn Store) {
+        let Some(probe) = subjects.first().copied() else { return };
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.push_back((upto, subjects));
+        // A read that fails says nothing: they wait for the next.
+        let Ok(visible) = store.rows(&probe).map(|rows| rows.upto) else { return };
+        while waiting.front().is_some_and(|(upto, _)| *upto <= visible) {
+            let whose = waiting.pop_front().map(|(_, whose)| whose);
+            self.unpin(visible, whose.unwrap_or_default());
+        }
+    }
+
+    fn unpin(&self, upto: u64, subjects: Vec<SubjectId>) {
         for subject in subjects {
             let Some(mut shard) = self.shard(&subject) else { continue };
             if shard.pinned.get(&subject).is_some_and(|(_, index)| *index < upto)
@@ -125,7 +149,19 @@ impl People {
 
     /// Whom a name points at, if memory knows.
     pub(in crate::node) fn known(&self, name: &Name) -> Option<Pointed> {
-        self.names.get(name)
+        self.names.get(name).or_else(|| self.unseen().get(name).copied())
+    }
+
+    fn unseen(&self) -> MutexGuard<'_, HashMap<Name, Pointed>> {
+        self.unseen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The row of a name was projected: remembered until the store shows it.
+    pub(in crate::node) fn named(&self, name: Name, who: Pointed, store: &dyn Store) {
+        match store.locate(&name) {
+            Ok(Some(_)) => self.learn(name, who),
+            Ok(None) | Err(_) => drop(self.unseen().insert(name, who)),
+        }
     }
 
     /// Remembers whom a name points at: only once the row is in the store.

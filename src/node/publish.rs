@@ -299,9 +299,11 @@ pub(in crate::node) fn load_tree(store: &dyn Store, next: u64) -> Result<Tree, E
         }
         hashes.iter().for_each(|h| tree.push(*h));
         at += WIDTH;
+        // The lowest came from the store; a crash may have come between it and those above.
+        for (level, index, bytes) in tree.take_full_tiles().into_iter().filter(|(level, ..)| *level > 0) {
+            store.put(&tile_blob(level, index), &bytes, false)?;
+        }
     }
-    // Those came from the store and are there already.
-    drop(tree.take_full_tiles());
     while at < next {
         let until = (at + 4 * WIDTH).min(next);
         for entry in entries(store, at, until)? {
@@ -313,4 +315,33 @@ pub(in crate::node) fn load_tree(store: &dyn Store, next: u64) -> Result<Tree, E
         at = until;
     }
     Ok(tree)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Append;
+    use crate::store::Batch;
+    use crate::store::BatchId;
+    use crate::store::Holder;
+    use crate::store::memory::Memory;
+
+    #[test]
+    fn a_tile_above_that_a_crash_lost_is_made_again() {
+        let store = Memory::new();
+        let (epoch, _) = store.lead(&Holder([0; 16])).unwrap();
+        let entries: Vec<Vec<u8>> = (0..65_536u32).map(|n| n.to_be_bytes().to_vec()).collect();
+        let leaves: Vec<_> = entries.iter().map(|e| crate::ledger::hash::leaf(e)).collect();
+        let ids = vec![crate::model::id::StatementId([0; 32]); entries.len()];
+        let batch =
+            Batch { id: BatchId([0; 16]), at: 1, entries, ids, names: Vec::new(), bodies: Vec::new() };
+        assert!(matches!(store.append(epoch, &batch), Append::Sequenced { first: 0 }));
+        for (index, tile) in (0..).zip(leaves.chunks(256)) {
+            store.put(&tile_blob(0, index), tile.as_flattened(), true).unwrap();
+        }
+        let tree = load_tree(&store, 65_536).unwrap();
+        let above: Vec<_> = leaves.chunks(256).flat_map(|tile| merkle::root(tile)).collect();
+        assert_eq!(store.get(&tile_blob(1, 0)).unwrap(), Some(above));
+        assert_eq!(tree.root(), merkle::root(&leaves));
+    }
 }

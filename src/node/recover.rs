@@ -68,7 +68,7 @@ impl Inner {
         let Some(last) = self.store.commits(marked.next - 1..marked.next)?.pop() else { return Ok(false) };
         let leaves: Vec<_> = last.entries.iter().map(|e| hash::leaf(e)).collect();
         let ends_there = last.first + last.entries.len() as u64 == marked.next;
-        Ok(!ends_there || merkle::root(&leaves) == marked.root)
+        Ok(ends_there && merkle::root(&leaves) == marked.root)
     }
 
     /// Whether the anchor is a checkpoint of this very log, not ahead of it.
@@ -104,6 +104,7 @@ impl Inner {
         let mut next = range.start;
         while next < range.end {
             let until = (next + STEP).min(range.end);
+            let before = next;
             let mut step = Step::new((*self.register()).clone());
             for commit in self.store.commits(next..until)? {
                 let at = Timestamp(commit.at);
@@ -115,6 +116,9 @@ impl Inner {
                     self.replay_one(&mut step, entry, *id, index, at)?;
                     next += 1;
                 }
+            }
+            if next == before {
+                return Err(Error::Damaged(format!("entry {next} is missing")));
             }
             self.finish(step, next, epoch)?;
         }
@@ -164,7 +168,7 @@ impl Inner {
             let name = Name::Ppid(ppid.0);
             if self.store.locate(&name)?.is_none() {
                 let sealed = self.vault.seal_name(name_bytes(&name), who)?;
-                step.names.push(Row::Name { name, sealed, index: None });
+                step.names.push((Row::Name { name, sealed, index: None }, name, who));
             }
         }
         let acting = self.acting_of(&statement, &signed, who, &step.register)?;
@@ -217,7 +221,8 @@ impl Inner {
 
     fn finish(&self, step: Step, upto: u64, epoch: Epoch) -> Result<(), Error> {
         let index = upto.saturating_sub(1);
-        let mut rows = step.names;
+        let (mut rows, named): (Vec<_>, Vec<_>) =
+            step.names.into_iter().map(|(row, name, who)| (row, (name, who))).unzip();
         if step.register_changed {
             rows.push(Row::Register { index, bytes: cbor::encode(&step.register)? });
         }
@@ -237,7 +242,10 @@ impl Inner {
             Project::Fenced => return Err(Error::Stopped(Stop::OtherLeader)),
             Project::Failed(error) => return Err(error.into()),
         }
-        self.people.unpin(upto, subjects);
+        for (name, who) in named {
+            self.people.named(name, who, self.store.as_ref());
+        }
+        self.people.projected(upto, subjects, self.store.as_ref());
         Ok(())
     }
 
@@ -246,6 +254,7 @@ impl Inner {
         let mut register = (*self.register()).clone();
         let mut next = 0;
         while next < until {
+            let before = next;
             for commit in self.store.commits(next..until)? {
                 for (index, entry) in (commit.first..).zip(&commit.entries) {
                     if let Entry::Public { item, .. } = Entry::parse(entry)? {
@@ -255,6 +264,9 @@ impl Inner {
                     }
                     next = index + 1;
                 }
+            }
+            if next == before {
+                return Err(Error::Damaged(format!("entry {next} is missing")));
             }
         }
         self.set_register(register);
@@ -279,7 +291,7 @@ struct Step {
     register_changed: bool,
     people: HashMap<SubjectId, Loaded>,
     parts: HashSet<(SubjectId, Option<SlotKey>)>,
-    names: Vec<Row>,
+    names: Vec<(Row, Name, Pointed)>,
 }
 
 impl Step {

@@ -87,7 +87,7 @@ impl Recent {
             && let Some(old) = self.order.pop_front()
             && let Some(index) = self.index_of.remove(&old)
         {
-            self.since = index + 1;
+            self.since = self.since.max(index + 1);
         }
     }
 }
@@ -189,7 +189,7 @@ impl Sequencer {
 
     fn name(&self, row: Row) -> Result<(), Stop> {
         self.inner.stopped().map_or(Ok(()), Err)?;
-        self.project(self.next, &[row])
+        self.project(self.next, &[row]).inspect_err(|stop| self.inner.stop(*stop))
     }
 
     /// One commit, from prepared statements to answers.
@@ -322,9 +322,14 @@ impl Sequencer {
     /// A key stands in one key set or one party only: not in the store, not in this batch.
     fn claim_key(&self, prepared: &Prepared, copies: &mut Copies) -> Result<bool, Error> {
         let key = prepared.verified.signer();
-        let taken =
-            self.inner.store.locate(&Name::Key(key.0))?.is_some() || copies.register.is_key_taken(&key);
-        Ok(!taken && copies.keys.insert(key.0))
+        let held = match (self.inner.store.locate(&Name::Key(key.0))?, &prepared.target) {
+            // Judged again, a new person finds the row that her own batch has brought.
+            (Some(row), Target::Person { loaded, .. }) => {
+                self.inner.vault.open_name(&key.0, &row.sealed)?.subject != loaded.who.subject
+            }
+            (row, _) => row.is_some(),
+        };
+        Ok(!held && !copies.register.is_key_taken(&key) && copies.keys.insert(key.0))
     }
 
     fn try_person(
@@ -430,20 +435,23 @@ impl Sequencer {
             Err(error) => return self.halt(judged, &Error::from(error)),
         }
         self.publisher.push(&leaves, at);
-        let (rows, subjects) = touched;
+        // Without all its rows a projection would claim what it does not show.
+        let Some((rows, subjects)) = touched else { return };
         match self.project(self.next, &rows) {
-            Ok(()) => self.inner.people.unpin(self.next, subjects),
+            Ok(()) => self.inner.people.projected(self.next, subjects, self.inner.store.as_ref()),
             Err(stop) => self.inner.stop(stop),
         }
     }
 
-    /// The copies become the node's state. Answers the rows to project and whose they are.
-    fn take_over(&self, copies: Copies, next: u64) -> (Vec<Row>, Vec<SubjectId>) {
+    /// The copies become the node's state. Answers the rows to project and whose they are, if all could be made.
+    fn take_over(&self, copies: Copies, next: u64) -> Option<(Vec<Row>, Vec<SubjectId>)> {
         let index = next - 1;
         let mut rows = Vec::with_capacity(copies.parts.len() + 1);
+        let mut whole = true;
         if copies.register_changed {
-            if let Ok(bytes) = cbor::encode(&copies.register) {
-                rows.push(Row::Register { index, bytes });
+            match cbor::encode(&copies.register) {
+                Ok(bytes) => rows.push(Row::Register { index, bytes }),
+                Err(_) => whole = false,
             }
             self.inner.set_register(copies.register);
         }
@@ -464,11 +472,14 @@ impl Sequencer {
                 Ok(None) => {}
                 Err(error) => {
                     tracing::error!(cause = %error, "a state row could not be sealed");
-                    self.inner.stop(Stop::Io);
+                    whole = false;
                 }
             }
         }
-        (rows, subjects)
+        if !whole {
+            self.inner.stop(Stop::Io);
+        }
+        whole.then_some((rows, subjects))
     }
 
     fn project(&self, upto: u64, rows: &[Row]) -> Result<(), Stop> {
@@ -492,6 +503,8 @@ impl Sequencer {
         tracing::warn!(expected = self.next, first, "the batch was given another place; judging again");
         let foreign = self.inner.replay(self.next..first, self.epoch)?;
         self.publisher.push(&foreign, at);
+        // What the other writer brought is known to the store alone.
+        self.recent.since = first;
         let register = self.inner.register();
         let mut copies = Copies {
             register: (*register).clone(),

@@ -39,6 +39,7 @@ use naru::node::Resource;
 use naru::node::Settings;
 use naru::node::clock::Clock;
 use naru::store::Store;
+use naru::store::memory::Lag;
 use naru::store::memory::Memory;
 use naru::vault::Key;
 use naru::vault::Vault;
@@ -98,6 +99,7 @@ impl World {
     /// A log with operator, regulator, bank, hospital, identity provider and a notice of the bank.
     pub fn new() -> Self {
         let memory = Memory::new();
+        memory.faults().set_lag(if lags() { Lag::On } else { Lag::Off });
         let store: Arc<dyn Store> = Arc::new(memory.clone());
         let mut world = Self::bare(memory, store);
         world.populate();
@@ -327,6 +329,11 @@ impl World {
     pub fn check(&self, ppid: Ppid) -> Answer {
         self.node().check(&self.ask(ppid, Action::Use)).unwrap()
     }
+}
+
+/// `tests/lag.rs` runs the same stories over a store whose state lags for ever.
+pub fn lags() -> bool {
+    env!("CARGO_CRATE_NAME") == "lag"
 }
 
 pub fn master() -> Key {

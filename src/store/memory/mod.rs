@@ -73,8 +73,7 @@ impl Memory {
 
     /// Makes everything visible durable: what an orderly stop does before a reopen.
     pub fn sync(&self) {
-        let mut world = lock(&self.world);
-        world.durable = world.live.clone();
+        lock(&self.world).sync();
     }
 
     /// The switches.
@@ -185,7 +184,8 @@ impl Memory {
         } else {
             world.live.project(upto, rows);
             if struck.is_some() {
-                world.durable.project(upto, rows);
+                // One journal: what is durable has everything before it.
+                world.sync();
             }
         }
         world.answer(struck)
@@ -223,6 +223,10 @@ impl World {
     fn both<T>(&mut self, mut change: impl FnMut(&mut Tables) -> T) -> T {
         change(&mut self.durable);
         change(&mut self.live)
+    }
+
+    fn sync(&mut self) {
+        self.durable = self.live.clone();
     }
 
     fn alive(&mut self) -> Result<(), Error> {
