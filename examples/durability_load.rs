@@ -23,7 +23,6 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -46,6 +45,7 @@ use naru::model::statement::KeyUse;
 use naru::model::statement::Kind;
 use naru::model::statement::V1;
 use naru::node::clock::Clock;
+use naru::node::clock::Watch;
 use serde::Deserialize;
 use serde_bytes::ByteArray;
 use serde_bytes::ByteBuf;
@@ -57,7 +57,7 @@ const SENDERS: u64 = 3;
 /// Batches that each of them signs before the load begins.
 const READY_BATCHES: u64 = 24;
 /// How long the newest checkpoint may take to cover what was answered.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 fn main() -> Res<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -297,7 +297,7 @@ impl Log {
     fn newest(&self, vkey: &Vkey, least: u64) -> Res<Checkpoint> {
         let (ready, _) = get(&self.agent, &format!("{}/readyz", self.url))?;
         let patience = if ready == 200 { PATIENCE } else { Duration::ZERO };
-        let start = Instant::now();
+        let start = Watch::start();
         loop {
             let head = self.checkpoint(vkey)?;
             if head.size >= least || start.elapsed() > patience {
@@ -375,7 +375,7 @@ fn verify(url: &str, vkey: &str, files: &[&str]) -> Res<()> {
             wrong.push(format!("entry {index} has other bytes than were answered"));
         }
         let promise = promises.get(ack.promise).and_then(Option::as_ref);
-        if !promise.is_some_and(|promise| promise.verify_entry(entry, *index, &ack.path).is_ok()) {
+        if promise.is_none_or(|promise| promise.verify_entry(entry, *index, &ack.path).is_err()) {
             wrong.push(format!("the promise of entry {index} does not hold"));
         }
     }
@@ -407,7 +407,11 @@ fn extends(log: &Log, vkey: &Vkey, note: &[u8], head: &Checkpoint) -> Res<()> {
     if old.size > head.size {
         return Err(format!("it is of size {}, the log now of {}", old.size, head.size).into());
     }
-    let path = merkle::prove_consistency(log, old.size, head.size)?;
+    if old.size == 0 {
+        return Ok(());
+    }
+    let same = old.size == head.size;
+    let path = if same { Vec::new() } else { merkle::prove_consistency(log, old.size, head.size)? };
     merkle::verify_consistency(old.size, head.size, &old.root, &head.root, &path)?;
     Ok(())
 }

@@ -295,6 +295,23 @@ class Campaign:
                 self.finding(f"acknowledged after the cut: {json.dumps(lost)}")
         return not found["lost"] and not found["wrong"]
 
+    def control(self):
+        """A check that cannot fail proves nothing: three lies in the journal must be found."""
+        lines = [line.split(b" ") for line in b"".join(p.read_bytes() for p in self.log.journals()).splitlines()]
+        ack = next((line for line in reversed(lines) if line[0] == b"ACK"), None)
+        if ack is None:
+            return
+        other_bytes, no_promise = list(ack), list(ack)
+        other_bytes[3] = b"00" * 32
+        no_promise[1], no_promise[4] = str(int(ack[1]) - 1).encode(), ack[4][:-8] + b"AAAAAAA="
+        beyond = [b"ACK", str(int(ack[1]) + 1_000_000).encode(), b"11" * 32, *ack[3:]]
+        lies = self.log.work / "lies"
+        for lie, word in ((other_bytes, "wrong"), (no_promise, "wrong"), (beyond, "lost")):
+            lies.write_bytes(b" ".join(lie) + b"\n")
+            if not self.log.verify(self.server.url, [lies])[word]:
+                self.tally["wrong"] += 1
+                self.finding(f"the check does not notice a journal that lies ({word}): it proves nothing")
+
     def open(self):
         """Opens the log again; a refusal is counted with its reason. False where the log was lost for good."""
         self.server = Server(self.log)
@@ -339,6 +356,7 @@ class Campaign:
             if number % 10 == 0:
                 short = {k: self.tally[k] for k in ("rounds", "acked", "lost", "wrong", "entries", "max_open_ms")}
                 print(f"  {self.mode} {self.args.engine}: {json.dumps(short)}", file=sys.stderr, flush=True)
+        self.control()
         if (code := self.server.end(signal.SIGTERM)) != 0:
             self.finding(f"an orderly stop ended with {code}")
         self.fsck()
