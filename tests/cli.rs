@@ -110,6 +110,31 @@ fn init_makes_a_log_that_fsck_and_audit_find_sound() {
 }
 
 #[test]
+fn a_log_is_begun_in_the_engine_the_environment_names_and_the_file_says_so() {
+    let desk = Desk::new();
+    desk.naru(&["keygen", "--out", "pipc.pem"]).exits(0);
+    let init = |variables: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_naru"));
+        command.current_dir(desk.0.path()).env_clear().envs(variables.iter().copied());
+        command.args(["init", "--dir", "log", "--origin", ORIGIN, "--regulator", "pipc=pipc.pub.pem"]);
+        Ran(command.output().unwrap(), "init".into())
+    };
+    // Nothing is begun that the service would not open, or would forget.
+    let memory = ("NARU_STORE_ENGINE", "memory");
+    init(&[memory]).exits(2).says("danger_forget_everything");
+    init(&[memory, ("NARU_STORE_DANGER_FORGET_EVERYTHING", "true")]).exits(2);
+    let sled = ("NARU_STORE_ENGINE", "sled");
+    init(&[sled]).exits(2).says("sled");
+    assert!(!desk.path("log").exists());
+    if cfg!(feature = "store-sled") {
+        init(&[sled, ("NARU_STORE_DANGER_ACCEPT_POWER_LOSS", "true")]).exits(0);
+        let text = fs::read_to_string(desk.path("log/naru.toml")).unwrap();
+        assert!(text.ends_with("[store]\nengine = \"sled\"\ndanger_accept_power_loss = true\n"), "{text}");
+        desk.naru(&["fsck", "log"]).exits(0).says("sound");
+    }
+}
+
+#[test]
 fn what_is_secret_is_readable_by_its_owner_alone() {
     use std::os::unix::fs::PermissionsExt;
     let desk = Desk::new();
