@@ -131,10 +131,9 @@ class Server:
         self.process.send_signal(signal.SIGSTOP)
         tasks = pathlib.Path(f"/proc/{self.process.pid}/task")
         limit = time.monotonic() + 5
-        while time.monotonic() < limit:
-            if all(state(task) in "TtDZX" for task in tasks.iterdir()):
-                return
-        raise SystemExit("the service does not stop on SIGSTOP")
+        while not all(state(task) in "TtDZX" for task in tasks.iterdir()):
+            if time.monotonic() > limit:
+                raise SystemExit("the service does not stop on SIGSTOP")
 
     def end(self, how=signal.SIGKILL):
         if self.process.poll() is None:
