@@ -340,7 +340,7 @@ mod tests {
             store.put(&tile_blob(0, index), tile.as_flattened(), true).unwrap();
         }
         let tree = load_tree(&store, 65_536).unwrap();
-        let above: Vec<_> = leaves.chunks(256).flat_map(|tile| merkle::root(tile)).collect();
+        let above: Vec<_> = leaves.chunks(256).flat_map(merkle::root).collect();
         assert_eq!(store.get(&tile_blob(1, 0)).unwrap(), Some(above));
         assert_eq!(tree.root(), merkle::root(&leaves));
     }
