@@ -110,6 +110,31 @@ fn init_makes_a_log_that_fsck_and_audit_find_sound() {
 }
 
 #[test]
+fn a_log_is_begun_in_the_engine_the_environment_names_and_the_file_says_so() {
+    let desk = Desk::new();
+    desk.naru(&["keygen", "--out", "pipc.pem"]).exits(0);
+    let init = |variables: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_naru"));
+        command.current_dir(desk.0.path()).env_clear().envs(variables.iter().copied());
+        command.args(["init", "--dir", "log", "--origin", ORIGIN, "--regulator", "pipc=pipc.pub.pem"]);
+        Ran(command.output().unwrap(), "init".into())
+    };
+    // Nothing is begun that the service would not open, or would forget.
+    let memory = ("NARU_STORE_ENGINE", "memory");
+    init(&[memory]).exits(2).says("danger_forget_everything");
+    init(&[memory, ("NARU_STORE_DANGER_FORGET_EVERYTHING", "true")]).exits(2);
+    let sled = ("NARU_STORE_ENGINE", "sled");
+    init(&[sled]).exits(2).says("sled");
+    assert!(!desk.path("log").exists());
+    if cfg!(feature = "store-sled") {
+        init(&[sled, ("NARU_STORE_DANGER_ACCEPT_POWER_LOSS", "true")]).exits(0);
+        let text = fs::read_to_string(desk.path("log/naru.toml")).unwrap();
+        assert!(text.ends_with("[store]\nengine = \"sled\"\ndanger_accept_power_loss = true\n"), "{text}");
+        desk.naru(&["fsck", "log"]).exits(0).says("sound");
+    }
+}
+
+#[test]
 fn what_is_secret_is_readable_by_its_owner_alone() {
     use std::os::unix::fs::PermissionsExt;
     let desk = Desk::new();
@@ -667,4 +692,14 @@ fn no_flag_takes_a_secret() {
             assert!(!looks || is_path, "`{} --{name}` must be a file", command.get_name());
         }
     }
+}
+
+#[test]
+fn bench_measures_and_leaves_nothing_behind() {
+    let desk = Desk::new();
+    let measured = desk.naru(&["bench", "--json", "--citizens", "300"]).json();
+    assert!(measured["statements_per_s"].as_f64().unwrap() > 0.0);
+    assert!(measured["verifications_per_s"].as_f64().unwrap() > 0.0);
+    let left: Vec<_> = fs::read_dir(desk.path("")).unwrap().flatten().collect();
+    assert!(left.iter().all(|e| !e.file_name().to_string_lossy().starts_with("naru-bench")));
 }

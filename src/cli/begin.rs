@@ -17,7 +17,10 @@ use crate::cli::open;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;
 use crate::cli::say::hex;
+use crate::config;
 use crate::config::Config;
+use crate::config::Engine;
+use crate::config::Sources;
 use crate::identity::item;
 use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::cose;
@@ -80,6 +83,7 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
             .why(error)
             .next("use a URL prefix without scheme, spaces or plus signs: `ledger.example.kr/log`")
     })?;
+    let chosen = chosen_store(args)?;
     let regulators = args.regulators.iter().map(|text| regulator(text, &args.scopes));
     let regulators = regulators.collect::<Result<Vec<_>, _>>()?;
     let config_file = args.dir.join("naru.toml");
@@ -113,7 +117,7 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
         log_key: keys.join("log.pem"),
         token_key: keys.join("token.pem"),
         master_key: keys.join("master.key"),
-        ..Config::default()
+        ..chosen
     };
     folder(&config.data, 0o700)?;
     let genesis = genesis(args, &log, &operator, &token, regulators)?;
@@ -122,6 +126,18 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     write_new(&config_file, text_of(&config, &anchor)?.as_bytes(), Mode::Public)?;
     tell(args, say, &vkey, &operator, size);
     Ok(Exit::Ok)
+}
+
+/// The store that the environment names, refused where the service would refuse it. Only what lasts
+/// can be begun: that a store may forget everything is not asked.
+fn chosen_store(args: &Args) -> Result<Config, Fail> {
+    let variables = ["store.engine", "store.danger_accept_power_loss"].map(config::variable);
+    let set = |name: String| std::env::var(&name).ok().map(|value| (name, value));
+    let mut sources =
+        Sources { environment: variables.into_iter().filter_map(set).collect(), ..Sources::default() };
+    sources.flag("origin", "origin", Some(args.origin.clone()));
+    sources.flag("anchor", "danger_no_anchor", Some("true".into()));
+    sources.read().map(|config| Config { danger_no_anchor: false, ..config }).map_err(Fail::usage)
 }
 
 fn tell(args: &Args, say: &Say, vkey: &Vkey, operator: &Made, size: u64) {
@@ -223,5 +239,8 @@ fn text_of(config: &Config, anchor: &Path) -> Result<String, Fail> {
     text.push_str(
         "\n[keys]\nlog = \"keys/log.pem\"\ntoken = \"keys/token.pem\"\nmaster = \"keys/master.key\"\n",
     );
+    if config.engine == Engine::Sled {
+        text.push_str("\n[store]\nengine = \"sled\"\ndanger_accept_power_loss = true\n");
+    }
     Ok(text)
 }

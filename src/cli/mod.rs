@@ -7,6 +7,7 @@
 mod accepted;
 mod audit;
 mod begin;
+mod bench;
 mod check;
 mod client;
 mod demo;
@@ -109,6 +110,8 @@ enum Command {
     Fsck(fsck::Args),
     /// Write the public log as a folder of static files.
     ExportLog(export_log::Args),
+    /// Measure how fast this machine takes statements.
+    Bench(bench::Args),
 }
 
 /// The command line as `clap` knows it: for tests, completions and manual pages.
@@ -134,6 +137,7 @@ pub fn main() -> ExitCode {
         Command::Audit(args) => audit::run(args, &say),
         Command::Fsck(args) => fsck::run(args, &say),
         Command::ExportLog(args) => export_log::run(args, &say),
+        Command::Bench(args) => bench::run(args, &say),
     };
     let exit = done.unwrap_or_else(|fail: Fail| say.fail(&fail));
     ExitCode::from(exit.code())

@@ -94,14 +94,18 @@ pub(in crate::http) async fn submit_batch(
     let mut answer = answer(200);
     Ok(match Form::wanted(&request) {
         Form::Cbor => {
-            let bytes = results.iter().flat_map(|result| match result {
-                Ok(accepted) => outcome::accepted_cbor(accepted, Within::Batch),
-                Err(problem) => outcome::problem_cbor(problem),
-            });
-            answer.content_type(CBOR_SEQ).body(bytes.collect::<Vec<u8>>())
+            let items: Vec<Vec<u8>> = results.iter().map(cbor_result).collect();
+            answer.content_type(CBOR_SEQ).body(items.concat())
         }
         Form::Json => answer.json(results.iter().map(json_result).collect::<Vec<_>>()),
     })
+}
+
+fn cbor_result(result: &Result<crate::node::Accepted, Problem>) -> Vec<u8> {
+    match result {
+        Ok(accepted) => outcome::accepted_cbor(accepted, Within::Batch),
+        Err(problem) => outcome::problem_cbor(problem),
+    }
 }
 
 fn json_result(result: &Result<crate::node::Accepted, Problem>) -> outcome::Json<'_> {

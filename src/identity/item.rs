@@ -7,6 +7,8 @@
 //!
 //! The signature is checked before anything is looked up.
 
+use std::sync::Arc;
+
 use crate::identity::Error;
 use crate::identity::Signed;
 use crate::identity::Verified;
@@ -17,6 +19,7 @@ use crate::ledger::cose::MAX_LAYERS;
 use crate::ledger::cose::STATEMENT;
 use crate::ledger::entry;
 use crate::ledger::hash;
+use crate::ledger::key;
 use crate::ledger::key::PublicKey;
 use crate::ledger::key::Signer;
 use crate::model::id::KeyHash;
@@ -31,6 +34,9 @@ pub const MAX_PERSONAL: usize = 16 * 1024;
 pub const MAX_PUBLIC: usize = 48 * 1024;
 /// Largest item: a public statement with its signatures still fits an entry.
 pub const MAX_ITEM: usize = 60 * 1024;
+
+/// Reads a public key from its SPKI.
+pub type KeyReader<'a> = &'a dyn Fn(&[u8]) -> Result<Arc<PublicKey>, key::Error>;
 
 /// An item taken apart and read, its signatures not yet checked: good to choose a lane, and nothing else.
 #[derive(Debug)]
@@ -89,8 +95,16 @@ impl Unverified {
     /// # Errors
     /// The sender's fault: not a key we take, another key's algorithm, a signature that does not hold.
     pub fn verify(self) -> Result<Verified<Statement>, Error> {
+        self.verify_with(&|spki| PublicKey::from_spki(spki).map(Arc::new))
+    }
+
+    /// As [`Unverified::verify`], with keys that the caller may have read before.
+    ///
+    /// # Errors
+    /// As [`Unverified::verify`].
+    pub fn verify_with(self, keys: KeyReader<'_>) -> Result<Verified<Statement>, Error> {
         for message in &self.messages {
-            let key = PublicKey::from_spki(&message.kid)?;
+            let key = keys(&message.kid)?;
             if key.alg() != message.alg {
                 return Err(Error::AlgorithmOfOtherKey);
             }

@@ -11,6 +11,8 @@ use crate::identity;
 use crate::identity::Verified;
 use crate::ledger::cose;
 use crate::ledger::hash;
+use crate::ledger::key;
+use crate::ledger::key::PublicKey;
 use crate::model::decision::Why;
 use crate::model::id::PartyId;
 use crate::model::id::Ppid;
@@ -121,7 +123,9 @@ impl Inner {
     /// Opens, places and seals one item.
     pub(in crate::node) fn prepare(&self, item: Item) -> Result<Intake, Refusal> {
         let verified = match item {
-            Item::Unverified(item) => item.verify().map_err(Refusal::Malformed)?,
+            Item::Unverified(item) => {
+                item.verify_with(&|spki| self.read_key(spki)).map_err(Refusal::Malformed)?
+            }
             Item::Verified(verified) => verified,
         };
         let kind = verified.value().kind();
@@ -143,6 +147,17 @@ impl Inner {
             return Ok(Intake::Ready(Box::new(Prepared { verified, target, sealed: None, names, fresh_at })));
         }
         self.find_place(verified, fresh_at)
+    }
+
+    /// A public key, kept once read: finding the point of a curve costs a tenth of a verification.
+    fn read_key(&self, spki: &[u8]) -> Result<Arc<PublicKey>, key::Error> {
+        let name = hash::sha256(&[spki]);
+        if let Some(key) = self.keys.get(&name) {
+            return Ok(key);
+        }
+        let key = Arc::new(PublicKey::from_spki(spki)?);
+        self.keys.insert(name, Arc::clone(&key));
+        Ok(key)
     }
 
     /// An attachment must be stored before a statement may name it.

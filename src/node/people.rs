@@ -201,8 +201,11 @@ pub(in crate::node) fn name_bytes(name: &Name) -> &[u8] {
 const CORE: &[u8] = b"core";
 
 /// Store name of a slot's row: opaque, for the controller's name must not stand there.
-pub(in crate::node) fn slot_part(key: &PersonKey, slot: &SlotKey) -> Result<Vec<u8>, Error> {
-    Ok(key.record_name(&cbor::encode(slot)?).to_vec())
+pub(in crate::node) fn slot_part(key: &PersonKey, slot: &SlotKey) -> Vec<u8> {
+    let (controller, purpose) = (slot.controller.as_str(), slot.purpose.as_str());
+    // With their lengths in front, the parts cannot be shifted against each other.
+    let name = format!("{} {} {controller}{purpose}{}", controller.len(), purpose.len(), slot.class.as_str());
+    key.record_name(name.as_bytes()).to_vec()
 }
 
 /// Name and ciphertext of one state row.
@@ -217,7 +220,7 @@ pub(in crate::node) fn seal_part(
         None => (CORE.to_vec(), cbor::encode(&loaded.person.core())?),
         Some(slot) => {
             let Some(state) = loaded.person.slot(slot) else { return Ok(None) };
-            (slot_part(&loaded.key, slot)?, cbor::encode(&(slot, state))?)
+            (slot_part(&loaded.key, slot), cbor::encode(&(slot, state))?)
         }
     };
     let sealed = loaded.key.seal(Sealed::State, &loaded.who.subject, &part, &plain)?;

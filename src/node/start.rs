@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::thread;
 
+use quick_cache::sync::Cache;
 use tokio::sync::watch;
 
 use crate::consent::PackFile;
@@ -195,6 +196,7 @@ impl Inner {
         let empty = Published::empty(&settings.origin, keys.log.as_ref())?;
         Ok(Self {
             people: People::new(settings.persons, settings.persons.saturating_mul(2)),
+            keys: Cache::new((settings.persons / 4).max(64)),
             decoy: Person::decoy(decoy.subject),
             sequence: LaneQueue::new(),
             admission: Arc::new(Admission::new(settings.queue)),

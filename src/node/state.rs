@@ -13,9 +13,11 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use quick_cache::sync::Cache;
 use tokio::sync::watch;
 
 use crate::consent::Register;
+use crate::ledger::key::PublicKey;
 use crate::ledger::key::Signer;
 use crate::model::id::Hash;
 use crate::model::id::KeyHash;
@@ -89,6 +91,8 @@ pub struct Inner {
     pub(in crate::node) log_signer: Box<dyn Signer>,
     pub(in crate::node) vocabulary: Arc<Vocabulary>,
     pub(in crate::node) people: People,
+    /// Public keys read lately, by the SHA-256 of their SPKI.
+    pub(in crate::node) keys: Cache<[u8; 32], Arc<PublicKey>>,
     pub(in crate::node) decoy: crate::consent::Person,
     pub(in crate::node) sequence: LaneQueue<Job>,
     pub(in crate::node) admission: Arc<Admission>,
@@ -229,7 +233,7 @@ impl Inner {
 
     /// The log's public key.
     #[must_use]
-    pub fn log_key(&self) -> &crate::ledger::key::PublicKey {
+    pub fn log_key(&self) -> &PublicKey {
         self.log_signer.public()
     }
 

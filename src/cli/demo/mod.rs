@@ -24,6 +24,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
@@ -35,6 +36,7 @@ use crate::cli::demo::words::Language;
 use crate::cli::demo::words::Voice;
 use crate::cli::demo::world::World;
 use crate::node;
+use crate::node::Node;
 use crate::node::clock::Watch;
 
 /// What `naru demo` is told.
@@ -154,6 +156,15 @@ impl Error {
     fn at(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
         |cause| Self::File { path: path.to_owned(), cause }
     }
+}
+
+/// An empty log with parties and notices in a folder of its own: ground to measure on.
+///
+/// # Errors
+/// The folder, the store.
+pub(in crate::cli) fn scratch(dir: &Path) -> Result<Arc<Node>, Error> {
+    fs::create_dir_all(dir).map_err(Error::at(dir))?;
+    Ok(World::create(dir, Seed::new(1))?.node)
 }
 
 /// Runs the demo; what goes wrong is said on standard error.

@@ -129,7 +129,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     ///
-    /// As [`super::gate`].
+    /// As [`super::gate()`].
     pub fn new(bytes: &'a [u8]) -> Result<Self, Error> {
         super::gate(bytes)?;
         Ok(Self { bytes, at: 0 })

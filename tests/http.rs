@@ -267,3 +267,128 @@ fn batches_of_statements_answer_item_by_item_and_the_log_is_served_as_files() {
         assert_eq!(served.get(bad, None).status, 404, "{bad}");
     }
 }
+
+/// Every route with its roles, as the golden file has them.
+fn routes() -> String {
+    let line = |route: &http::Route| {
+        let roles: Vec<_> = route.roles.iter().map(|r| r.as_str()).collect();
+        format!("{:4} {} : {}\n", route.method.as_str(), route.path, roles.join(", "))
+    };
+    http::ROUTES.iter().map(line).collect()
+}
+
+#[test]
+fn routes_and_roles_are_those_of_the_golden_list() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/routes.txt");
+    if std::env::var_os("NARU_BLESS").is_some() {
+        std::fs::write(path, routes()).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), routes(), "NARU_BLESS=1 writes it again");
+}
+
+#[test]
+fn every_route_turns_away_every_role_that_is_not_its_own() {
+    let served = Served::new();
+    served.statement(&sign(&served.world.key_create(), &person_key(1)));
+    let tokens = [
+        (None, None),
+        (Some(http::Role::Citizen), Some(served.citizen(1))),
+        (Some(http::Role::Party), Some(served.party("bank", BANK))),
+    ];
+    for route in http::ROUTES {
+        let path = route.path.replace("{id}", &"0".repeat(64)).replace("{party}", "bank");
+        let path =
+            path.replace("{path:.*}", "0/000").replace("{hash}", &"0".repeat(64)).replace("{code}", "role");
+        for (role, token) in &tokens {
+            let status = match route.method {
+                http::Method::Get => served.get(&path, token.as_deref()).status,
+                http::Method::Post => served.post(&path, "application/json", token.as_deref(), b"{}").status,
+            };
+            let open = route.roles.contains(&http::Role::Anyone);
+            let own = role.is_some_and(|r| route.roles.contains(&r));
+            let turned_away = matches!(status, 401 | 403);
+            assert_eq!(turned_away, !(open || own), "{} {path} as {role:?}: {status}", route.method.as_str());
+            assert!(!turned_away || (status == 401) == role.is_none(), "{path} as {role:?}: {status}");
+        }
+    }
+}
+
+#[test]
+fn each_bad_input_has_its_own_problem() {
+    let served = Served::new();
+    let key = person_key(1);
+    served.statement(&sign(&served.world.key_create(), &key));
+    served.statement(&sign(&served.world.key_create(), &person_key(2)));
+    let ppid = served.node.ppid(&key_hash(&key), Some(&party("bank"))).unwrap().unwrap();
+    let good = sign(&served.world.grant(ppid, None).into(), &key);
+    let changed = |change: &dyn Fn(&mut naru::model::statement::ConsentGrant)| {
+        let mut grant = served.world.grant(ppid, None);
+        change(&mut grant);
+        sign(&grant.into(), &key)
+    };
+    let mut bad_signature = good.clone();
+    *bad_signature.last_mut().unwrap() ^= 1;
+    let statement = naru::ledger::cose::statement_of(&good).unwrap();
+    let mut unsorted = statement.clone();
+    unsorted.swap(1, 4);
+    let cases: Vec<(&str, u16, Vec<u8>)> = vec![
+        ("bad-signature", 400, bad_signature),
+        ("malformed-cbor", 400, good[..good.len() - 1].to_vec()),
+        ("malformed-cbor", 400, [good.clone(), vec![0]].concat()),
+        ("malformed-cbor", 400, vec![0x81; 60_000]),
+        ("malformed-cbor", 400, naru::ledger::cose::sign_statement(&key, &unsorted).unwrap()),
+        ("too-large", 413, vec![0; 65 * 1024]),
+        ("empty-body", 400, Vec::new()),
+        ("iat-window", 400, changed(&|g| g.iat = g.iat.minus_ms(25 * 3_600_000))),
+        ("iat-window", 400, changed(&|g| g.iat = g.iat.plus_ms(6 * 60_000))),
+        ("notice-mismatch", 403, changed(&|g| g.purpose = "dpv:Marketing".into())),
+        ("superseded", 409, changed(&|g| g.over = Some(naru::model::id::StatementId([9; 32])))),
+        ("not-this-subject", 403, sign(&served.world.grant(ppid, None).into(), &person_key(2))),
+        ("key-not-in-set", 403, sign(&served.world.grant(ppid, None).into(), &person_key(3))),
+        ("key-taken", 409, sign(&served.world.key_create(), &key)),
+        ("not-served", 403, {
+            let demand = naru::model::statement::ErasureDemand {
+                v: V1,
+                kind: naru::model::statement::Kind::ErasureDemand,
+                iat: served.world.now(),
+                nonce: nonce(),
+                ppid,
+            };
+            sign(&demand.into(), &key)
+        }),
+    ];
+    let before = served.node.sequenced();
+    for (code, status, item) in cases {
+        let reply = served.statement(&item);
+        let problem = reply.json();
+        assert_eq!((problem["code"].as_str(), reply.status), (Some(code), status), "{problem}");
+        assert!(problem["detail"].as_str().is_some_and(|d| !d.is_empty()), "{problem}");
+        assert_eq!(served.get(problem["type"].as_str().unwrap(), None).status, 200, "{problem}");
+    }
+    assert_eq!(served.post("/v1/statements", "application/json", None, &good).status, 415);
+    assert_eq!(served.node.sequenced(), before, "a refused statement leaves no trace");
+    assert_eq!(served.statement(&good).status, 201);
+}
+
+#[test]
+fn an_io_error_stops_writing_and_shows_on_readyz() {
+    use naru::store::memory::Call;
+    use naru::store::memory::Fault;
+    use naru::store::memory::When;
+    let served = Served::new();
+    assert_eq!(served.get("/readyz", None).status, 200);
+    served.world.memory.faults().fail_next(Call::Append, When::Before, Fault::Eio);
+    let item = sign(&served.world.key_create(), &person_key(1));
+    assert_eq!(served.statement(&item).status, 503);
+    let ready = served.get("/readyz", None);
+    assert_eq!((ready.status, ready.json()["reason"].clone()), (503, "io".into()));
+    // Stopped for good: the next one is refused too, and no check is answered from doubtful state.
+    assert_eq!(served.statement(&item).status, 503);
+    let bank = served.party("bank", BANK);
+    assert_eq!(served.check(&bank, &Ppid([7; 16]))["context"]["reason"], "LOG_UNAVAILABLE");
+    assert_eq!(served.get("/log/checkpoint", None).status, 200);
+    assert_eq!(served.get("/livez", None).status, 200);
+    let metrics = served.get("/metrics", None);
+    let text = String::from_utf8(metrics.body).unwrap();
+    assert!(text.contains("LOG_UNAVAILABLE") && !text.contains("ppid_"));
+}
