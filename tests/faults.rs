@@ -692,18 +692,25 @@ fn a_torn_mark_is_no_mark_and_one_of_another_history_stops_writing() {
 
 #[test]
 fn a_mark_where_no_commit_ends_is_another_history() {
-    let mut story = begun();
-    let items = vec![story.granting(2), story.withdrawing(1)];
-    let outcomes = story.send(items);
-    let last = outcomes[1].as_ref().unwrap();
-    let (one, two) = (outcomes[0].as_ref().unwrap(), last);
+    let (mut story, hold) = Story::held(64);
+    story.enrol(1).unwrap();
+    story.grant(1).unwrap();
+    story.tick().unwrap();
+    hold.shut();
+    let first = story.world.node().submit(vec![sign(&story.world.key_create(), &person_key(2))]);
+    hold.wait_for_append();
+    // These two become one commit.
+    let rest =
+        [3, 4].map(|n| story.world.node().submit(vec![sign(&story.world.key_create(), &person_key(n))]));
+    story.wait_for_pool();
+    hold.open();
+    let first = first.wait().remove(0).unwrap();
+    let rest = rest.map(|ticket| ticket.wait().remove(0).unwrap());
+    assert_eq!(rest[0].promise, rest[1].promise, "not one commit");
     story.kill();
-    if one.promise == two.promise {
-        let inside = one.index.max(two.index);
-        fs::write(story.world.dir.path().join("mark"), mark(inside, [7; 32])).unwrap();
-        story.try_open().unwrap();
-        serves_reads_only(&story, Stop::Mark);
-    }
+    fs::write(story.world.dir.path().join("mark"), mark(first.index + 2, [7; 32])).unwrap();
+    story.try_open().unwrap();
+    serves_reads_only(&story, Stop::Mark);
 }
 
 #[test]
