@@ -329,7 +329,7 @@ class Campaign:
         if why is None:
             self.tally["max_open_ms"] = max(self.tally["max_open_ms"], round(self.server.open_ms))
             return True
-        key = re.sub(r"\d+", "N", why.splitlines()[0])[:100]
+        key = re.match(r"writes refused: \w+|.{,100}", re.sub(r"\d+", "N", why)).group()
         self.tally["refused"][key] = self.tally["refused"].get(key, 0) + 1
         self.finding(f"refused: {why}")
         return False
