@@ -50,7 +50,7 @@ pub struct Config {
     /// `store.engine`: `fjall` (default), `sled` or `memory`.
     pub engine: Engine,
     /// `store.danger_accept_power_loss`: must be true for `sled`, which lost acknowledged
-    /// statements in every simulated power loss.
+    /// statements under simulated power loss (README).
     pub danger_accept_power_loss: bool,
     /// `store.danger_forget_everything`: must be true for `memory`.
     pub danger_forget_everything: bool,
