@@ -215,6 +215,7 @@ async fn many(
 ) -> Result<Vec<u8>, Fault> {
     let (party, body) = asked(request, payload, shared).await?;
     let batch: shape::Evaluations<'_> = shape::parse(&body).map_err(Fault::bad)?;
+    let semantic = batch.semantic().map_err(Fault::bad)?;
     let Some(items) = batch.evaluations.as_ref().filter(|items| !items.is_empty()) else {
         // A batch without items is a single evaluation of its defaults.
         let evaluation = batch.default_evaluation().map_err(Fault::bad)?;
@@ -224,7 +225,6 @@ async fn many(
     if items.len() > shared.batch_items {
         return Err(Fault::bad(format!("at most {} evaluations in one request", shared.batch_items)));
     }
-    let semantic = batch.semantic();
     let mut results = Vec::with_capacity(items.len());
     for item in items {
         let result = match batch.item(item) {

@@ -8,11 +8,15 @@
 //! | `context` | `{use_id?, min_index?}` |
 
 use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde::Deserializer;
 use serde::Serialize;
 use serde::Serializer;
+use serde::de;
 use serde_json::value::RawValue;
 
 use crate::model::decision::Decision;
@@ -26,9 +30,39 @@ use crate::node::Answer;
 use crate::node::Asked;
 use crate::node::Resource as About;
 
+/// A JSON object. A derived struct alone would take an array of its members for one.
+#[derive(Clone, Debug)]
+pub(super) struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> de::Visitor<'de> for Members<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(de::value::MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        d.deserialize_map(Members(PhantomData))
+    }
+}
+
+impl<T> std::ops::Deref for Object<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
 /// Parses a body; the message names the place, never the content.
 pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String> {
-    serde_json::from_slice(body).map_err(|e| {
+    serde_json::from_slice::<Object<T>>(body).map(|object| object.0).map_err(|e| {
         let what = match e.classify() {
             serde_json::error::Category::Data => "a member is missing or of another type",
             serde_json::error::Category::Io
@@ -62,7 +96,7 @@ pub(super) struct Resource<'a> {
     #[serde(borrow)]
     id: Cow<'a, str>,
     #[serde(borrow, default)]
-    properties: Option<ResourceProperties<'a>>,
+    properties: Option<Object<ResourceProperties<'a>>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -80,7 +114,7 @@ pub(super) struct Action<'a> {
     #[serde(borrow)]
     name: Cow<'a, str>,
     #[serde(borrow, default)]
-    properties: Option<ActionProperties<'a>>,
+    properties: Option<Object<ActionProperties<'a>>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -94,26 +128,26 @@ pub(super) struct Context<'a> {
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Evaluation<'a> {
     #[serde(borrow)]
-    subject: Subject<'a>,
+    subject: Object<Subject<'a>>,
     #[serde(borrow)]
-    action: Action<'a>,
+    action: Object<Action<'a>>,
     #[serde(borrow)]
-    resource: Resource<'a>,
+    resource: Object<Resource<'a>>,
     #[serde(borrow, default)]
-    context: Option<Context<'a>>,
+    context: Option<Object<Context<'a>>>,
 }
 
 /// One item of a batch: what it leaves out comes from the defaults, whole.
 #[derive(Clone, Debug, Deserialize)]
 struct Partial<'a> {
     #[serde(borrow)]
-    subject: Option<Subject<'a>>,
+    subject: Option<Object<Subject<'a>>>,
     #[serde(borrow)]
-    action: Option<Action<'a>>,
+    action: Option<Object<Action<'a>>>,
     #[serde(borrow)]
-    resource: Option<Resource<'a>>,
+    resource: Option<Object<Resource<'a>>>,
     #[serde(borrow)]
-    context: Option<Context<'a>>,
+    context: Option<Object<Context<'a>>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -126,17 +160,17 @@ struct BatchOptions<'a> {
 #[derive(Debug, Deserialize)]
 pub(super) struct Evaluations<'a> {
     #[serde(borrow)]
-    subject: Option<Subject<'a>>,
+    subject: Option<Object<Subject<'a>>>,
     #[serde(borrow)]
-    action: Option<Action<'a>>,
+    action: Option<Object<Action<'a>>>,
     #[serde(borrow)]
-    resource: Option<Resource<'a>>,
+    resource: Option<Object<Resource<'a>>>,
     #[serde(borrow)]
-    context: Option<Context<'a>>,
+    context: Option<Object<Context<'a>>>,
     #[serde(borrow)]
     pub(super) evaluations: Option<Vec<&'a RawValue>>,
     #[serde(borrow)]
-    options: Option<BatchOptions<'a>>,
+    options: Option<Object<BatchOptions<'a>>>,
 }
 
 /// When a batch stops.
@@ -148,11 +182,12 @@ pub(super) enum Semantic {
 }
 
 impl<'a> Evaluations<'a> {
-    pub(super) fn semantic(&self) -> Semantic {
+    pub(super) fn semantic(&self) -> Result<Semantic, String> {
         match self.options.as_ref().and_then(|o| o.evaluations_semantic.as_deref()) {
-            Some("deny_on_first_deny") => Semantic::DenyOnFirstDeny,
-            Some("permit_on_first_permit") => Semantic::PermitOnFirstPermit,
-            _ => Semantic::ExecuteAll,
+            Some("execute_all") | None => Ok(Semantic::ExecuteAll),
+            Some("deny_on_first_deny") => Ok(Semantic::DenyOnFirstDeny),
+            Some("permit_on_first_permit") => Ok(Semantic::PermitOnFirstPermit),
+            Some(_) => Err("`options.evaluations_semantic` is not one of the three of AuthZEN 1.0".into()),
         }
     }
 
