@@ -456,6 +456,36 @@ fn a_withdrawal_in_front_of_a_queued_grant_leaves_it_without_effect() {
     withdrawal_overtakes(Lag::On);
 }
 
+#[test]
+fn a_full_queue_refuses_grants_and_still_takes_withdrawals() {
+    let (mut story, hold) = Story::held(2);
+    for n in 1..=2 {
+        story.enrol(n).unwrap();
+    }
+    story.grant(1).unwrap();
+    hold.shut();
+    let [at_the_gate, behind] = [story.granting(2), story.granting(1)];
+    let at_the_gate = story.world.node().submit(vec![at_the_gate]);
+    // Else the withdrawal could be judged in one batch with them, and make room by superseding the grant.
+    hold.wait_for_append();
+    let waiting = [at_the_gate, story.world.node().submit(vec![behind])];
+    let late = story.granting(1);
+    assert_eq!(unavailable(&story.world.submit(late)), Stop::Busy);
+    let withdrawal = story.withdrawing(1);
+    let id = story.oracle.send(&withdrawal);
+    let ticket = story.world.node().submit(vec![withdrawal]);
+    // A batch that does not only close has no place in the closing lane.
+    let mixed = story.world.node().submit(vec![story.withdrawing(1), story.granting(1)]).wait();
+    assert!(mixed.iter().all(|o| unavailable(o) == Stop::Busy));
+    hold.open();
+    let outcome = ticket.wait().remove(0);
+    story.oracle.hear(id, &outcome);
+    outcome.unwrap();
+    drop(waiting.map(naru::node::Ticket::wait));
+    assert_eq!(story.world.node().readiness(), Readiness::Ready);
+    assert_eq!(story.world.check(story.ppid(1).unwrap()).decision.reason, Reason::ConsentWithdrawn);
+}
+
 // State that lags.
 
 #[test]
