@@ -24,6 +24,17 @@ struct Lanes<T> {
     closing: VecDeque<T>,
     open: VecDeque<T>,
     shut: bool,
+    /// Threads that wait: waking nobody is a system call too.
+    waiting: usize,
+}
+
+impl<T> Lanes<T> {
+    fn put(&mut self, lane: Lane, item: T) {
+        match lane {
+            Lane::Closing => self.closing.push_back(item),
+            Lane::Open => self.open.push_back(item),
+        }
+    }
 }
 
 /// The queue.
@@ -44,7 +55,7 @@ pub(in crate::node) struct Drained<T> {
 
 impl<T> LaneQueue<T> {
     pub(in crate::node) fn new() -> Self {
-        let lanes = Lanes { closing: VecDeque::new(), open: VecDeque::new(), shut: false };
+        let lanes = Lanes { closing: VecDeque::new(), open: VecDeque::new(), shut: false, waiting: 0 };
         Self { lanes: Mutex::new(lanes), arrived: Condvar::new() }
     }
 
@@ -54,17 +65,23 @@ impl<T> LaneQueue<T> {
 
     /// Puts something in; gives it back when the queue is shut.
     pub(in crate::node) fn push(&self, lane: Lane, item: T) -> Result<(), T> {
+        self.push_all(vec![(lane, item)]).pop().map_or(Ok(()), |(_, item)| Err(item))
+    }
+
+    /// Puts things in, in order, with one wake-up; gives all of them back when the queue is shut.
+    #[must_use]
+    pub(in crate::node) fn push_all(&self, items: Vec<(Lane, T)>) -> Vec<(Lane, T)> {
         let mut lanes = self.lock();
         if lanes.shut {
-            return Err(item);
+            return items;
         }
-        match lane {
-            Lane::Closing => lanes.closing.push_back(item),
-            Lane::Open => lanes.open.push_back(item),
-        }
+        items.into_iter().for_each(|(lane, item)| lanes.put(lane, item));
+        let awaited = lanes.waiting > 0;
         drop(lanes);
-        self.arrived.notify_one();
-        Ok(())
+        if awaited {
+            self.arrived.notify_one();
+        }
+        Vec::new()
     }
 
     /// Takes one, `first` lane preferred; `None` when shut and empty.
@@ -78,7 +95,9 @@ impl<T> LaneQueue<T> {
             if one.is_some() || lanes.shut {
                 return one;
             }
+            lanes.waiting += 1;
             lanes = self.arrived.wait(lanes).unwrap_or_else(PoisonError::into_inner);
+            lanes.waiting -= 1;
         }
     }
 
@@ -86,12 +105,14 @@ impl<T> LaneQueue<T> {
     pub(in crate::node) fn drain(&self, most: usize, wait: Option<Duration>) -> Drained<T> {
         let mut lanes = self.lock();
         let idle = |l: &mut Lanes<T>| l.closing.is_empty() && l.open.is_empty() && !l.shut;
+        lanes.waiting += 1;
         lanes = match wait {
             Some(limit) => {
                 self.arrived.wait_timeout_while(lanes, limit, idle).unwrap_or_else(PoisonError::into_inner).0
             }
             None => self.arrived.wait_while(lanes, idle).unwrap_or_else(PoisonError::into_inner),
         };
+        lanes.waiting -= 1;
         let closing = lanes.closing.len().min(most);
         let mut items: Vec<T> = lanes.closing.drain(..closing).collect();
         let open = lanes.open.len().min(most - closing);

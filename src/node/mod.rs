@@ -436,22 +436,20 @@ impl Drop for Node {
 /// One verifying thread.
 fn verify_loop(inner: &Arc<Inner>, intake: &lane::LaneQueue<Vec<Raw>>, first: Lane) {
     while let Some(piece) = intake.take(first) {
-        for raw in piece {
-            let Raw { item, place } = raw;
+        let mut ready = Vec::with_capacity(piece.len());
+        for Raw { item, place } in piece {
             match inner.prepare(item) {
                 Ok(Intake::Ready(prepared)) => {
                     let closes = prepared.verified.value().kind().bearing() == Bearing::Closing;
                     let lane = if closes { Lane::Closing } else { Lane::Open };
-                    if let Err(Job::Record(_, place)) =
-                        inner.sequence.push(lane, Job::Record(prepared, place))
-                    {
-                        place.fill(Err(Refusal::Unavailable(Stop::Closing)));
-                    }
+                    ready.push((lane, Job::Record(prepared, place)));
                 }
                 Ok(Intake::Duplicate(id, index)) => place.fill(inner.again(id, index)),
                 Err(refusal) => place.fill(Err(refusal)),
             }
         }
+        // A shut queue gives the jobs back; dropping one answers its place.
+        drop(inner.sequence.push_all(ready));
     }
 }
 
