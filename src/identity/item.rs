@@ -42,8 +42,9 @@ pub type KeyReader<'a> = &'a dyn Fn(&[u8]) -> Result<Arc<PublicKey>, key::Error>
 #[derive(Debug)]
 pub struct Unverified {
     item: Vec<u8>,
-    /// Innermost first.
+    /// Innermost first, its payload taken out: that is `bytes`.
     messages: Vec<cose::Sign1>,
+    /// The statement's.
     bytes: Vec<u8>,
     statement: Statement,
 }
@@ -66,17 +67,21 @@ impl Unverified {
         let mut message = cose::parse(&item)?;
         let bytes = loop {
             let payload = message.payload.take().ok_or(Error::NoPayload)?;
-            let typ = std::mem::take(&mut message.typ);
-            let inner = match typ.as_str() {
+            let inner = match message.typ.as_str() {
                 STATEMENT => None,
                 ENDORSED if messages.len() + 1 < MAX_LAYERS => Some(cose::parse(&payload)?),
                 ENDORSED => return Err(Error::TooManyLayers { limit: MAX_LAYERS }),
-                _ => return Err(Error::Typ { found: typ }),
+                _ => return Err(Error::Typ { found: message.typ }),
             };
-            messages.push(cose::Sign1 { payload: Some(payload.clone()), typ, ..message });
             match inner {
-                Some(inner) => message = inner,
-                None => break payload,
+                Some(inner) => {
+                    message.payload = Some(payload);
+                    messages.push(std::mem::replace(&mut message, inner));
+                }
+                None => {
+                    messages.push(message);
+                    break payload;
+                }
             }
         };
         messages.reverse();
@@ -108,7 +113,11 @@ impl Unverified {
             if key.alg() != message.alg {
                 return Err(Error::AlgorithmOfOtherKey);
             }
-            message.verify(&key).map_err(|_| Error::Signature)?;
+            let holds = match &message.payload {
+                None => message.verify_detached(&self.bytes, &key),
+                Some(_) => message.verify(&key),
+            };
+            holds.map_err(|_| Error::Signature)?;
         }
         let signed = self.signed()?;
         let spkis = self.messages.into_iter().map(|message| message.kid).collect();
@@ -158,13 +167,29 @@ pub fn statement_from(bytes: &[u8]) -> Result<Statement, Error> {
     if bytes.len() > MAX_PUBLIC {
         return Err(Error::TooLarge { bytes: bytes.len(), limit: MAX_PUBLIC });
     }
-    let head: Head = cbor::decode(bytes)?;
-    if !head.kind.is_public() && bytes.len() > MAX_PERSONAL {
+    let kind = match kind_of(bytes) {
+        Some(kind) => kind,
+        // Of another shape: the decoder says why.
+        None => cbor::decode::<Head>(bytes)?.kind,
+    };
+    if !kind.is_public() && bytes.len() > MAX_PERSONAL {
         return Err(Error::TooLarge { bytes: bytes.len(), limit: MAX_PERSONAL });
     }
-    let statement = cbor::decode_as(bytes, |d| Statement::deserialize_as(head.kind, d))?;
+    let statement = cbor::decode_as(bytes, |d| Statement::deserialize_as(kind, d))?;
     // One spelling: serde would take a struct written as an array.
-    if cbor::encode(&statement)? == bytes { Ok(statement) } else { Err(Error::Spelling) }
+    if cbor::encodes_to(&statement, bytes)? { Ok(statement) } else { Err(Error::Spelling) }
+}
+
+/// The type a statement names, without reading the rest.
+fn kind_of(bytes: &[u8]) -> Option<Kind> {
+    let mut fields = cbor::Reader::new(bytes).ok()?;
+    for _ in 0..fields.map().ok()? {
+        if fields.text().ok()? == "type" {
+            return Kind::parse(fields.text().ok()?);
+        }
+        fields.skip().ok()?;
+    }
+    None
 }
 
 /// Signs a statement: encoded deterministically, tagged `COSE_Sign1`.

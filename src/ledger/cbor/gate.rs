@@ -44,6 +44,11 @@ pub(super) enum Tags {
     Refuse,
 }
 
+/// Length of the item that `bytes` begin with.
+pub(super) fn item_len(bytes: &[u8]) -> Result<usize, Error> {
+    scan(bytes, Tags::Refuse)
+}
+
 /// Scans one item and refuses bytes after it.
 pub(super) fn scan_all(bytes: &[u8], tags: Tags) -> Result<(), Error> {
     let end = scan(bytes, tags)?;

@@ -1,7 +1,8 @@
 //! A reader and a writer for arrays whose shape is known, without `serde`.
 //!
-//! The reader lacks map support and look-ahead on purpose: maps go through
-//! `serde`, everything else is read once, left to right. Gate first, read then.
+//! The reader lacks look-ahead on purpose, and of maps it knows those whose keys
+//! are fixed: all others go through `serde`. Everything is read once, left to
+//! right. Gate first, read then.
 
 use super::Error;
 use super::gate::{Head, head, string_end};
@@ -135,6 +136,11 @@ impl<'a> Reader<'a> {
         Ok(Self { bytes, at: 0 })
     }
 
+    /// Reads bytes that have passed the gate.
+    pub(in crate::ledger) const fn gated(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
     /// Offset of the next item.
     #[must_use]
     pub fn at(&self) -> usize {
@@ -170,12 +176,54 @@ impl<'a> Reader<'a> {
     ///
     /// [`Error::Unexpected`].
     pub fn empty_map(&mut self) -> Result<(), Error> {
+        self.map_of(0, "an empty map")
+    }
+
+    /// Reads a map's head; answers the number of its pairs.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unexpected`].
+    pub fn map(&mut self) -> Result<u64, Error> {
+        Ok(self.take(5, "a map")?.argument)
+    }
+
+    /// Reads the head of a map of exactly `count` pairs.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unexpected`].
+    pub fn map_of(&mut self, count: u64, expected: &'static str) -> Result<(), Error> {
         let at = self.at;
-        if self.take(5, "an empty map")?.argument == 0 {
+        if self.take(5, expected)?.argument == count {
             return Ok(());
         }
         self.at = at;
-        Err(Error::Unexpected { at, expected: "an empty map" })
+        Err(Error::Unexpected { at, expected })
+    }
+
+    /// Reads exactly these encoded bytes, for instance a known key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unexpected`].
+    pub fn literal(&mut self, encoded: &[u8], expected: &'static str) -> Result<(), Error> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        if !rest.starts_with(encoded) {
+            return Err(Error::Unexpected { at: self.at, expected });
+        }
+        self.at += encoded.len();
+        Ok(())
+    }
+
+    /// Skips one item, whatever it is.
+    ///
+    /// # Errors
+    ///
+    /// As the gate.
+    pub fn skip(&mut self) -> Result<(), Error> {
+        self.at += super::gate::item_len(self.bytes.get(self.at..).unwrap_or_default())?;
+        Ok(())
     }
 
     /// Reads a given tag.
@@ -212,6 +260,20 @@ impl<'a> Reader<'a> {
         let end = string_end(self.bytes, at, head)?;
         self.at = end;
         self.bytes.get(head.end..end).ok_or(Error::Truncated { at })
+    }
+
+    /// Reads a text string.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unexpected`].
+    pub fn text(&mut self) -> Result<&'a str, Error> {
+        let at = self.at;
+        let head = self.take(3, "a text string")?;
+        let end = string_end(self.bytes, at, head)?;
+        self.at = end;
+        let text = self.bytes.get(head.end..end).ok_or(Error::Truncated { at })?;
+        std::str::from_utf8(text).map_err(|error| Error::Utf8 { at: head.end + error.valid_up_to() })
     }
 
     /// Reads a byte string of 32 bytes.

@@ -97,6 +97,17 @@ fn the_header_is_exactly_alg_kid_typ() {
     assert!(parse(&short).is_err());
 }
 
+#[test]
+fn what_is_signed_is_what_coset_signs() {
+    for (protected, payload) in [(vec![], vec![]), (vec![0xa0], vec![1; 23]), (vec![2; 300], vec![3; 70_000])]
+    {
+        let header = ProtectedHeader { original_data: Some(protected.clone()), ..Default::default() };
+        let theirs =
+            coset::sig_structure_data(coset::SignatureContext::CoseSign1, header, None, &[], &payload);
+        assert_eq!(to_be_signed(&protected, &payload), theirs);
+    }
+}
+
 fn passkey(statement: Option<&[u8]>, digests: usize) -> Vec<u8> {
     let item = Writer::new().array(7).uint(1);
     let item = match statement {
@@ -147,6 +158,11 @@ proptest! {
                 if let Ok(proof) = proof_of(bytes) {
                     let statement = statement_of(bytes).unwrap();
                     prop_assert_eq!(join(&proof, &statement).unwrap(), bytes);
+                }
+                if let Ok(own) = exact(bytes).map_err(Error::from).and_then(|own| cbor::gate(bytes).map(|()| own).map_err(Error::from)) {
+                    prop_assert_eq!(own, parse_by_name(bytes).unwrap());
+                } else {
+                    prop_assert!(parse_by_name(bytes).is_err());
                 }
                 let _ = (parse(bytes), join(bytes, b"s"));
             }
