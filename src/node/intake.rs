@@ -193,7 +193,10 @@ impl Inner {
             self.name_if_new(Name::Ppid(ppid.0), who, &mut names)?;
         }
         if new.is_some() {
-            self.name_if_new(Name::Key(verified.signer().0), who, &mut names)?;
+            // `whose` has just found that nobody has it.
+            let name = Name::Key(verified.signer().0);
+            let sealed = self.vault.seal_name(name_bytes(&name), who).map_err(Error::from)?;
+            names.push(NameRow { name, sealed, entry: None });
         }
         let id = verified.id();
         let pointer = self.vault.seal_name(&id.0, who).map_err(Error::from)?;

@@ -202,10 +202,7 @@ const CORE: &[u8] = b"core";
 
 /// Store name of a slot's row: opaque, for the controller's name must not stand there.
 pub(in crate::node) fn slot_part(key: &PersonKey, slot: &SlotKey) -> Vec<u8> {
-    let (controller, purpose) = (slot.controller.as_str(), slot.purpose.as_str());
-    // With their lengths in front, the parts cannot be shifted against each other.
-    let name = format!("{} {} {controller}{purpose}{}", controller.len(), purpose.len(), slot.class.as_str());
-    key.record_name(name.as_bytes()).to_vec()
+    key.record_name([slot.controller.as_str(), slot.purpose.as_str(), slot.class.as_str()]).to_vec()
 }
 
 /// Name and ciphertext of one state row.

@@ -12,6 +12,7 @@ use openssl::cipher::Cipher;
 use openssl::cipher_ctx::CipherCtx;
 use openssl::error::ErrorStack;
 use sha2::Sha256;
+use zeroize::Zeroize;
 use zeroize::Zeroizing;
 
 use crate::model::id::StatementId;
@@ -29,39 +30,43 @@ impl std::fmt::Debug for Key {
     }
 }
 
-/// Draws `N` random bytes from the system.
-pub(in crate::vault) fn random<const N: usize>() -> Result<[u8; N], Error> {
-    let mut out = [0u8; N];
-    #[expect(clippy::disallowed_methods, reason = "the vault is one of the two places that draw randomness")]
-    getrandom::fill(&mut out).map_err(Error::Randomness)?;
-    Ok(out)
-}
-
-/// Randomness drawn from the system in blocks: one call serves many nonces.
-struct Nonces {
-    block: [u8; 12 * 64],
+/// Randomness drawn from the system in blocks: one call serves many nonces and keys.
+struct Drawn {
+    block: [u8; Drawn::LEN],
     left: usize,
 }
 
 thread_local! {
-    static NONCES: RefCell<Nonces> = const { RefCell::new(Nonces::new()) };
+    static DRAWN: RefCell<Drawn> = const { RefCell::new(Drawn { block: [0; Drawn::LEN], left: 0 }) };
 }
 
-impl Nonces {
-    const fn new() -> Self {
-        Self { block: [0; 12 * 64], left: 0 }
-    }
+impl Drawn {
+    const LEN: usize = 1_024;
 
-    fn next(&mut self) -> Result<[u8; 12], Error> {
-        if self.left == 0 {
-            self.block = random()?;
-            self.left = 64;
+    /// Gives out bytes that were never given out, and wipes them here.
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+        if self.left < N {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the vault is one of the two places that draw randomness"
+            )]
+            getrandom::fill(&mut self.block).map_err(Error::Randomness)?;
+            self.left = Self::LEN;
         }
-        self.left -= 1;
-        let (nonces, _) = self.block.as_chunks::<12>();
-        // INVARIANT: `left` counts down from the number of chunks, so each nonce is given out once.
-        nonces.get(self.left).copied().ok_or(Error::Unsealed { what: "nonce" })
+        let mut out = [0u8; N];
+        let from = self.left.checked_sub(N).and_then(|from| self.block.get_mut(from..self.left));
+        // INVARIANT: no more than a block is ever asked for.
+        let from = from.ok_or(Error::Unsealed { what: "randomness" })?;
+        out.copy_from_slice(from);
+        from.zeroize();
+        self.left -= N;
+        Ok(out)
     }
+}
+
+/// Draws `N` random bytes from the system.
+pub(in crate::vault) fn random<const N: usize>() -> Result<[u8; N], Error> {
+    DRAWN.with_borrow_mut(Drawn::take)
 }
 
 /// AES-256-GCM, fetched once: a fetch for each record costs more than the record.
@@ -71,15 +76,29 @@ fn aes() -> Result<&'static Cipher, Error> {
     AES.as_ref().map_err(|e| Error::Crypto(e.clone()))
 }
 
-thread_local! {
-    static CONTEXT: RefCell<Option<CipherCtx>> = const { RefCell::new(None) };
+/// Contexts that have their cipher: a new key then costs no new set-up of the library.
+struct Contexts {
+    sealing: CipherCtx,
+    opening: CipherCtx,
 }
 
-/// Runs `work` with this thread's cipher context.
-fn with_context<T>(work: impl FnOnce(&mut CipherCtx) -> Result<T, ErrorStack>) -> Result<T, ErrorStack> {
-    CONTEXT.with_borrow_mut(|context| match context {
-        Some(context) => work(context),
-        None => work(context.insert(CipherCtx::new()?)),
+thread_local! {
+    static CONTEXTS: RefCell<Option<Contexts>> = const { RefCell::new(None) };
+}
+
+/// Runs `work` with this thread's contexts.
+fn with_contexts<T>(work: impl FnOnce(&mut Contexts) -> Result<T, ErrorStack>) -> Result<T, Error> {
+    CONTEXTS.with_borrow_mut(|contexts| {
+        let contexts = match contexts {
+            Some(contexts) => contexts,
+            None => {
+                let (mut sealing, mut opening) = (CipherCtx::new()?, CipherCtx::new()?);
+                sealing.encrypt_init(Some(aes()?), None, None)?;
+                opening.decrypt_init(Some(aes()?), None, None)?;
+                contexts.insert(Contexts { sealing, opening })
+            }
+        };
+        Ok(work(contexts)?)
     })
 }
 
@@ -118,13 +137,12 @@ impl Key {
     /// # Errors
     /// Randomness, the cryptographic library.
     pub fn seal(&self, ad: &[u8], plain: &[u8]) -> Result<Vec<u8>, Error> {
-        let nonce = NONCES.with_borrow_mut(Nonces::next)?;
-        let cipher = aes()?;
+        let nonce: [u8; 12] = random()?;
         let mut out = Vec::with_capacity(12 + plain.len() + 16 + 16);
         out.extend_from_slice(&nonce);
         let mut tag = [0u8; 16];
-        with_context(|context| {
-            context.encrypt_init(Some(cipher), Some(self.0.as_slice()), Some(&nonce))?;
+        with_contexts(|Contexts { sealing: context, .. }| {
+            context.encrypt_init(None, Some(self.0.as_slice()), Some(&nonce))?;
             context.cipher_update(ad, None)?;
             context.cipher_update_vec(plain, &mut out)?;
             context.cipher_final_vec(&mut out)?;
@@ -142,10 +160,9 @@ impl Key {
         let bad = || Error::Unsealed { what };
         let (nonce, rest) = sealed.split_first_chunk::<12>().ok_or_else(bad)?;
         let (body, tag) = rest.split_last_chunk::<16>().ok_or_else(bad)?;
-        let cipher = aes()?;
         let mut out = Vec::with_capacity(body.len() + 16);
-        with_context(|context| {
-            context.decrypt_init(Some(cipher), Some(self.0.as_slice()), Some(nonce))?;
+        with_contexts(|Contexts { opening: context, .. }| {
+            context.decrypt_init(None, Some(self.0.as_slice()), Some(nonce))?;
             context.set_tag(tag)?;
             context.cipher_update(ad, None)?;
             context.cipher_update_vec(body, &mut out)?;
@@ -186,11 +203,15 @@ impl PersonKey {
         Openings { k1: self.0.mac(&[b"naru-k1", &[0], id]), k2: self.0.mac(&[b"naru-k2", &[0], id]) }
     }
 
-    /// An opaque name for a record of hers: 16 bytes, the same for the same `plain`.
+    /// An opaque name for a record of hers: 16 bytes, the same for the same parts, of at most 255 bytes each.
     #[must_use]
-    pub fn record_name(&self, plain: &[u8]) -> [u8; 16] {
+    pub fn record_name<const N: usize>(&self, parts: [&str; N]) -> [u8; 16] {
+        // With their lengths in front, the parts cannot be shifted against each other.
+        let lengths = parts.map(|part| u8::try_from(part.len()).unwrap_or(u8::MAX));
+        let head: [&[u8]; 3] = [b"naru-name", &[0], &lengths];
+        let mac = self.0.mac(&[head.as_slice(), parts.map(str::as_bytes).as_slice()].concat());
         let mut out = [0u8; 16];
-        out.iter_mut().zip(self.0.mac(&[b"naru-name", &[0], plain])).for_each(|(o, m)| *o = m);
+        out.iter_mut().zip(mac).for_each(|(o, m)| *o = m);
         out
     }
 
@@ -249,6 +270,8 @@ mod tests {
             assert!(key.open(Sealed::Body, &who, b"id", &bad).is_err(), "byte {at}");
         }
         assert!(key.open(Sealed::Body, &who, b"id", &sealed[..10]).is_err());
+        // A refusal leaves nothing behind in the thread's contexts.
+        assert_eq!(key.open(Sealed::Body, &who, b"id", &sealed).unwrap(), b"plain");
     }
 
     #[test]
