@@ -111,14 +111,14 @@ pub enum Touched {
 /// Names one slot of a person. `*` is only in slots of objections. Source: design §6.
 ///
 /// Ordered by controller, purpose, class; `*` comes first.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SlotKey {
-    /// One controller, or `*`.
-    pub controller: Scope,
-    /// One purpose, or `*`.
-    pub purpose: Scope,
     /// Never `*`.
     pub class: DataClass,
+    /// One purpose, or `*`.
+    pub purpose: Scope,
+    /// One controller, or `*`.
+    pub controller: Scope,
 }
 
 impl SlotKey {
@@ -143,6 +143,18 @@ impl SlotKey {
             .cmp(&controller)
             .then_with(|| one(&self.purpose).cmp(&purpose))
             .then_with(|| self.class.cmp(&class))
+    }
+}
+
+impl Ord for SlotKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.cmp_to(one(&other.controller), one(&other.purpose), other.class)
+    }
+}
+
+impl PartialOrd for SlotKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

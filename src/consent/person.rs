@@ -23,10 +23,10 @@ use crate::model::vocabulary::DataClass;
 pub struct Key {
     /// The key.
     pub key: KeyHash,
-    /// What it is.
-    pub key_use: KeyUse,
     /// Index from which it signs.
     pub from: LeafIndex,
+    /// What it is.
+    pub key_use: KeyUse,
     /// Index from which it no longer does.
     pub revoked: Option<LeafIndex>,
 }
@@ -38,18 +38,18 @@ pub struct Key {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Attestation {
-    /// The `subject.attest`.
-    pub statement: StatementId,
-    /// Who said so.
-    pub provider: PartyId,
-    /// A minor until then.
-    pub minor_until: Option<Timestamp>,
-    /// A key of the guardian.
-    pub guardian: Option<KeyHash>,
-    /// How it was confirmed.
-    pub method: ProofMethod,
     /// Where it stands.
     pub index: LeafIndex,
+    /// How it was confirmed.
+    pub method: ProofMethod,
+    /// A key of the guardian.
+    pub guardian: Option<KeyHash>,
+    /// Who said so.
+    pub provider: PartyId,
+    /// The `subject.attest`.
+    pub statement: StatementId,
+    /// A minor until then.
+    pub minor_until: Option<Timestamp>,
 }
 
 impl Attestation {
@@ -76,24 +76,24 @@ pub enum Grantor {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Delegation {
-    /// The `delegation.grant`: what `by` names.
-    pub statement: StatementId,
-    /// A key of the delegate: any live key of that set counts.
-    pub delegate: KeyHash,
-    /// What the delegate may sign.
-    pub types: Vec<Kind>,
-    /// For which controllers; empty means all.
-    pub controllers: Vec<PartyId>,
-    /// Ends here, at the instant no longer.
-    pub until: Timestamp,
     /// How many further delegations may hang below; none can in this version.
     pub depth: u8,
+    /// Ended by a `delegation.end`.
+    pub ended: bool,
+    /// What the delegate may sign.
+    pub types: Vec<Kind>,
+    /// Ends here, at the instant no longer.
+    pub until: Timestamp,
     /// Why, a short code.
     pub reason: String,
     /// On whose word.
     pub grantor: Grantor,
-    /// Ended by a `delegation.end`.
-    pub ended: bool,
+    /// A key of the delegate: any live key of that set counts.
+    pub delegate: KeyHash,
+    /// The `delegation.grant`: what `by` names.
+    pub statement: StatementId,
+    /// For which controllers; empty means all.
+    pub controllers: Vec<PartyId>,
 }
 
 impl Delegation {
@@ -113,10 +113,10 @@ impl Delegation {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Seat {
-    /// A key of the delegate.
-    pub delegate: KeyHash,
     /// Last statement applied to this slot: what `over` must name.
     pub last: StatementId,
+    /// A key of the delegate.
+    pub delegate: KeyHash,
     /// The last delegation granted in it.
     pub delegation: Option<Delegation>,
 }
@@ -125,16 +125,16 @@ pub struct Seat {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Core {
-    /// The `key.create`; none for a person that is not made yet.
-    pub created: Option<StatementId>,
     /// The key set, in order of arrival.
     pub keys: Vec<Key>,
+    /// Delegations, by delegate.
+    pub seats: Vec<Seat>,
+    /// The `key.create`; none for a person that is not made yet.
+    pub created: Option<StatementId>,
     /// A printed key that may replace all others; it signs nothing else.
     pub recovery: Option<KeyHash>,
     /// What identity providers say.
     pub attestations: Vec<Attestation>,
-    /// Delegations, by delegate.
-    pub seats: Vec<Seat>,
 }
 
 type Entry = (Arc<SlotKey>, Arc<Slot>);

@@ -70,24 +70,24 @@ impl State {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Terms {
-    /// The `consent.grant` or `consent.attest`.
-    pub statement: StatementId,
-    /// The notice shown; none for an attestation.
-    pub notice: Option<StatementId>,
-    /// To whom the data may be shared.
-    pub recipients: Vec<PartyId>,
-    /// Categories of data.
-    pub categories: Vec<String>,
-    /// What may be done.
-    pub actions: Vec<Action>,
-    /// Where it may be done.
-    pub jurisdictions: Vec<String>,
-    /// Collecting, sharing and transferring end here, at the instant no longer.
-    pub fetch_until: Timestamp,
-    /// All the rest ends here.
-    pub keep_until: Timestamp,
     /// Limits of use.
     pub limits: Option<Limits>,
+    /// The notice shown; none for an attestation.
+    pub notice: Option<StatementId>,
+    /// What may be done.
+    pub actions: Vec<Action>,
+    /// The `consent.grant` or `consent.attest`.
+    pub statement: StatementId,
+    /// Categories of data.
+    pub categories: Vec<String>,
+    /// All the rest ends here.
+    pub keep_until: Timestamp,
+    /// To whom the data may be shared.
+    pub recipients: Vec<PartyId>,
+    /// Collecting, sharing and transferring end here, at the instant no longer.
+    pub fetch_until: Timestamp,
+    /// Where it may be done.
+    pub jurisdictions: Vec<String>,
 }
 
 impl Terms {
@@ -138,27 +138,27 @@ impl Terms {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Slot {
-    /// Where it stands, expiry not counted: see [`Slot::now`].
-    pub state: State,
     /// Last statement applied, whatever state it left: what `over` must name.
     pub last: Option<StatementId>,
+    /// What the standing grant or attestation says; none after a closing act other than pause and dispute.
+    pub grant: Option<Terms>,
     /// Index of that statement.
     pub index: LeafIndex,
     /// `at` of the statement that brought the state.
     pub since: Timestamp,
-    /// What the standing grant or attestation says; none after a closing act other than pause and dispute.
-    pub grant: Option<Terms>,
-    /// What resuming brings back.
-    pub paused_from: Option<State>,
+    /// Where it stands, expiry not counted: see [`Slot::now`].
+    pub state: State,
+    /// All parties that ever carried a signal here, in order of names.
+    pub carriers: Vec<PartyId>,
+    /// Who carried the last statement applied, if it was a signal.
+    pub carried_by: Option<PartyId>,
     /// The earliest opening act since the slot was last closed behind which no guardian stood.
     ///
     /// If the person was a minor then, the slot permits nothing. Reading: a grant, a resume and a lift
     /// of a minor count, but open nothing until a guardian makes a grant, even after she is of age.
     pub alone_since: Option<Timestamp>,
-    /// Who carried the last statement applied, if it was a signal.
-    pub carried_by: Option<PartyId>,
-    /// All parties that ever carried a signal here, in order of names.
-    pub carriers: Vec<PartyId>,
+    /// What resuming brings back.
+    pub paused_from: Option<State>,
 }
 
 impl Slot {

@@ -437,6 +437,27 @@ fn any_live_key_of_the_guardians_set_counts() {
     assert_eq!(w.act(&mut kim.clone(), &Actor::Delegate(&mom), "mom-2", s), applied());
 }
 
+/// Else every row would be sorted again each time it is written.
+#[test]
+fn fields_are_declared_in_the_order_in_which_rows_are_stored() {
+    fn declared(value: &impl serde::Serialize) -> Vec<u8> {
+        let mut out = Vec::new();
+        ciborium::into_writer(value, &mut out).unwrap();
+        out
+    }
+    let (mut w, mut kim, mom, notice, by) = guarded();
+    let mut s = w.grant(notice, None);
+    s.by = Some(by);
+    assert_eq!(w.act(&mut kim, &Actor::Delegate(&mom), "mom", s), applied());
+    let core = kim.core();
+    assert!(!core.keys.is_empty() && !core.seats.is_empty() && !core.attestations.is_empty());
+    assert_eq!(declared(core), naru::ledger::cbor::encode(core).unwrap());
+    assert_eq!(kim.slots().count(), 1);
+    for row in kim.slots() {
+        assert_eq!(declared(&row), naru::ledger::cbor::encode(&row).unwrap());
+    }
+}
+
 #[test]
 fn who_may_appoint_a_delegate() {
     let (mut w, kim, mom, _) = family();
