@@ -29,16 +29,10 @@ pub(in crate::http) enum Within {
 }
 
 /// `{at, id, k1?, k2?, path, entry, index, inert?, status?, promise}`
-pub(in crate::http) fn accepted_cbor(accepted: &Accepted, within: Within) -> Vec<u8> {
+pub(in crate::http) fn accepted_cbor(out: Writer, accepted: &Accepted, within: Within) -> Writer {
     let halves = usize::from(accepted.k1.is_some()) + usize::from(accepted.k2.is_some());
     let extra = usize::from(accepted.inert.is_some()) + usize::from(within == Within::Batch);
-    let size = 256 + accepted.entry.len() + accepted.promise.len() + 34 * accepted.path.len();
-    let mut out = Writer::with_capacity(size)
-        .map(6 + halves + extra)
-        .text("at")
-        .uint(accepted.at.0)
-        .text("id")
-        .bytes(&accepted.id.0);
+    let mut out = out.map(6 + halves + extra).text("at").uint(accepted.at.0).text("id").bytes(&accepted.id.0);
     for (name, half) in [("k1", &accepted.k1), ("k2", &accepted.k2)] {
         if let Some(half) = half {
             out = out.text(name).bytes(half);
@@ -55,13 +49,17 @@ pub(in crate::http) fn accepted_cbor(accepted: &Accepted, within: Within) -> Vec
     if within == Within::Batch {
         out = out.text("status").uint(status(accepted).into());
     }
-    out.text("promise").bytes(&accepted.promise).finish()
+    out.text("promise").bytes(&accepted.promise)
+}
+
+/// How many bytes a result takes at most in CBOR.
+pub(in crate::http) fn cbor_size(accepted: &Accepted) -> usize {
+    256 + accepted.entry.len() + accepted.promise.len() + 34 * accepted.path.len()
 }
 
 /// `{code, title, detail, status}`
-pub(in crate::http) fn problem_cbor(problem: &Problem) -> Vec<u8> {
-    Writer::new()
-        .map(4)
+pub(in crate::http) fn problem_cbor(out: Writer, problem: &Problem) -> Writer {
+    out.map(4)
         .text("code")
         .text(problem.code())
         .text("title")
@@ -70,7 +68,6 @@ pub(in crate::http) fn problem_cbor(problem: &Problem) -> Vec<u8> {
         .text(problem.detail())
         .text("status")
         .uint(problem.status().into())
-        .finish()
 }
 
 /// A result as JSON.

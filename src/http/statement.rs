@@ -22,6 +22,7 @@ use crate::http::problem;
 use crate::http::sort;
 use crate::identity::Unverified;
 use crate::ledger::cbor;
+use crate::ledger::cbor::Writer;
 use crate::model::id::StatementId;
 use crate::node::Outcome;
 use crate::node::Shown;
@@ -66,7 +67,10 @@ pub(in crate::http) async fn submit(
     let mut answer = answer(outcome::status(&accepted));
     answer.insert_header((header::LOCATION, format!("/v1/statements/{}", accepted.id)));
     Ok(match Form::wanted(&request) {
-        Form::Cbor => answer.content_type(CBOR).body(outcome::accepted_cbor(&accepted, Within::Answer)),
+        Form::Cbor => {
+            let out = Writer::with_capacity(outcome::cbor_size(&accepted));
+            answer.content_type(CBOR).body(outcome::accepted_cbor(out, &accepted, Within::Answer).finish())
+        }
         Form::Json => answer.json(outcome::accepted_json(&accepted, Within::Answer)),
     })
 }
@@ -94,17 +98,18 @@ pub(in crate::http) async fn submit_batch(
     let mut answer = answer(200);
     Ok(match Form::wanted(&request) {
         Form::Cbor => {
-            let items: Vec<Vec<u8>> = results.iter().map(cbor_result).collect();
-            answer.content_type(CBOR_SEQ).body(items.concat())
+            let room = results.iter().flatten().map(outcome::cbor_size).sum();
+            let out = results.iter().fold(Writer::with_capacity(room), cbor_result);
+            answer.content_type(CBOR_SEQ).body(out.finish())
         }
         Form::Json => answer.json(results.iter().map(json_result).collect::<Vec<_>>()),
     })
 }
 
-fn cbor_result(result: &Result<crate::node::Accepted, Problem>) -> Vec<u8> {
+fn cbor_result(out: Writer, result: &Result<crate::node::Accepted, Problem>) -> Writer {
     match result {
-        Ok(accepted) => outcome::accepted_cbor(accepted, Within::Batch),
-        Err(problem) => outcome::problem_cbor(problem),
+        Ok(accepted) => outcome::accepted_cbor(out, accepted, Within::Batch),
+        Err(problem) => outcome::problem_cbor(out, problem),
     }
 }
 
