@@ -118,6 +118,9 @@ fn main() {
     if wants("writes") {
         writes::run(&mut table, size);
     }
+    if wants("engine") {
+        writes::run_engine(&mut table, size);
+    }
     if wants("checks") {
         checks::run(&mut table, size);
     }
