@@ -70,24 +70,27 @@ pub(in crate::node) enum Job {
     Tick(oneshot::Sender<Result<(), Stop>>),
 }
 
-/// Ids sequenced lately: what the pool's look-up may have missed.
+/// Ids and new persons' keys sequenced lately: what the pool's look-up may have missed.
 #[derive(Debug, Default)]
 struct Recent {
     index_of: HashMap<StatementId, u64>,
-    order: VecDeque<StatementId>,
-    /// Ids from this index on are all here.
+    keys: HashSet<[u8; 32]>,
+    order: VecDeque<(StatementId, Option<[u8; 32]>)>,
+    /// Ids and keys from this index on are all here.
     since: u64,
 }
 
 impl Recent {
-    fn add(&mut self, id: StatementId, index: u64) {
+    fn add(&mut self, id: StatementId, key: Option<[u8; 32]>, index: u64) {
         self.index_of.insert(id, index);
-        self.order.push_back(id);
+        self.keys.extend(key);
+        self.order.push_back((id, key));
         if self.order.len() > RECENT
-            && let Some(old) = self.order.pop_front()
+            && let Some((old, key)) = self.order.pop_front()
             && let Some(index) = self.index_of.remove(&old)
         {
             self.since = self.since.max(index + 1);
+            key.map(|key| self.keys.remove(&key));
         }
     }
 }
@@ -322,14 +325,22 @@ impl Sequencer {
     /// A key stands in one key set or one party only: not in the store, not in this batch.
     fn claim_key(&self, prepared: &Prepared, copies: &mut Copies) -> Result<bool, Error> {
         let key = prepared.verified.signer();
-        let held = match (self.inner.store.locate(&Name::Key(key.0))?, &prepared.target) {
-            // Judged again, a new person finds the row that her own batch has brought.
-            (Some(row), Target::Person { loaded, .. }) => {
-                self.inner.vault.open_name(&key.0, &row.sealed)?.subject != loaded.who.subject
-            }
-            (row, _) => row.is_some(),
+        let free = !self.is_held(prepared, key.0)? && !copies.register.is_key_taken(&key);
+        Ok(free && copies.keys.insert(key.0))
+    }
+
+    /// Whether a person has the key. The pool has looked for a new one's: what came since is here.
+    fn is_held(&self, prepared: &Prepared, key: [u8; 32]) -> Result<bool, Error> {
+        let new = match &prepared.target {
+            Target::Person { loaded, .. } => Some(loaded.who.subject),
+            Target::Register => None,
         };
-        Ok(!held && !copies.register.is_key_taken(&key) && copies.keys.insert(key.0))
+        if new.is_some() && prepared.fresh_at >= self.recent.since {
+            return Ok(self.recent.keys.contains(&key));
+        }
+        let Some(row) = self.inner.store.locate(&Name::Key(key))? else { return Ok(false) };
+        // Judged again, a new person finds the row that her own batch has brought.
+        Ok(new.is_none() || Some(self.inner.vault.open_name(&key, &row.sealed)?.subject) != new)
     }
 
     fn try_person(
@@ -420,8 +431,10 @@ impl Sequencer {
         };
         self.next = first + n;
         self.at = at.0;
-        for (index, id) in (first..).zip(&batch.ids) {
-            self.recent.add(*id, index);
+        for (index, one) in (first..).zip(&judged) {
+            let verified = &one.prepared.verified;
+            let new = matches!(one.prepared.target, Target::Person { new: true, .. });
+            self.recent.add(verified.id(), new.then_some(verified.signer().0), index);
         }
         let touched = self.take_over(copies, first + n);
         let leaves: Vec<[u8; 32]> = batch.entries.iter().map(|e| hash::leaf(e)).collect();

@@ -152,7 +152,7 @@ impl Vault {
         Ok(Self { slots, wrapping, pairwise, decoy, decoy_key })
     }
 
-    /// Draws a person: random id and key, slot written but not synced (see [`Vault::sync`]).
+    /// Draws a person: random id and key, a slot that is not durable yet (see [`Vault::sync`]).
     ///
     /// # Errors
     /// I/O, randomness.
@@ -160,7 +160,7 @@ impl Vault {
         new_person(&self.slots, &self.wrapping)
     }
 
-    /// Makes all written slots durable: before the first entry of a new person is appended.
+    /// Makes all new slots durable: before the first entry of a new person is appended.
     ///
     /// # Errors
     /// I/O: stop writing, never retry.
@@ -280,9 +280,37 @@ mod tests {
     }
 
     #[test]
+    fn a_slot_is_readable_before_and_after_it_is_written_whatever_lies_between() {
+        let (dir, master, vault) = vault();
+        let mut all = Vec::new();
+        for n in 0..100 {
+            all.push(vault.new_person().unwrap());
+            if n % 7 == 0 {
+                vault.sync().unwrap();
+            }
+        }
+        let opens = |vault: &Vault, (who, key): &(Pointed, PersonKey)| {
+            vault.person_key(*who).unwrap().openings(&[1; 32]) == key.openings(&[1; 32])
+        };
+        assert!(all.iter().all(|one| opens(&vault, one)));
+        vault.sync().unwrap();
+        drop(vault);
+        let vault = Vault::open(&dir.path().join("vault"), &master).unwrap();
+        assert!(all.iter().all(|one| opens(&vault, one)));
+        // A slot that was never synced is gone, and its number is given to the next.
+        let (lost, _) = vault.new_person().unwrap();
+        drop(vault);
+        let vault = Vault::open(&dir.path().join("vault"), &master).unwrap();
+        assert!(vault.person_key(lost).is_err());
+        assert_eq!(vault.new_person().unwrap().0.slot, lost.slot);
+        assert!(vault.person_key(lost).is_err(), "another person's now");
+    }
+
+    #[test]
     fn a_flipped_bit_in_a_slot_is_noticed() {
         let (dir, master, vault) = vault();
         let (who, _) = vault.new_person().unwrap();
+        vault.sync().unwrap();
         drop(vault);
         let path = dir.path().join("vault/slots");
         let bytes = fs::read(&path).unwrap();

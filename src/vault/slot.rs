@@ -4,14 +4,19 @@
 //! subject 16 ‖ erasure tag 16 ‖ epoch 4 ‖ nonce 12 ‖ wrapped key 48 ‖ checksum 4 ‖ zeros 28
 //! ```
 //! Slots are never moved; erasure overwrites one in place. A slot without an
-//! entry in the log is harmless.
+//! entry in the log is harmless. New slots are kept in memory until they must be
+//! durable: then neighbours go to the file in one write, with one sync.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
@@ -32,6 +37,10 @@ pub struct SlotNumber(pub u64);
 
 const SLOT: usize = 128;
 const CHECKED: usize = 96;
+/// Most new slots in memory: statements that were refused leave theirs behind.
+const MOST_NEW: usize = 4_096;
+
+type Bytes = [u8; SLOT];
 
 /// The open file, and the next free number.
 #[derive(Debug)]
@@ -39,6 +48,8 @@ pub(in crate::vault) struct SlotFile {
     path: PathBuf,
     file: File,
     next: AtomicU64,
+    /// Not in the file yet.
+    new: Mutex<BTreeMap<u64, Bytes>>,
 }
 
 impl SlotFile {
@@ -50,14 +61,15 @@ impl SlotFile {
             .mode(0o600)
             .open(path)
             .map_err(io_at(path))?;
-        Ok(Self { path: path.to_owned(), file, next: AtomicU64::new(0) })
+        Ok(Self { path: path.to_owned(), file, next: AtomicU64::new(0), new: Mutex::default() })
     }
 
     /// A torn last slot (never named by an entry, for it was not synced) is skipped, not reused.
     pub(in crate::vault) fn open(path: &Path) -> Result<Self, Error> {
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(io_at(path))?;
         let len = file.metadata().map_err(io_at(path))?.len();
-        Ok(Self { path: path.to_owned(), file, next: AtomicU64::new(len.div_ceil(SLOT as u64)) })
+        let next = AtomicU64::new(len.div_ceil(SLOT as u64));
+        Ok(Self { path: path.to_owned(), file, next, new: Mutex::default() })
     }
 
     pub(in crate::vault) fn write_new(
@@ -70,23 +82,53 @@ impl SlotFile {
         let tag: [u8; 16] = random()?;
         let slot = SlotNumber(self.next.fetch_add(1, Ordering::Relaxed));
         let wrapped = wrapping.seal(&slot_ad(&subject, slot, epoch), key.expose())?;
-        let mut bytes =
-            [subject.as_bytes().as_slice(), &tag, &epoch.to_be_bytes(), wrapped.as_slice()].concat();
-        bytes.extend_from_slice(&checksum(&bytes));
-        bytes.resize(SLOT, 0);
-        self.file.write_all_at(&bytes, slot.0 * SLOT as u64).map_err(io_at(&self.path))?;
+        let mut bytes: Bytes = [0; SLOT];
+        let said = [subject.as_bytes().as_slice(), &tag, &epoch.to_be_bytes(), wrapped.as_slice()].concat();
+        let parts = said.iter().chain(&checksum(&said)).copied().collect::<Vec<u8>>();
+        bytes.iter_mut().zip(parts).for_each(|(b, p)| *b = p);
+        let mut new = self.new();
+        new.insert(slot.0, bytes);
+        if new.len() > MOST_NEW {
+            self.write(&mut new)?;
+        }
         Ok(slot)
     }
 
+    fn new(&self) -> MutexGuard<'_, BTreeMap<u64, Bytes>> {
+        self.new.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what is new, neighbours at once. Readers wait: a slot is in memory or in the file.
+    fn write(&self, new: &mut BTreeMap<u64, Bytes>) -> Result<(), Error> {
+        let mut run: Vec<u8> = Vec::new();
+        let mut first = 0;
+        for (slot, bytes) in new.iter() {
+            if first + (run.len() / SLOT) as u64 != *slot {
+                self.file.write_all_at(&run, first * SLOT as u64).map_err(io_at(&self.path))?;
+                run.clear();
+                first = *slot;
+            }
+            run.extend_from_slice(bytes);
+        }
+        self.file.write_all_at(&run, first * SLOT as u64).map_err(io_at(&self.path))?;
+        new.clear();
+        Ok(())
+    }
+
     pub(in crate::vault) fn sync(&self) -> Result<(), Error> {
+        self.write(&mut self.new())?;
         self.file.sync_data().map_err(io_at(&self.path))
     }
 
     pub(in crate::vault) fn read(&self, who: Pointed, wrapping: &Key) -> Result<PersonKey, Error> {
         let bad = || Error::Slot { slot: who.slot.0 };
         let offset = who.slot.0.checked_mul(SLOT as u64).ok_or_else(bad)?;
-        let mut bytes = [0u8; SLOT];
-        self.file.read_exact_at(&mut bytes, offset).map_err(|_| bad())?;
+        let mut bytes: Bytes = [0; SLOT];
+        let new = self.new().get(&who.slot.0).copied();
+        match new {
+            Some(new) => bytes = new,
+            None => self.file.read_exact_at(&mut bytes, offset).map_err(|_| bad())?,
+        }
         let (checked, rest) = bytes.split_at(CHECKED);
         if !rest.starts_with(&checksum(checked)) {
             return Err(bad());
