@@ -87,7 +87,14 @@ impl Served {
     }
 
     fn get(&self, path: &str, token: Option<&str>) -> Reply {
+        self.get_with(path, token, &[])
+    }
+
+    fn get_with(&self, path: &str, token: Option<&str>, headers: &[(&str, &str)]) -> Reply {
         let mut request = agent().get(self.url(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
         }

@@ -354,13 +354,12 @@ fn register(config: &mut web::ServiceConfig, routes: &'static [Route]) {
             Method::Get => web::route().guard(guard::Any(guard::Get()).or(guard::Head())),
             Method::Post => web::route().guard(guard::Post()),
         };
-        let resource = web::resource(route.path)
-            .app_data(route)
-            .route((route.bind)(guarded))
-            .default_service(web::to(envelope::no_method));
+        let resource = web::resource(route.path).app_data(route).route((route.bind)(guarded));
         match route.dress {
-            Dress::Bare => config.service(resource),
-            Dress::Envelope => config.service(resource.wrap(from_fn(envelope::around))),
+            Dress::Bare => config.service(resource.default_service(web::to(envelope::no_method_bare))),
+            Dress::Envelope => config.service(
+                resource.default_service(web::to(envelope::no_method)).wrap(from_fn(envelope::around)),
+            ),
         };
     }
 }
