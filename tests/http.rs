@@ -4,6 +4,8 @@
 mod authzen;
 #[path = "http/files.rs"]
 mod files;
+#[path = "http/search.rs"]
+mod search;
 #[path = "http/statements.rs"]
 mod statements;
 mod support;

@@ -9,6 +9,7 @@
 
 mod check;
 pub mod clock;
+mod domains;
 mod evidence;
 pub mod fsck;
 mod intake;
@@ -17,6 +18,7 @@ mod mark;
 mod people;
 mod publish;
 mod recover;
+mod search;
 mod sequencer;
 mod start;
 mod state;
@@ -59,6 +61,10 @@ pub use intake::IAT_PAST_MS;
 pub use intake::own_domain;
 pub use intake::party_domain;
 pub use publish::Published;
+pub use search::Capacity;
+pub use search::Found;
+pub use search::Listing;
+pub use search::MAX_PAGE;
 pub use start::CARRIED_PACKS;
 pub use start::Keys;
 pub use start::carried_packs;
@@ -90,6 +96,8 @@ pub struct Settings {
     pub queue: usize,
     /// Persons kept in memory.
     pub persons: usize,
+    /// Persons in parties' own domains that searches keep in memory, about 25 bytes each.
+    pub listed: usize,
     /// Verifying threads; 0 means one a core.
     pub threads: usize,
     /// Free bytes below which only closing acts are written.
@@ -108,6 +116,7 @@ impl Settings {
             anchor: None,
             queue: 16_384,
             persons: 200_000,
+            listed: 5_000_000,
             threads: 0,
             disk_reserve: 256 << 20,
         }

@@ -27,6 +27,7 @@ use crate::node::Node;
 use crate::node::Settings;
 use crate::node::Stop;
 use crate::node::clock::Clock;
+use crate::node::domains::Domains;
 use crate::node::lane::Lane;
 use crate::node::lane::LaneQueue;
 use crate::node::mark::Mark;
@@ -196,6 +197,7 @@ impl Inner {
         let empty = Published::empty(&settings.origin, keys.log.as_ref())?;
         Ok(Self {
             people: People::new(settings.persons, settings.persons.saturating_mul(2)),
+            domains: Domains::default(),
             keys: Cache::new((settings.persons / 4).max(64)),
             decoy: Person::decoy(decoy.subject),
             sequence: LaneQueue::new(),

@@ -32,6 +32,7 @@ use crate::node::Settings;
 use crate::node::Stop;
 use crate::node::attachment_blob;
 use crate::node::clock::Clock;
+use crate::node::domains::Domains;
 use crate::node::lane::Lane;
 use crate::node::lane::LaneQueue;
 use crate::node::people::People;
@@ -91,6 +92,7 @@ pub struct Inner {
     pub(in crate::node) log_signer: Box<dyn Signer>,
     pub(in crate::node) vocabulary: Arc<Vocabulary>,
     pub(in crate::node) people: People,
+    pub(in crate::node) domains: Domains,
     /// Public keys read lately, by the SHA-256 of their SPKI.
     pub(in crate::node) keys: Cache<[u8; 32], Arc<PublicKey>>,
     pub(in crate::node) decoy: crate::consent::Person,

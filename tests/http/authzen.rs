@@ -263,7 +263,13 @@ fn metadata_names_the_endpoints_under_the_address_used() {
     let base = served.url("");
     assert_eq!(reply.header("content-type"), JSON);
     assert_eq!(reply.json()["policy_decision_point"], base);
-    for (name, path) in [("access_evaluation_endpoint", ONE), ("access_evaluations_endpoint", MANY)] {
+    for (name, path) in [
+        ("access_evaluation_endpoint", ONE),
+        ("access_evaluations_endpoint", MANY),
+        ("search_subject_endpoint", "/access/v1/search/subject"),
+        ("search_resource_endpoint", "/access/v1/search/resource"),
+        ("search_action_endpoint", "/access/v1/search/action"),
+    ] {
         assert_eq!(reply.json()[name], format!("{base}{path}"));
     }
 }

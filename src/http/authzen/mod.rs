@@ -6,6 +6,7 @@
 //!
 //! Source: AuthZEN Authorization API 1.0; design section 6.
 
+mod search;
 mod shape;
 
 use actix_web::HttpRequest;
@@ -31,6 +32,10 @@ use crate::node::Caller;
 use crate::node::clock::Watch;
 use crate::telemetry::Act;
 
+pub(in crate::http) use search::action as search_action;
+pub(in crate::http) use search::resource as search_resource;
+pub(in crate::http) use search::subject as search_subject;
+
 use shape::Evaluation;
 use shape::Semantic;
 
@@ -48,6 +53,11 @@ struct Fault {
 impl Fault {
     fn bad(message: impl Into<String>) -> Self {
         Self { status: 400, message: message.into(), challenge: None }
+    }
+
+    /// Ours, and perhaps over soon.
+    fn later(message: impl Into<String>) -> Self {
+        Self { status: 503, message: message.into(), challenge: None }
     }
 }
 
@@ -109,6 +119,15 @@ async fn answer(shared: &web::Data<Shared>, asked: Asked) -> Answer {
     }
 }
 
+/// Whether the token's party may ask in the controller's domain.
+fn may_ask(shared: &Shared, party: &PartyId, controller: &PartyId) -> Result<(), Fault> {
+    if shared.node.may_ask(party, controller) {
+        return Ok(());
+    }
+    let message = "the token's party may not ask for this subject".to_owned();
+    Err(Fault { status: 403, message, challenge: None })
+}
+
 /// Decides one well-formed question of a party that may ask it.
 async fn decide(
     shared: &web::Data<Shared>,
@@ -116,10 +135,7 @@ async fn decide(
     evaluation: &Evaluation<'_>,
 ) -> Result<(Answer, DataClass), Fault> {
     let asked = evaluation.to_asked().map_err(Fault::bad)?;
-    if !shared.node.may_ask(party, &asked.question.controller) {
-        let message = "the token's party may not ask for this subject".to_owned();
-        return Err(Fault { status: 403, message, challenge: None });
-    }
+    may_ask(shared, party, &asked.question.controller)?;
     let class = asked.question.class;
     let answer = answer(shared, asked).await;
     shared.metrics.decided(answer.decision.told());
@@ -161,6 +177,9 @@ fn finish(request: &HttpRequest, outcome: Result<Vec<u8>, Fault>) -> HttpRespons
             let mut response = response(request, status);
             if let Some(challenge) = fault.challenge {
                 response.insert_header((header::WWW_AUTHENTICATE, challenge));
+            }
+            if status == StatusCode::SERVICE_UNAVAILABLE {
+                response.insert_header((header::RETRY_AFTER, "1"));
             }
             response.insert_header((header::CONTENT_TYPE, TEXT)).body(fault.message)
         }
@@ -252,5 +271,8 @@ pub(in crate::http) async fn metadata(shared: web::Data<Shared>) -> HttpResponse
         "policy_decision_point": base,
         "access_evaluation_endpoint": format!("{base}/access/v1/evaluation"),
         "access_evaluations_endpoint": format!("{base}/access/v1/evaluations"),
+        "search_subject_endpoint": format!("{base}/access/v1/search/subject"),
+        "search_resource_endpoint": format!("{base}/access/v1/search/resource"),
+        "search_action_endpoint": format!("{base}/access/v1/search/action"),
     }))
 }
