@@ -2,6 +2,8 @@
 
 #[path = "http/authzen.rs"]
 mod authzen;
+#[path = "http/certification.rs"]
+mod certification;
 #[path = "http/files.rs"]
 mod files;
 #[path = "http/search.rs"]

@@ -229,6 +229,8 @@ pub struct Shared {
     batch_items: usize,
     receipt_patience: Duration,
     ids: envelope::Ids,
+    /// Answers in place of the ledger, if the node was started for it.
+    fixture: Option<authzen::Fixture>,
 }
 
 impl Shared {
@@ -326,7 +328,9 @@ fn listen(node: Arc<Node>, options: &Options) -> io::Result<(Server, SocketAddr)
         "" => format!("http://{addr}"),
         url => url.to_owned(),
     };
+    let fixture = node.settings().authzen_fixture.then(authzen::Fixture::carried).transpose()?;
     let shared = web::Data::new(Shared {
+        fixture,
         node,
         metrics: Metrics::new().map_err(io::Error::other)?,
         base_url,

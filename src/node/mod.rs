@@ -102,6 +102,9 @@ pub struct Settings {
     pub threads: usize,
     /// Free bytes below which only closing acts are written.
     pub disk_reserve: u64,
+    /// The AuthZEN certification fixture answers in place of the ledger: opens only a log that
+    /// holds no person, and nothing is written while it is on.
+    pub authzen_fixture: bool,
 }
 
 impl Settings {
@@ -119,6 +122,7 @@ impl Settings {
             listed: 5_000_000,
             threads: 0,
             disk_reserve: 256 << 20,
+            authzen_fixture: false,
         }
     }
 }
@@ -136,6 +140,8 @@ pub enum Stop {
     Io,
     /// Free space is below the reserve: only closing acts are written.
     Disk,
+    /// The certification fixture answers in place of the ledger.
+    Fixture,
     /// Another process leads.
     OtherLeader,
     /// The queue is full; passes by itself.
@@ -154,6 +160,7 @@ impl Stop {
             Self::Mark => "mark",
             Self::Io => "io",
             Self::Disk => "disk",
+            Self::Fixture => "authzen-fixture",
             Self::OtherLeader => "other-leader",
             Self::Busy => "busy",
             Self::Closing => "closing",
@@ -233,6 +240,9 @@ pub enum Error {
     /// A pack does not parse.
     #[error("pack: {0}")]
     Pack(String),
+    /// The certification fixture, on a log that is in use.
+    #[error("`danger_authzen_fixture` opens only a log that is begun and holds no person")]
+    Fixture,
     /// The node does not write.
     #[error("the node does not write: {0}")]
     Stopped(Stop),

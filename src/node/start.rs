@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use crate::consent::PackFile;
 use crate::consent::Person;
 use crate::consent::Register;
+use crate::ledger::entry::Entry;
 use crate::ledger::hash;
 use crate::ledger::key::Signer;
 use crate::ledger::merkle::Tree;
@@ -126,6 +127,9 @@ impl Node {
         clock: Clock,
         empty: bool,
     ) -> Result<Self, Error> {
+        if empty && settings.authzen_fixture {
+            return Err(Error::Fixture);
+        }
         let holder = Holder(super::clock::random().map_err(Error::Randomness)?);
         let (epoch, found) = store.lead(&holder)?;
         if empty != (found.next == 0) {
@@ -150,6 +154,9 @@ impl Node {
             inner.stop(Stop::Anchor);
         }
         inner.load_state(&found, epoch)?;
+        if inner.settings.authzen_fixture {
+            inner.begin_fixture()?;
+        }
         let mut publisher = Publisher::new(tree, integrated);
         publisher.waiting_from(&inner, found.next);
         inner.look_at_disk();
@@ -261,6 +268,30 @@ impl Inner {
         self.replay(found.projected..found.next, epoch)?;
         self.set_sequenced(found.next);
         if found.next == 0 { Ok(()) } else { self.agrees() }
+    }
+
+    /// Shuts the ledger behind the certification fixture: with it no person ever comes in.
+    fn begin_fixture(&self) -> Result<(), Error> {
+        let mut next = 0;
+        loop {
+            let commits = self.store.commits(next..u64::MAX)?;
+            for commit in &commits {
+                next = commit.first + commit.entries.len() as u64;
+                for entry in &commit.entries {
+                    if matches!(Entry::parse(entry)?, Entry::Sealed { .. }) {
+                        return Err(Error::Fixture);
+                    }
+                }
+            }
+            if commits.is_empty() {
+                break;
+            }
+        }
+        self.stop(Stop::Fixture);
+        tracing::warn!(
+            "danger_authzen_fixture: permission checks are answered by the certification fixture              `authzen-cert`, not by the ledger; nothing is written"
+        );
+        Ok(())
     }
 
     /// Genesis says what the settings say: one origin, one grain, one log key.

@@ -173,6 +173,11 @@ impl Results {
         Self { page: None, context, results: found.results.into_iter().map(entity).collect() }
     }
 
+    /// What the certification fixture finds.
+    fn of_fixture(shared: &Shared, results: Vec<Value>) -> Self {
+        Self { results, ..Self::none(shared) }
+    }
+
     /// Nothing of that name or type.
     fn none(shared: &Shared) -> Self {
         let context = Told { as_of: shared.node.sequenced(), reason: None };
@@ -229,6 +234,9 @@ pub(in crate::http) async fn subject(
 async fn subjects(request: &HttpRequest, payload: web::Payload, shared: &Shared) -> Result<Vec<u8>, Fault> {
     let (party, body) = asked(request, payload, shared).await?;
     let query: SubjectSearch<'_> = shape::parse(&body).map_err(Fault::bad)?;
+    if let Some(fixture) = &shared.fixture {
+        return written(&Results::of_fixture(shared, fixture.subjects(&query)));
+    }
     let of_ours = query.subject.kind == "party" && query.resource.kind == "person";
     let known = (Ppid::from_text(&query.resource.id), AskedAction::parse(&query.action.name));
     let (true, (Some(ppid), Some(action))) = (of_ours, known) else { return written(&Results::none(shared)) };
@@ -261,6 +269,9 @@ pub(in crate::http) async fn action(
 async fn actions(request: &HttpRequest, payload: web::Payload, shared: &Shared) -> Result<Vec<u8>, Fault> {
     let (party, body) = asked(request, payload, shared).await?;
     let query: ActionSearch<'_> = shape::parse(&body).map_err(Fault::bad)?;
+    if let Some(fixture) = &shared.fixture {
+        return written(&Results::of_fixture(shared, fixture.actions(&query)));
+    }
     let of_ours = query.subject.kind == "party" && query.resource.kind == "person";
     let known = (PartyId::parse(&query.subject.id), Ppid::from_text(&query.resource.id));
     let (true, (Some(controller), Some(ppid))) = (of_ours, known) else {
@@ -294,6 +305,9 @@ pub(in crate::http) async fn resource(
 async fn resources(request: &HttpRequest, payload: web::Payload, shared: &Shared) -> Result<Vec<u8>, Fault> {
     let (party, body) = asked(request, payload, shared).await?;
     let query: ResourceSearch<'_> = shape::parse(&body).map_err(Fault::bad)?;
+    if let Some(fixture) = &shared.fixture {
+        return written(&Results::of_fixture(shared, fixture.resources(&query)));
+    }
     let of_ours = query.subject.kind == "party" && query.resource.kind == "person";
     let known = (PartyId::parse(&query.subject.id), AskedAction::parse(&query.action.name));
     let (true, (Some(controller), Some(action))) = (of_ours, known) else {

@@ -341,11 +341,24 @@ struct DecidedContext {
     basis: Option<String>,
 }
 
+/// The context of the fixture's decisions: it has no ledger to be as of.
+#[derive(Debug, Serialize)]
+struct FixtureContext {
+    policy: Policy,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum AnyContext {
+    Ledger(DecidedContext),
+    Fixture(FixtureContext),
+}
+
 /// One decision as told.
 #[derive(Debug, Serialize)]
 pub(super) struct Decided {
     decision: bool,
-    context: DecidedContext,
+    context: AnyContext,
 }
 
 impl Decided {
@@ -359,15 +372,20 @@ impl Decided {
         let permits = told.permits();
         Self {
             decision: permits,
-            context: DecidedContext {
+            context: AnyContext::Ledger(DecidedContext {
                 reason: told.as_str(),
                 policy: Policy { pack: Arc::clone(&decision.pack), version: decision.version, rule },
                 as_of: answer.as_of,
                 valid_for_s,
                 until: decision.until.filter(|_| permits).map(|t| t.0),
                 basis: decision.basis.filter(|_| permits).map(|id| id.to_string()),
-            },
+            }),
         }
+    }
+
+    pub(super) fn of_fixture(decision: bool, pack: Arc<str>, version: u32, rule: Arc<str>) -> Self {
+        let policy = Policy { pack, version, rule };
+        Self { decision, context: AnyContext::Fixture(FixtureContext { policy }) }
     }
 }
 
