@@ -4,6 +4,8 @@
 mod authzen;
 #[path = "http/certification.rs"]
 mod certification;
+#[path = "http/cohorts.rs"]
+mod cohorts;
 #[path = "http/files.rs"]
 mod files;
 #[path = "http/search.rs"]

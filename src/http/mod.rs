@@ -10,6 +10,7 @@
 mod attachment;
 mod authzen;
 mod caller;
+mod cohort;
 mod envelope;
 mod health;
 mod log;
@@ -140,6 +141,7 @@ impl Route {
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
+const GIB: usize = 1 << 30;
 
 use Role::Anyone;
 use Role::Citizen;
@@ -154,6 +156,10 @@ pub const ROUTES: &[Route] = &[
     Route::get("/v1/statements/{id}/evidence", &[Anyone, Citizen, Party], |r| r.to(statement::evidence)),
     Route::post("/v1/attachments", &[Party], MIB, |r| r.to(attachment::store)),
     Route::get("/v1/subjects/me/ppids/{party}", &[Citizen], |r| r.to(subject::ppid)),
+    Route::post("/v1/cohorts", &[Party], GIB, |r| r.to(cohort::begin)),
+    Route::get("/v1/cohorts/{id}", &[Party], |r| r.to(cohort::status)),
+    Route::get("/v1/cohorts/{id}/verdicts", &[Party], |r| r.to(cohort::verdicts)),
+    Route::get("/v1/cohorts/{id}/summary", &[Party], |r| r.to(cohort::summary)),
     Route::post("/oauth/token", &[Anyone], 16 * KIB, |r| r.to(token::issue)),
     Route::post("/access/v1/evaluation", &[Party], 64 * KIB, |r| r.to(authzen::evaluation)).bare(),
     Route::post("/access/v1/evaluations", &[Party], MIB, |r| r.to(authzen::evaluations)).bare(),

@@ -9,6 +9,7 @@
 
 mod check;
 pub mod clock;
+mod cohort;
 mod domains;
 mod evidence;
 pub mod fsck;
@@ -54,6 +55,14 @@ use crate::vault;
 pub use check::Answer;
 pub use check::Asked;
 pub use check::Resource;
+pub use cohort::CohortId;
+pub use cohort::CohortStatus;
+pub use cohort::KEEP_MS;
+pub use cohort::MOST_JOBS;
+pub use cohort::NoCohort;
+pub use cohort::Progress;
+pub use cohort::Upload;
+pub use cohort::Verdicts;
 pub use evidence::Place;
 pub use evidence::Shown;
 pub use intake::IAT_FUTURE_MS;
@@ -371,6 +380,18 @@ impl Node {
         self.submit(items).wait()
     }
 
+    /// Begins to take a cohort in; see [`Inner::cohort_begin`].
+    ///
+    /// # Errors
+    /// [`NoCohort`].
+    pub fn cohort(
+        &self,
+        party: &PartyId,
+        question: &crate::model::decision::Question,
+    ) -> Result<Upload, NoCohort> {
+        self.inner.cohort_begin(party, question)
+    }
+
     /// Publishes now if anything is new: a tick by hand.
     ///
     /// # Errors
@@ -432,6 +453,7 @@ impl Node {
 
     /// Everything in flight, answered; no new statement is taken in. Dropping does the same.
     pub fn close(&self) {
+        self.inner.cohorts.close();
         self.intake.shut();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {

@@ -28,6 +28,8 @@ use crate::node::Node;
 use crate::node::Settings;
 use crate::node::Stop;
 use crate::node::clock::Clock;
+use crate::node::cohort;
+use crate::node::cohort::Cohorts;
 use crate::node::domains::Domains;
 use crate::node::lane::Lane;
 use crate::node::lane::LaneQueue;
@@ -160,6 +162,7 @@ impl Node {
         let mut publisher = Publisher::new(tree, integrated);
         publisher.waiting_from(&inner, found.next);
         inner.look_at_disk();
+        inner.cohorts_recover()?;
         let sequencer = Sequencer::new(Arc::clone(&inner), epoch, (found.next, found.at), mark, publisher);
         Self::spawn(inner, sequencer)
     }
@@ -171,7 +174,7 @@ impl Node {
             0 => thread::available_parallelism().map_or(1, usize::from),
             n => n,
         };
-        let mut threads = Vec::with_capacity(count);
+        let mut threads = Vec::with_capacity(count + 1);
         for n in 0..count {
             // Half of the pool prefers closing acts, half the rest; one alone prefers closing.
             let first = if n % 2 == 0 { Lane::Closing } else { Lane::Open };
@@ -182,6 +185,12 @@ impl Node {
                 .map_err(thread_failed)?;
             threads.push(thread);
         }
+        let shared = Arc::clone(&inner);
+        let cohorts = thread::Builder::new()
+            .name("cohorts".into())
+            .spawn(move || cohort::run(&shared))
+            .map_err(thread_failed)?;
+        threads.push(cohorts);
         let sequencer = thread::Builder::new()
             .name("sequencer".into())
             .spawn(move || sequencer.run())
@@ -205,6 +214,7 @@ impl Inner {
         Ok(Self {
             people: People::new(settings.persons, settings.persons.saturating_mul(2)),
             domains: Domains::default(),
+            cohorts: Cohorts::default(),
             keys: Cache::new((settings.persons / 4).max(64)),
             decoy: Person::decoy(decoy.subject),
             sequence: LaneQueue::new(),
