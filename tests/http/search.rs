@@ -171,6 +171,11 @@ fn a_token_is_of_one_asker_and_one_question() {
     refused(&bank, &with(&query, json!({ "token": token[..token.len() - 1] })));
     refused(&bank, &with(&query, json!({ "token": format!("{}A", &token[..token.len() - 1]) })));
     refused(&bank, &with(&query, json!({ "limit": -1 })));
+    // Whoever else may ask for the bank cannot use the bank's token.
+    let question = served.world.ask(Ppid([0; 16]), naru::model::vocabulary::Action::Use).question;
+    let sealed = served.node.seal_page(&party("bank"), &question, Ppid([9; 16]), 3).unwrap();
+    assert_eq!(served.node.open_page(&party("bank"), &question, &sealed), Some((Ppid([9; 16]), 3)));
+    assert_eq!(served.node.open_page(&party("hospital"), &question, &sealed), None);
     // Opaque: neither the ppid it stands for, nor two tokens alike, nor a length that tells.
     let again = found(&served, RESOURCE, &bank, &query)["page"]["next_token"].as_str().unwrap().to_owned();
     assert!(token != again && token.len() == again.len());
