@@ -380,7 +380,8 @@ impl Node {
         self.submit(items).wait()
     }
 
-    /// Begins to take a cohort in; see [`Inner::cohort_begin`].
+    /// Begins to take a cohort in. The question's person and use are each line's; whether the party may
+    /// ask in the controller's domain is the caller's to see to.
     ///
     /// # Errors
     /// [`NoCohort`].

@@ -382,11 +382,7 @@ impl Inner {
         self.settings.data.join("cohorts")
     }
 
-    /// Begins to take a cohort in. The question's person and use are each line's; whether the party may
-    /// ask in the controller's domain is the caller's to see to.
-    ///
-    /// # Errors
-    /// [`NoCohort`].
+    /// An input's place, if the party has room for one more job.
     pub(in crate::node) fn cohort_begin(
         self: &Arc<Self>,
         party: &PartyId,
