@@ -41,12 +41,18 @@ pub struct Config {
     pub queue: usize,
     /// `persons`: persons kept in memory. Default 200000.
     pub persons: usize,
+    /// `listed`: persons in parties' own domains that searches keep in memory, about 25 bytes
+    /// each; beyond it searches of persons are off. Default 5000000.
+    pub listed: usize,
     /// `workers`: http workers. Default 0: one a core.
     pub workers: usize,
     /// `verifiers`: verifying threads. Default 0: one a core.
     pub verifiers: usize,
     /// `disk_reserve`: free bytes below which only closing acts are written. Default 268435456.
     pub disk_reserve: u64,
+    /// `danger_authzen_fixture`: answer permission checks from the AuthZEN certification fixture
+    /// in place of the ledger. Opens only a log without persons, and writes nothing.
+    pub danger_authzen_fixture: bool,
     /// `store.engine`: `fjall` (default), `sled` or `memory`.
     pub engine: Engine,
     /// `store.danger_accept_power_loss`: must be true for `sled`, which lost acknowledged
@@ -91,7 +97,7 @@ impl std::fmt::Display for Error {
 }
 
 /// Every key, as written in the file; tables joined by a dot.
-pub const KEYS: [&str; 18] = [
+pub const KEYS: [&str; 20] = [
     "origin",
     "listen",
     "base_url",
@@ -104,9 +110,11 @@ pub const KEYS: [&str; 18] = [
     "tick_ms",
     "queue",
     "persons",
+    "listed",
     "workers",
     "verifiers",
     "disk_reserve",
+    "danger_authzen_fixture",
     "store.engine",
     "store.danger_accept_power_loss",
     "store.danger_forget_everything",
@@ -196,9 +204,11 @@ impl Default for Config {
             tick_ms: 1_000,
             queue: 16_384,
             persons: 200_000,
+            listed: 5_000_000,
             workers: 0,
             verifiers: 0,
             disk_reserve: 256 << 20,
+            danger_authzen_fixture: false,
             engine: Engine::Fjall,
             danger_accept_power_loss: false,
             danger_forget_everything: false,
@@ -336,6 +346,8 @@ impl Draft {
             "tick_ms" => config.tick_ms = raw.int()?,
             "queue" => config.queue = raw.size()?,
             "persons" => config.persons = raw.size()?,
+            "listed" => config.listed = raw.size()?,
+            "danger_authzen_fixture" => config.danger_authzen_fixture = raw.boolean()?,
             "workers" => config.workers = raw.size()?,
             "verifiers" => config.verifiers = raw.size()?,
             "disk_reserve" => config.disk_reserve = raw.int()?,
@@ -464,5 +476,9 @@ mod tests {
         assert_eq!(read(&memory).unwrap().engine, Engine::Memory);
         assert!(read("origin = \"x\"\nanchor = \"data/anchor\"").is_err());
         assert!(read(&format!("{GOOD}store.engine = \"sled\"")).is_err());
+        // The fixture is off unless its name is written out.
+        assert!(!read(GOOD).unwrap().danger_authzen_fixture);
+        assert!(read(&format!("{GOOD}authzen_fixture = true")).is_err());
+        assert!(read(&format!("{GOOD}danger_authzen_fixture = true")).unwrap().danger_authzen_fixture);
     }
 }

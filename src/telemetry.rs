@@ -95,6 +95,8 @@ pub enum Act {
     Evaluation,
     /// A batch of decisions.
     Evaluations,
+    /// One search.
+    Search,
     /// One statement.
     Statement,
     /// A batch of statements.
@@ -102,12 +104,14 @@ pub enum Act {
 }
 
 impl Act {
-    const ALL: [Self; 4] = [Self::Evaluation, Self::Evaluations, Self::Statement, Self::Statements];
+    const ALL: [Self; 5] =
+        [Self::Evaluation, Self::Evaluations, Self::Search, Self::Statement, Self::Statements];
 
     const fn as_str(self) -> &'static str {
         match self {
             Self::Evaluation => "evaluation",
             Self::Evaluations => "evaluations",
+            Self::Search => "search",
             Self::Statement => "statement",
             Self::Statements => "statements",
         }

@@ -513,6 +513,82 @@ fn what_a_service_answered_survives_kill_and_an_orderly_stop_exits_zero() {
     desk.naru(&["fsck", "log", "--rebuild"]).exits(0).says("sound");
 }
 
+/// Registers a controller whose key is `bank.pem`.
+fn bank(desk: &Desk, url: &str) {
+    desk.naru(&["keygen", "--out", "bank.pem"]).exits(0);
+    let fields = serde_json::json!({
+        "party": "bank", "name-ko": "은행", "name-en": "Bank", "roles": ["controller"], "jurisdiction": "KR",
+        "office": {"name": "privacy office", "contact": "privacy@example.kr"}, "licence": null, "scope": [],
+    });
+    desk.write("bank.json", fields.to_string().as_bytes());
+    let sign = ["sign", "--key", "bank.pem", "--type", "party.register", "--statement", "bank.json"];
+    desk.naru(&[&sign[..], &["--out", "bank.cbor"]].concat()).exits(0);
+    let endorse = ["sign", "--endorse", "bank.cbor", "--key", "log/keys/operator.pem", "--out", "both.cbor"];
+    desk.naru(&endorse).exits(0);
+    desk.naru(&["submit", "both.cbor", "--url", url, "--log-key", "log/log.vkey"]).exits(0);
+}
+
+#[test]
+fn a_cohort_goes_on_after_kill_without_a_double_or_a_gap() {
+    const LINES: usize = 60_000;
+    let desk = Desk::new();
+    desk.log();
+    let mut service = Service::start(&desk);
+    bank(&desk, &service.1);
+    let line = |n: usize| if n % 1_000 == 999 { format!("line {n}\n") } else { format!("ppid_{n:032x}\n") };
+    desk.write("people", (0..LINES).map(line).collect::<String>().as_bytes());
+    let asking = |url: &str| -> Vec<String> {
+        let question = ["--purpose", PURPOSE, "--class", "real-name", "--action", "use"];
+        let who = ["--origin", ORIGIN, "--key", "bank.pem", "--party", "bank", "--log-key", "log/log.vkey"];
+        let all = [&["cohort", "people", "--url", url, "--json"], &who[..], &question[..]].concat();
+        all.into_iter().map(str::to_owned).collect()
+    };
+    let mut seen = Vec::new();
+    let id = loop {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_naru"));
+        command.current_dir(desk.0.path()).env_clear().env("LANG", "C").args(asking(&service.1));
+        let mut asker = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+        // As soon as the first verdicts stand.
+        let job = loop {
+            let folders = fs::read_dir(desk.path("log/data/cohorts")).into_iter().flatten();
+            let new = folders.map(|f| f.unwrap().path()).find(|f| !seen.contains(f));
+            let begun = |f: &PathBuf| fs::metadata(f.join("verdicts")).is_ok_and(|m| m.len() > 0);
+            match new.filter(begun) {
+                Some(job) => break job,
+                None => std::thread::yield_now(),
+            }
+        };
+        assert_eq!(service.signal("-KILL"), None);
+        asker.kill().unwrap();
+        asker.wait().unwrap();
+        let midway = !job.join("summary").exists();
+        service = Service::start(&desk);
+        if midway {
+            break job.file_name().unwrap().to_str().unwrap().to_owned();
+        }
+        // It was faster than the signal: once more.
+        seen.push(job);
+    };
+    let again: Vec<String> = [asking(&service.1), vec!["--resume".into(), id]].concat();
+    let again: Vec<&str> = again.iter().map(String::as_str).collect();
+    let summary = desk.naru(&again).exits(0).json();
+    assert_eq!(
+        (summary["lines"].clone(), summary["malformed"].clone()),
+        (LINES.into(), (LINES / 1_000).into())
+    );
+    assert_eq!(summary["signature"], "holds");
+    let verdicts = fs::read_to_string(desk.path("people.verdicts.jsonl")).unwrap();
+    for (n, text) in (1..).zip(verdicts.lines()) {
+        let verdict: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(verdict["line"], n);
+        assert_eq!(verdict["error"] == "malformed", n % 1_000 == 0, "{text}");
+    }
+    assert_eq!(verdicts.lines().count(), LINES);
+    // Another file than was asked is not what the summary binds.
+    desk.write("people", b"ppid_0\n");
+    desk.naru(&again).exits(6).says("people");
+}
+
 #[test]
 fn evidence_is_verified_offline_and_every_alteration_refused() {
     let desk = Desk::new();

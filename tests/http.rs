@@ -2,8 +2,14 @@
 
 #[path = "http/authzen.rs"]
 mod authzen;
+#[path = "http/certification.rs"]
+mod certification;
+#[path = "http/cohorts.rs"]
+mod cohorts;
 #[path = "http/files.rs"]
 mod files;
+#[path = "http/search.rs"]
+mod search;
 #[path = "http/statements.rs"]
 mod statements;
 mod support;
@@ -87,7 +93,14 @@ impl Served {
     }
 
     fn get(&self, path: &str, token: Option<&str>) -> Reply {
+        self.get_with(path, token, &[])
+    }
+
+    fn get_with(&self, path: &str, token: Option<&str>, headers: &[(&str, &str)]) -> Reply {
         let mut request = agent().get(self.url(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
         }

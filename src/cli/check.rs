@@ -1,5 +1,6 @@
 //! `naru check`: a party asks "may I?".
 
+use std::path::Path;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -65,7 +66,7 @@ pub(in crate::cli) struct Args {
 
 pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     let client = Client::new(&args.url)?;
-    let token = token(args, &client)?;
+    let token = token(&client, &args.key, &args.party, &args.origin)?;
     let headers = [("authorization", format!("Bearer {token}")), ("accept", "application/json".into())];
     let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let body = question(args).to_string();
@@ -82,13 +83,13 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
 }
 
 /// Access token for a fresh assertion. Source: RFC 7523.
-fn token(args: &Args, client: &Client) -> Result<String, Fail> {
-    let signer = open::signer(&args.key)?;
+pub(in crate::cli) fn token(client: &Client, key: &Path, party: &str, origin: &str) -> Result<String, Fail> {
+    let signer = open::signer(key)?;
     let iat = Clock::System.now().0 / 1_000;
     let claims = Assertion {
-        iss: args.party.clone(),
-        sub: args.party.clone(),
-        aud: args.origin.clone(),
+        iss: party.to_owned(),
+        sub: party.to_owned(),
+        aud: origin.to_owned(),
         jti: hex(&draw::<16>()?),
         iat,
         exp: iat + 55,

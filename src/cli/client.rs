@@ -1,6 +1,7 @@
 //! A small HTTP client of a log: one base URL, bounded answers, plain errors.
 
 use std::io::Read;
+use std::io::Write;
 use std::time::Duration;
 
 use crate::cli::Exit;
@@ -49,6 +50,54 @@ impl Client {
         Self::read(&url, self.agent.get(&url).call())
     }
 
+    /// As [`Client::get`], with headers.
+    pub(in crate::cli) fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Result<Answer, Fail> {
+        let url = self.url(path);
+        let mut request = self.agent.get(&url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Self::read(&url, request.call())
+    }
+
+    /// A body of any size: not held in memory, and without a limit of time.
+    pub(in crate::cli) fn get_stream(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        out: &mut dyn Write,
+    ) -> Result<u16, Fail> {
+        let url = self.url(path);
+        let mut request = self.agent.get(&url).config().timeout_global(None).build();
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.call().map_err(|error| unreachable(&url, &error))?;
+        let status = answer.status().as_u16();
+        if status == 200 {
+            let mut body = answer.into_body().into_reader();
+            std::io::copy(&mut body, out).map_err(|error| unreachable(&url, &error))?;
+        }
+        Ok(status)
+    }
+
+    /// Posts what a reader brings, likewise.
+    pub(in crate::cli) fn post_stream(
+        &self,
+        path: &str,
+        content_type: &str,
+        headers: &[(&str, &str)],
+        mut body: &mut dyn Read,
+    ) -> Result<Answer, Fail> {
+        let url = self.url(path);
+        let request = self.agent.post(&url).config().timeout_global(None).build();
+        let mut request = request.header("content-type", content_type);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Self::read(&url, request.send(ureq::SendBody::from_reader(&mut body)))
+    }
+
     /// Posts bytes; `headers` beside the content type.
     pub(in crate::cli) fn post(
         &self,
@@ -69,22 +118,23 @@ impl Client {
         url: &str,
         answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
     ) -> Result<Answer, Fail> {
-        let unreachable = |cause: &dyn std::fmt::Display| {
-            Fail::new(format!("`{url}` does not answer"))
-                .why(cause)
-                .next("is the service running, and is this its address?")
-                .exit(Exit::Unreachable)
-        };
-        let answer = answer.map_err(|error| unreachable(&error))?;
+        let answer = answer.map_err(|error| unreachable(url, &error))?;
         let status = answer.status().as_u16();
         let mut body = Vec::new();
         let mut reader = answer.into_body().into_reader().take(MAX_ANSWER + 1);
-        reader.read_to_end(&mut body).map_err(|error| unreachable(&error))?;
+        reader.read_to_end(&mut body).map_err(|error| unreachable(url, &error))?;
         if body.len() as u64 > MAX_ANSWER {
-            return Err(unreachable(&"the answer is larger than 32 MiB"));
+            return Err(unreachable(url, &"the answer is larger than 32 MiB"));
         }
         Ok(Answer { status, body })
     }
+}
+
+fn unreachable(url: &str, cause: &dyn std::fmt::Display) -> Fail {
+    Fail::new(format!("`{url}` does not answer"))
+        .why(cause)
+        .next("is the service running, and is this its address?")
+        .exit(Exit::Unreachable)
 }
 
 impl Answer {

@@ -10,6 +10,7 @@ mod begin;
 mod bench;
 mod check;
 mod client;
+mod cohort;
 mod demo;
 mod export_log;
 mod fsck;
@@ -102,6 +103,8 @@ enum Command {
     Submit(submit::Args),
     /// Ask as a party: may I? Exit 0 permit, 5 denied.
     Check(check::Args),
+    /// Ask as a party about every line of a file; one verdict each, one signed summary.
+    Cohort(cohort::Args),
     /// Check evidence of one statement offline, knowing only the log's key.
     Verify(verify::Args),
     /// Check what anybody can check of a whole log: a URL or an exported folder.
@@ -133,6 +136,7 @@ pub fn main() -> ExitCode {
         Command::Sign(args) => sign::run(args, &say),
         Command::Submit(args) => submit::run(args, &say),
         Command::Check(args) => check::run(args, &say),
+        Command::Cohort(args) => cohort::run(args, &say),
         Command::Verify(args) => verify::run(args, &say),
         Command::Audit(args) => audit::run(args, &say),
         Command::Fsck(args) => fsck::run(args, &say),

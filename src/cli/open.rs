@@ -51,6 +51,8 @@ pub(in crate::cli) fn settings(config: &Config, grain_ms: u64) -> Settings {
         persons: config.persons,
         threads: config.verifiers,
         disk_reserve: config.disk_reserve,
+        listed: config.listed,
+        authzen_fixture: config.danger_authzen_fixture,
         ..Settings::new(&config.origin, config.data.clone())
     }
 }

@@ -3,10 +3,13 @@
 //! Lacks: the texts themselves (attachments, known by hash) and any judgement of
 //! their wording.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
+use crate::consent::register::Register;
 use crate::model::decision::Why;
-use crate::model::id::{LeafIndex, StatementId, Timestamp};
+use crate::model::id::{LeafIndex, PartyId, StatementId, Timestamp};
 use crate::model::pack::{Border, Pack};
 use crate::model::statement::{Abroad, Claim, ConsentGrant, NoticePublish, NoticePurpose};
 use crate::model::terms::Vocabulary;
@@ -74,6 +77,19 @@ impl Notice {
             return Err(Why::Dates);
         }
         Ok(())
+    }
+}
+
+impl Register {
+    /// To whom the controller's standing notices say the data goes, for one purpose and class; by name.
+    #[must_use]
+    pub fn recipients(&self, controller: &PartyId, purpose: &str, class: DataClass) -> BTreeSet<PartyId> {
+        let asked = self.asked(controller, purpose);
+        let of_class = asked.into_iter().flat_map(|asked| asked.of_class(purpose, class));
+        of_class
+            .filter_map(|n| n.asks(purpose, class))
+            .flat_map(|asks| asks.recipients.iter().cloned())
+            .collect()
     }
 }
 

@@ -86,16 +86,35 @@ fn noted(problem: &Problem, request: &HttpRequest, id: &str) -> HttpResponse {
     problem.response(Some(id))
 }
 
+/// A problem outside the envelope, with the id in it and beside it.
+fn told(problem: &Problem, request: &HttpRequest) -> HttpResponse {
+    let id = request_id(request);
+    let mut response = problem.response(Some(&id));
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
 /// No route has this path.
 pub(in crate::http) async fn no_route(request: HttpRequest) -> HttpResponse {
-    Problem::new(sort::NO_ROUTE, "no such address").response(Some(&request_id(&request)))
+    told(&Problem::new(sort::NO_ROUTE, "no such address"), &request)
 }
 
 /// The path is a route's, the method is not.
 pub(in crate::http) async fn no_method(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    Err(other_method(&request))
+}
+
+/// The same on a route without an envelope.
+pub(in crate::http) async fn no_method_bare(request: HttpRequest) -> HttpResponse {
+    told(&other_method(&request), &request)
+}
+
+fn other_method(request: &HttpRequest) -> Problem {
     let allow = request.app_data::<&'static Route>().map_or("", |route| match route.method {
         crate::http::Method::Get => "GET, HEAD",
         crate::http::Method::Post => "POST",
     });
-    Err(Problem::new(sort::NO_METHOD, "the address takes another method").with(header::ALLOW, allow))
+    Problem::new(sort::NO_METHOD, "the address takes another method").with(header::ALLOW, allow)
 }

@@ -10,6 +10,7 @@
 mod attachment;
 mod authzen;
 mod caller;
+mod cohort;
 mod envelope;
 mod health;
 mod log;
@@ -140,6 +141,7 @@ impl Route {
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
+const GIB: usize = 1 << 30;
 
 use Role::Anyone;
 use Role::Citizen;
@@ -154,9 +156,16 @@ pub const ROUTES: &[Route] = &[
     Route::get("/v1/statements/{id}/evidence", &[Anyone, Citizen, Party], |r| r.to(statement::evidence)),
     Route::post("/v1/attachments", &[Party], MIB, |r| r.to(attachment::store)),
     Route::get("/v1/subjects/me/ppids/{party}", &[Citizen], |r| r.to(subject::ppid)),
+    Route::post("/v1/cohorts", &[Party], GIB, |r| r.to(cohort::begin)),
+    Route::get("/v1/cohorts/{id}", &[Party], |r| r.to(cohort::status)),
+    Route::get("/v1/cohorts/{id}/verdicts", &[Party], |r| r.to(cohort::verdicts)),
+    Route::get("/v1/cohorts/{id}/summary", &[Party], |r| r.to(cohort::summary)),
     Route::post("/oauth/token", &[Anyone], 16 * KIB, |r| r.to(token::issue)),
     Route::post("/access/v1/evaluation", &[Party], 64 * KIB, |r| r.to(authzen::evaluation)).bare(),
     Route::post("/access/v1/evaluations", &[Party], MIB, |r| r.to(authzen::evaluations)).bare(),
+    Route::post("/access/v1/search/subject", &[Party], 64 * KIB, |r| r.to(authzen::search_subject)).bare(),
+    Route::post("/access/v1/search/resource", &[Party], 64 * KIB, |r| r.to(authzen::search_resource)).bare(),
+    Route::post("/access/v1/search/action", &[Party], 64 * KIB, |r| r.to(authzen::search_action)).bare(),
     Route::get("/.well-known/authzen-configuration", &[Anyone], |r| r.to(authzen::metadata)),
     Route::get("/log/checkpoint", &[Anyone], |r| r.to(log::checkpoint)),
     Route::get("/log/tile/{path:.*}", &[Anyone], |r| r.to(log::tile)),
@@ -226,6 +235,8 @@ pub struct Shared {
     batch_items: usize,
     receipt_patience: Duration,
     ids: envelope::Ids,
+    /// Answers in place of the ledger, if the node was started for it.
+    fixture: Option<authzen::Fixture>,
 }
 
 impl Shared {
@@ -323,7 +334,9 @@ fn listen(node: Arc<Node>, options: &Options) -> io::Result<(Server, SocketAddr)
         "" => format!("http://{addr}"),
         url => url.to_owned(),
     };
+    let fixture = node.settings().authzen_fixture.then(authzen::Fixture::carried).transpose()?;
     let shared = web::Data::new(Shared {
+        fixture,
         node,
         metrics: Metrics::new().map_err(io::Error::other)?,
         base_url,
@@ -354,13 +367,12 @@ fn register(config: &mut web::ServiceConfig, routes: &'static [Route]) {
             Method::Get => web::route().guard(guard::Any(guard::Get()).or(guard::Head())),
             Method::Post => web::route().guard(guard::Post()),
         };
-        let resource = web::resource(route.path)
-            .app_data(route)
-            .route((route.bind)(guarded))
-            .default_service(web::to(envelope::no_method));
+        let resource = web::resource(route.path).app_data(route).route((route.bind)(guarded));
         match route.dress {
-            Dress::Bare => config.service(resource),
-            Dress::Envelope => config.service(resource.wrap(from_fn(envelope::around))),
+            Dress::Bare => config.service(resource.default_service(web::to(envelope::no_method_bare))),
+            Dress::Envelope => config.service(
+                resource.default_service(web::to(envelope::no_method)).wrap(from_fn(envelope::around)),
+            ),
         };
     }
 }

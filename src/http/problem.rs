@@ -154,6 +154,7 @@ impl From<Stop> for Problem {
             | Stop::Mark
             | Stop::Io
             | Stop::Disk
+            | Stop::Fixture
             | Stop::OtherLeader
             | Stop::Closing => sort::UNAVAILABLE,
         };
@@ -184,6 +185,7 @@ impl From<node::Error> for Problem {
             | node::Error::File { .. }
             | node::Error::Randomness(_)
             | node::Error::Pack(_)
+            | node::Error::Fixture
             | node::Error::Genesis(_) => Self::internal(error),
         }
     }

@@ -86,6 +86,10 @@ sorts! {
         "It is in the operator's log under this request id. Tell the operator that id.";
     NOT_YET_PUBLISHED 409 "not-yet-published" "No checkpoint covers the statement yet"
         "It is recorded and in force, but the next checkpoint is still to come. Ask again after the time in `Retry-After`.";
+    COHORT_NOT_DONE 409 "cohort-not-done" "The cohort has no summary yet"
+        "The summary is signed when the last line has its verdict. Look at the job's state and ask again after the time in `Retry-After`.";
+    TOO_MANY_COHORTS 429 "too-many-cohorts" "This party has too many cohorts"
+        "A party keeps a limited number of jobs. They go when they expire; send larger files, less often.";
     PARTY_NOT_FOUND 404 "no-such-party" "There is no such party"
         "No party of that name is registered in this log. The public entries name them all.";
     W_ROLE 403 "role" "The signer's role does not sign this type"

@@ -10,6 +10,7 @@
 //! - [`merkle`], [`tile`]: the tree, its proofs, and its C2SP shape;
 //! - [`note`], [`checkpoint`]: the signed head;
 //! - [`promise`], [`receipt`]: what the log owes and what it has proven;
+//! - [`cohort`]: one signature over many answers;
 //! - [`evidence`]: all of it in one file that a stranger checks.
 //!
 //! Lacks, on purpose: clock, randomness, I/O, logging, and any word of the domain
@@ -18,6 +19,7 @@
 
 pub mod cbor;
 pub mod checkpoint;
+pub mod cohort;
 pub mod cose;
 pub mod entry;
 pub mod evidence;

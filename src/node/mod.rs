@@ -9,6 +9,8 @@
 
 mod check;
 pub mod clock;
+mod cohort;
+mod domains;
 mod evidence;
 pub mod fsck;
 mod intake;
@@ -17,6 +19,7 @@ mod mark;
 mod people;
 mod publish;
 mod recover;
+mod search;
 mod sequencer;
 mod start;
 mod state;
@@ -52,6 +55,14 @@ use crate::vault;
 pub use check::Answer;
 pub use check::Asked;
 pub use check::Resource;
+pub use cohort::CohortId;
+pub use cohort::CohortStatus;
+pub use cohort::KEEP_MS;
+pub use cohort::MOST_JOBS;
+pub use cohort::NoCohort;
+pub use cohort::Progress;
+pub use cohort::Upload;
+pub use cohort::Verdicts;
 pub use evidence::Place;
 pub use evidence::Shown;
 pub use intake::IAT_FUTURE_MS;
@@ -59,6 +70,10 @@ pub use intake::IAT_PAST_MS;
 pub use intake::own_domain;
 pub use intake::party_domain;
 pub use publish::Published;
+pub use search::Capacity;
+pub use search::Found;
+pub use search::Listing;
+pub use search::MAX_PAGE;
 pub use start::CARRIED_PACKS;
 pub use start::Keys;
 pub use start::carried_packs;
@@ -90,10 +105,15 @@ pub struct Settings {
     pub queue: usize,
     /// Persons kept in memory.
     pub persons: usize,
+    /// Persons in parties' own domains that searches keep in memory, about 25 bytes each.
+    pub listed: usize,
     /// Verifying threads; 0 means one a core.
     pub threads: usize,
     /// Free bytes below which only closing acts are written.
     pub disk_reserve: u64,
+    /// The AuthZEN certification fixture answers in place of the ledger: opens only a log that
+    /// holds no person, and nothing is written while it is on.
+    pub authzen_fixture: bool,
 }
 
 impl Settings {
@@ -108,8 +128,10 @@ impl Settings {
             anchor: None,
             queue: 16_384,
             persons: 200_000,
+            listed: 5_000_000,
             threads: 0,
             disk_reserve: 256 << 20,
+            authzen_fixture: false,
         }
     }
 }
@@ -127,6 +149,8 @@ pub enum Stop {
     Io,
     /// Free space is below the reserve: only closing acts are written.
     Disk,
+    /// The certification fixture answers in place of the ledger.
+    Fixture,
     /// Another process leads.
     OtherLeader,
     /// The queue is full; passes by itself.
@@ -145,6 +169,7 @@ impl Stop {
             Self::Mark => "mark",
             Self::Io => "io",
             Self::Disk => "disk",
+            Self::Fixture => "authzen-fixture",
             Self::OtherLeader => "other-leader",
             Self::Busy => "busy",
             Self::Closing => "closing",
@@ -224,6 +249,9 @@ pub enum Error {
     /// A pack does not parse.
     #[error("pack: {0}")]
     Pack(String),
+    /// The certification fixture, on a log that is in use.
+    #[error("`danger_authzen_fixture` opens only a log that is begun and holds no person")]
+    Fixture,
     /// The node does not write.
     #[error("the node does not write: {0}")]
     Stopped(Stop),
@@ -352,6 +380,19 @@ impl Node {
         self.submit(items).wait()
     }
 
+    /// Begins to take a cohort in. The question's person and use are each line's; whether the party may
+    /// ask in the controller's domain is the caller's to see to.
+    ///
+    /// # Errors
+    /// [`NoCohort`].
+    pub fn cohort(
+        &self,
+        party: &PartyId,
+        question: &crate::model::decision::Question,
+    ) -> Result<Upload, NoCohort> {
+        self.inner.cohort_begin(party, question)
+    }
+
     /// Publishes now if anything is new: a tick by hand.
     ///
     /// # Errors
@@ -413,6 +454,7 @@ impl Node {
 
     /// Everything in flight, answered; no new statement is taken in. Dropping does the same.
     pub fn close(&self) {
+        self.inner.cohorts.close();
         self.intake.shut();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {

@@ -237,6 +237,7 @@ impl Inner {
         for loaded in step.people.into_values() {
             self.people.replace(Arc::new(loaded), index);
         }
+        step.parts.iter().for_each(|(subject, slot)| self.saw(subject, slot.as_ref()));
         match self.store.project(epoch, upto, &rows) {
             Project::Projected => {}
             Project::Fenced => return Err(Error::Stopped(Stop::OtherLeader)),

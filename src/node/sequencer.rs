@@ -479,6 +479,7 @@ impl Sequencer {
         // Visible from here on: a check that begins now sees all of it.
         self.inner.set_sequenced(next);
         for (subject, slot) in copies.parts {
+            self.inner.saw(&subject, slot.as_ref());
             let Some(loaded) = people.get(&subject) else { continue };
             match people::seal_part(loaded, slot.as_ref()) {
                 Ok(Some((part, sealed))) => rows.push(Row::Person { subject, part, index, sealed }),

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use crate::consent::PackFile;
 use crate::consent::Person;
 use crate::consent::Register;
+use crate::ledger::entry::Entry;
 use crate::ledger::hash;
 use crate::ledger::key::Signer;
 use crate::ledger::merkle::Tree;
@@ -27,6 +28,9 @@ use crate::node::Node;
 use crate::node::Settings;
 use crate::node::Stop;
 use crate::node::clock::Clock;
+use crate::node::cohort;
+use crate::node::cohort::Cohorts;
+use crate::node::domains::Domains;
 use crate::node::lane::Lane;
 use crate::node::lane::LaneQueue;
 use crate::node::mark::Mark;
@@ -125,6 +129,9 @@ impl Node {
         clock: Clock,
         empty: bool,
     ) -> Result<Self, Error> {
+        if empty && settings.authzen_fixture {
+            return Err(Error::Fixture);
+        }
         let holder = Holder(super::clock::random().map_err(Error::Randomness)?);
         let (epoch, found) = store.lead(&holder)?;
         if empty != (found.next == 0) {
@@ -149,9 +156,13 @@ impl Node {
             inner.stop(Stop::Anchor);
         }
         inner.load_state(&found, epoch)?;
+        if inner.settings.authzen_fixture {
+            inner.begin_fixture()?;
+        }
         let mut publisher = Publisher::new(tree, integrated);
         publisher.waiting_from(&inner, found.next);
         inner.look_at_disk();
+        inner.cohorts_recover()?;
         let sequencer = Sequencer::new(Arc::clone(&inner), epoch, (found.next, found.at), mark, publisher);
         Self::spawn(inner, sequencer)
     }
@@ -163,7 +174,7 @@ impl Node {
             0 => thread::available_parallelism().map_or(1, usize::from),
             n => n,
         };
-        let mut threads = Vec::with_capacity(count);
+        let mut threads = Vec::with_capacity(count + 1);
         for n in 0..count {
             // Half of the pool prefers closing acts, half the rest; one alone prefers closing.
             let first = if n % 2 == 0 { Lane::Closing } else { Lane::Open };
@@ -174,6 +185,12 @@ impl Node {
                 .map_err(thread_failed)?;
             threads.push(thread);
         }
+        let shared = Arc::clone(&inner);
+        let cohorts = thread::Builder::new()
+            .name("cohorts".into())
+            .spawn(move || cohort::run(&shared))
+            .map_err(thread_failed)?;
+        threads.push(cohorts);
         let sequencer = thread::Builder::new()
             .name("sequencer".into())
             .spawn(move || sequencer.run())
@@ -196,6 +213,8 @@ impl Inner {
         let empty = Published::empty(&settings.origin, keys.log.as_ref())?;
         Ok(Self {
             people: People::new(settings.persons, settings.persons.saturating_mul(2)),
+            domains: Domains::default(),
+            cohorts: Cohorts::default(),
             keys: Cache::new((settings.persons / 4).max(64)),
             decoy: Person::decoy(decoy.subject),
             sequence: LaneQueue::new(),
@@ -259,6 +278,30 @@ impl Inner {
         self.replay(found.projected..found.next, epoch)?;
         self.set_sequenced(found.next);
         if found.next == 0 { Ok(()) } else { self.agrees() }
+    }
+
+    /// Shuts the ledger behind the certification fixture: with it no person ever comes in.
+    fn begin_fixture(&self) -> Result<(), Error> {
+        let mut next = 0;
+        loop {
+            let commits = self.store.commits(next..u64::MAX)?;
+            for commit in &commits {
+                next = commit.first + commit.entries.len() as u64;
+                for entry in &commit.entries {
+                    if matches!(Entry::parse(entry)?, Entry::Sealed { .. }) {
+                        return Err(Error::Fixture);
+                    }
+                }
+            }
+            if commits.is_empty() {
+                break;
+            }
+        }
+        self.stop(Stop::Fixture);
+        tracing::warn!(
+            "danger_authzen_fixture: permission checks are answered by the certification fixture              `authzen-cert`, not by the ledger; nothing is written"
+        );
+        Ok(())
     }
 
     /// Genesis says what the settings say: one origin, one grain, one log key.

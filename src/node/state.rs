@@ -32,6 +32,8 @@ use crate::node::Settings;
 use crate::node::Stop;
 use crate::node::attachment_blob;
 use crate::node::clock::Clock;
+use crate::node::cohort::Cohorts;
+use crate::node::domains::Domains;
 use crate::node::lane::Lane;
 use crate::node::lane::LaneQueue;
 use crate::node::people::People;
@@ -91,6 +93,8 @@ pub struct Inner {
     pub(in crate::node) log_signer: Box<dyn Signer>,
     pub(in crate::node) vocabulary: Arc<Vocabulary>,
     pub(in crate::node) people: People,
+    pub(in crate::node) domains: Domains,
+    pub(in crate::node) cohorts: Cohorts,
     /// Public keys read lately, by the SHA-256 of their SPKI.
     pub(in crate::node) keys: Cache<[u8; 32], Arc<PublicKey>>,
     pub(in crate::node) decoy: crate::consent::Person,
@@ -105,6 +109,12 @@ pub struct Inner {
     pub(in crate::node) stop: RwLock<Option<Stop>>,
     pub(in crate::node) disk_low: AtomicBool,
     pub(in crate::node) accepted: Mutex<BTreeMap<Kind, u64>>,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner").field("origin", &self.settings.origin).finish_non_exhaustive()
+    }
 }
 
 /// Whether a node takes statements, and if not, why.

@@ -182,6 +182,12 @@ impl Vault {
         (self.decoy, &self.decoy_key)
     }
 
+    /// A key for records that are no person's alone, such as page tokens; it ends with the wrapping epoch.
+    #[must_use]
+    pub fn derived(&self, label: &str, id: &[u8]) -> Key {
+        Key::from_mac(self.wrapping.mac(&[b"naru-derived-v1", &[0], label.as_bytes(), &[0], id]))
+    }
+
     /// Seals who a name points at.
     ///
     /// # Errors

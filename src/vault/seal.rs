@@ -109,6 +109,10 @@ impl Key {
         bytes.try_into().ok().map(|k| Self(Zeroizing::new(k)))
     }
 
+    pub(in crate::vault) fn from_mac(mac: [u8; 32]) -> Self {
+        Self(Zeroizing::new(mac))
+    }
+
     /// A fresh random key.
     ///
     /// # Errors

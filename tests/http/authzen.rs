@@ -182,6 +182,17 @@ fn a_request_id_is_echoed_whatever_the_answer() {
         assert_eq!(reply.header("www-authenticate"), if status == 401 { "Bearer" } else { "" });
         assert_eq!(served.post(ONE, JSON, token, body.as_bytes()).header("x-request-id"), "");
     }
+    // A method or an address that is not there has no decision, and the id all the same.
+    for (path, method, status) in
+        [(ONE, "GET", 405), (MANY, "GET", 405), ("/access/v1/judgement", "POST", 404)]
+    {
+        let reply = match method {
+            "GET" => served.get_with(path, None, &id),
+            _ => served.post_with(path, JSON, Some(&bank), &id, good.as_bytes()),
+        };
+        assert_eq!((reply.status, reply.header("x-request-id")), (status, id[0].1), "{path}");
+        assert_eq!(reply.json()["request_id"], id[0].1, "{path}");
+    }
     let problem = served.post_with("/v1/statements", "application/cose", None, &id, b"x");
     assert_eq!((problem.header("x-request-id"), &problem.json()["request_id"]), (id[0].1, &id[0].1.into()));
     let other = served.get("/v1/statements/7", None);
@@ -252,7 +263,13 @@ fn metadata_names_the_endpoints_under_the_address_used() {
     let base = served.url("");
     assert_eq!(reply.header("content-type"), JSON);
     assert_eq!(reply.json()["policy_decision_point"], base);
-    for (name, path) in [("access_evaluation_endpoint", ONE), ("access_evaluations_endpoint", MANY)] {
+    for (name, path) in [
+        ("access_evaluation_endpoint", ONE),
+        ("access_evaluations_endpoint", MANY),
+        ("search_subject_endpoint", "/access/v1/search/subject"),
+        ("search_resource_endpoint", "/access/v1/search/resource"),
+        ("search_action_endpoint", "/access/v1/search/action"),
+    ] {
         assert_eq!(reply.json()[name], format!("{base}{path}"));
     }
 }

@@ -89,6 +89,37 @@ fn promise() -> Value {
     sign1(header(-8, b(0x44, 32), "application/naru-promise+cbor"), none(), wrapped(&payload))
 }
 
+/// The real thing, signed: what the library writes is what the schema says.
+fn cohort(optional: bool) -> Value {
+    use naru::ledger::cohort::{Asked, Summary};
+    let word = |text: &str| optional.then(|| text.to_owned());
+    let summary = Summary {
+        origin: "ledger.example/1".into(),
+        id: [7; 16],
+        party: "bank".into(),
+        asked: Asked {
+            controller: "bank".into(),
+            action: "share".into(),
+            purpose: "dpv:Marketing".into(),
+            class: "real-name".into(),
+            categories: word("pd:Income").into_iter().collect(),
+            recipient: word("hospital"),
+            jurisdiction: word("KR"),
+        },
+        lines: if optional { 3 } else { 0 },
+        told: word("CONSENT_GIVEN").map(|reason| (reason, 2)).into_iter().collect(),
+        malformed: u64::from(optional),
+        input: [1; 32],
+        verdicts: [2; 32],
+        as_of: (41, 42),
+        packs: word("kcern-2018/1").into_iter().collect(),
+        begun: 1_790_000_000_000,
+        ended: 1_790_000_000_001,
+    };
+    let key = naru::ledger::key::Ed25519Signer::from_seed([9; 32]);
+    ciborium::from_reader(&*summary.sign(&key).unwrap()).unwrap()
+}
+
 /// Rule, example: each is valid.
 #[expect(clippy::too_many_lines, reason = "a list")]
 pub(crate) fn good() -> Vec<(&'static str, Vec<u8>)> {
@@ -172,6 +203,8 @@ pub(crate) fn good() -> Vec<(&'static str, Vec<u8>)> {
         ("accepted-sealed", accepted(true)),
         ("accepted-public", accepted(false)),
         ("promise", promise()),
+        ("cohort-full", cohort(true)),
+        ("cohort-empty", cohort(false)),
         ("receipt", inclusion.clone()),
         ("consistency-receipt", consistency),
         ("evidence-citizen", named(citizen)),

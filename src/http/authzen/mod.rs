@@ -6,6 +6,8 @@
 //!
 //! Source: AuthZEN Authorization API 1.0; design section 6.
 
+mod fixture;
+mod search;
 mod shape;
 
 use actix_web::HttpRequest;
@@ -24,12 +26,16 @@ use crate::http::message;
 use crate::http::message::Refused;
 use crate::model::decision::Reason;
 use crate::model::id::PartyId;
-use crate::model::vocabulary::DataClass;
 use crate::node::Answer;
 use crate::node::Asked;
 use crate::node::Caller;
 use crate::node::clock::Watch;
 use crate::telemetry::Act;
+
+pub(in crate::http) use fixture::Fixture;
+pub(in crate::http) use search::action as search_action;
+pub(in crate::http) use search::resource as search_resource;
+pub(in crate::http) use search::subject as search_subject;
 
 use shape::Evaluation;
 use shape::Semantic;
@@ -48,6 +54,11 @@ struct Fault {
 impl Fault {
     fn bad(message: impl Into<String>) -> Self {
         Self { status: 400, message: message.into(), challenge: None }
+    }
+
+    /// Ours, and perhaps over soon.
+    fn later(message: impl Into<String>) -> Self {
+        Self { status: 503, message: message.into(), challenge: None }
     }
 }
 
@@ -109,25 +120,34 @@ async fn answer(shared: &web::Data<Shared>, asked: Asked) -> Answer {
     }
 }
 
+/// Whether the token's party may ask in the controller's domain.
+fn may_ask(shared: &Shared, party: &PartyId, controller: &PartyId) -> Result<(), Fault> {
+    if shared.node.may_ask(party, controller) {
+        return Ok(());
+    }
+    let message = "the token's party may not ask for this subject".to_owned();
+    Err(Fault { status: 403, message, challenge: None })
+}
+
 /// Decides one well-formed question of a party that may ask it.
 async fn decide(
     shared: &web::Data<Shared>,
     party: &PartyId,
     evaluation: &Evaluation<'_>,
-) -> Result<(Answer, DataClass), Fault> {
-    let asked = evaluation.to_asked().map_err(Fault::bad)?;
-    if !shared.node.may_ask(party, &asked.question.controller) {
-        let message = "the token's party may not ask for this subject".to_owned();
-        return Err(Fault { status: 403, message, challenge: None });
+) -> Result<shape::Decided, Fault> {
+    if let Some(fixture) = &shared.fixture {
+        return Ok(fixture.decide(evaluation));
     }
+    let asked = evaluation.to_asked().map_err(Fault::bad)?;
+    may_ask(shared, party, &asked.question.controller)?;
     let class = asked.question.class;
     let answer = answer(shared, asked).await;
     shared.metrics.decided(answer.decision.told());
-    Ok((answer, class))
+    Ok(told(shared, &answer, class))
 }
 
 /// The decision as told: where the exact reason is not told, neither is its rule.
-fn told(shared: &Shared, answer: &Answer, class: DataClass) -> shape::Decided {
+fn told(shared: &Shared, answer: &Answer, class: crate::model::vocabulary::DataClass) -> shape::Decided {
     let decision = &answer.decision;
     let told = decision.told();
     let mut rule = std::sync::Arc::clone(&decision.rule);
@@ -162,6 +182,9 @@ fn finish(request: &HttpRequest, outcome: Result<Vec<u8>, Fault>) -> HttpRespons
             if let Some(challenge) = fault.challenge {
                 response.insert_header((header::WWW_AUTHENTICATE, challenge));
             }
+            if status == StatusCode::SERVICE_UNAVAILABLE {
+                response.insert_header((header::RETRY_AFTER, "1"));
+            }
             response.insert_header((header::CONTENT_TYPE, TEXT)).body(fault.message)
         }
     }
@@ -192,8 +215,7 @@ async fn one(
 ) -> Result<Vec<u8>, Fault> {
     let (party, body) = asked(request, payload, shared).await?;
     let evaluation: Evaluation<'_> = shape::parse(&body).map_err(Fault::bad)?;
-    let (answer, class) = decide(shared, &party, &evaluation).await?;
-    json(&told(shared, &answer, class))
+    json(&decide(shared, &party, &evaluation).await?)
 }
 
 /// `POST /access/v1/evaluations`
@@ -219,8 +241,7 @@ async fn many(
     let Some(items) = batch.evaluations.as_ref().filter(|items| !items.is_empty()) else {
         // A batch without items is a single evaluation of its defaults.
         let evaluation = batch.default_evaluation().map_err(Fault::bad)?;
-        let (answer, class) = decide(shared, &party, &evaluation).await?;
-        return json(&told(shared, &answer, class));
+        return json(&decide(shared, &party, &evaluation).await?);
     };
     if items.len() > shared.batch_items {
         return Err(Fault::bad(format!("at most {} evaluations in one request", shared.batch_items)));
@@ -229,7 +250,7 @@ async fn many(
     for item in items {
         let result = match batch.item(item) {
             Ok(evaluation) => match decide(shared, &party, &evaluation).await {
-                Ok((answer, class)) => shape::Item::Decided(Box::new(told(shared, &answer, class))),
+                Ok(decided) => shape::Item::Decided(Box::new(decided)),
                 Err(fault) => shape::Item::error(fault.status, fault.message),
             },
             Err(message) => shape::Item::error(400, message),
@@ -248,9 +269,17 @@ async fn many(
 /// `GET /.well-known/authzen-configuration`
 pub(in crate::http) async fn metadata(shared: web::Data<Shared>) -> HttpResponse {
     let base = &shared.base_url;
-    HttpResponse::Ok().json(serde_json::json!({
+    let mut metadata = serde_json::json!({
         "policy_decision_point": base,
         "access_evaluation_endpoint": format!("{base}/access/v1/evaluation"),
         "access_evaluations_endpoint": format!("{base}/access/v1/evaluations"),
-    }))
+        "search_subject_endpoint": format!("{base}/access/v1/search/subject"),
+        "search_resource_endpoint": format!("{base}/access/v1/search/resource"),
+        "search_action_endpoint": format!("{base}/access/v1/search/action"),
+    });
+    // Nobody shall take the fixture for a ledger.
+    if let (Some(_), Some(object)) = (&shared.fixture, metadata.as_object_mut()) {
+        object.insert("danger_authzen_fixture".into(), true.into());
+    }
+    HttpResponse::Ok().json(metadata)
 }

@@ -6,6 +6,9 @@
 //! | `resource` | `{type: "person", id: ppid, properties: {categories, class}}` or `{type: "release", id}` |
 //! | `action` | `{name, properties: {purpose, recipient?, jurisdiction?}}` |
 //! | `context` | `{use_id?, min_index?}` |
+//!
+//! Three properties belong to the certification fixture alone (`role`, `status`, `soft`);
+//! the ledger takes anything there and reads nothing of it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -73,66 +76,123 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String>
     })
 }
 
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct SubjectProperties<'a> {
+    #[serde(borrow)]
+    pub(super) role: Option<&'a RawValue>,
+}
+
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Subject<'a> {
     #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
+    pub(super) kind: Cow<'a, str>,
     #[serde(borrow)]
-    id: Cow<'a, str>,
+    pub(super) id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(super) properties: Option<Object<SubjectProperties<'a>>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-struct ResourceProperties<'a> {
+pub(super) struct ResourceProperties<'a> {
     #[serde(borrow, default)]
     categories: Vec<Cow<'a, str>>,
     #[serde(borrow)]
     class: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) status: Option<&'a RawValue>,
+}
+
+impl ResourceProperties<'_> {
+    /// The class of a person's data; a ppid alone does not say it.
+    pub(super) fn class(&self) -> Result<Option<DataClass>, String> {
+        let wrong = "`resource.properties.class` must be `real-name`, `pseudonymous` or `anonymous`";
+        let parse = |text: &Cow<'_, str>| DataClass::parse(text).ok_or_else(|| wrong.to_owned());
+        self.class.as_ref().map(parse).transpose()
+    }
+
+    pub(super) fn categories(&self) -> Vec<String> {
+        self.categories.iter().map(|c| c.clone().into_owned()).collect()
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Resource<'a> {
     #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
+    pub(super) kind: Cow<'a, str>,
     #[serde(borrow)]
-    id: Cow<'a, str>,
+    pub(super) id: Cow<'a, str>,
     #[serde(borrow, default)]
-    properties: Option<Object<ResourceProperties<'a>>>,
+    pub(super) properties: Option<Object<ResourceProperties<'a>>>,
 }
 
+/// What an action is done for, to whom, where.
 #[derive(Clone, Debug, Default, Deserialize)]
-struct ActionProperties<'a> {
+pub(super) struct ActionProperties<'a> {
     #[serde(borrow)]
-    purpose: Option<Cow<'a, str>>,
+    pub(super) purpose: Option<Cow<'a, str>>,
     #[serde(borrow)]
-    recipient: Option<Cow<'a, str>>,
+    pub(super) recipient: Option<Cow<'a, str>>,
     #[serde(borrow)]
-    jurisdiction: Option<Cow<'a, str>>,
+    pub(super) jurisdiction: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) soft: Option<&'a RawValue>,
+}
+
+/// A question but for the person and the use.
+pub(super) struct Topic<'a, 'b> {
+    pub(super) controller: PartyId,
+    pub(super) action: AskedAction,
+    pub(super) aim: Option<&'b ActionProperties<'a>>,
+    /// Where the purpose would stand: named if it is missing.
+    pub(super) place: &'static str,
+    pub(super) class: DataClass,
+    pub(super) categories: Vec<String>,
+}
+
+impl Topic<'_, '_> {
+    pub(super) fn question(self) -> Result<Question, String> {
+        let purpose = self.aim.and_then(|p| p.purpose.as_ref());
+        let recipient = self.aim.and_then(|p| p.recipient.as_deref());
+        Ok(Question {
+            controller: self.controller,
+            action: self.action,
+            purpose: purpose
+                .ok_or_else(|| format!("`{}.purpose` is missing", self.place))?
+                .clone()
+                .into_owned(),
+            class: self.class,
+            categories: self.categories,
+            recipient: recipient.map(|r| party(r, &format!("{}.recipient", self.place))).transpose()?,
+            jurisdiction: self.aim.and_then(|p| p.jurisdiction.clone()).map(Cow::into_owned),
+            use_id: None,
+        })
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Action<'a> {
     #[serde(borrow)]
-    name: Cow<'a, str>,
+    pub(super) name: Cow<'a, str>,
     #[serde(borrow, default)]
-    properties: Option<Object<ActionProperties<'a>>>,
+    pub(super) properties: Option<Object<ActionProperties<'a>>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Context<'a> {
     #[serde(borrow)]
     use_id: Option<Cow<'a, str>>,
-    min_index: Option<u64>,
+    pub(super) min_index: Option<u64>,
 }
 
 /// One question.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Evaluation<'a> {
     #[serde(borrow)]
-    subject: Object<Subject<'a>>,
+    pub(super) subject: Object<Subject<'a>>,
     #[serde(borrow)]
-    action: Object<Action<'a>>,
+    pub(super) action: Object<Action<'a>>,
     #[serde(borrow)]
-    resource: Object<Resource<'a>>,
+    pub(super) resource: Object<Resource<'a>>,
     #[serde(borrow, default)]
     context: Option<Object<Context<'a>>>,
 }
@@ -229,33 +289,26 @@ impl Evaluation<'_> {
             "release" => About::Release(self.resource.id.clone().into_owned()),
             _ => return Err("`resource.type` must be `person` or `release`".into()),
         };
-        let resource = self.resource.properties.as_ref();
-        let class = resource.and_then(|p| p.class.as_deref());
-        let class = match (&about, class) {
-            (_, Some(text)) => DataClass::parse(text)
-                .ok_or("`resource.properties.class` must be `real-name`, `pseudonymous` or `anonymous`")?,
+        let properties = self.resource.properties.as_deref();
+        let class = match (&about, properties.map(ResourceProperties::class).transpose()?.flatten()) {
+            (_, Some(class)) => class,
             (About::Release(_), None) => DataClass::Anonymous,
             (About::Person(_), None) => return Err("`resource.properties.class` is missing".into()),
         };
-        let properties = self.action.properties.as_ref();
-        let purpose = properties.and_then(|p| p.purpose.as_ref());
-        let recipient = properties.and_then(|p| p.recipient.as_deref());
         let context = self.context.as_ref();
+        let topic = Topic {
+            controller,
+            action: AskedAction::parse(&self.action.name)
+                .ok_or("`action.name` is not in the closed list of actions")?,
+            aim: self.action.properties.as_deref(),
+            place: "action.properties",
+            class,
+            categories: properties.map(ResourceProperties::categories).unwrap_or_default(),
+        };
+        let use_id = context.and_then(|c| c.use_id.clone()).map(Cow::into_owned);
         Ok(Asked {
             resource: about,
-            question: Question {
-                controller,
-                action: AskedAction::parse(&self.action.name)
-                    .ok_or("`action.name` is not in the closed list of actions")?,
-                purpose: purpose.ok_or("`action.properties.purpose` is missing")?.clone().into_owned(),
-                class,
-                categories: resource
-                    .map(|p| p.categories.iter().map(|c| c.clone().into_owned()).collect())
-                    .unwrap_or_default(),
-                recipient: recipient.map(|r| party(r, "action.properties.recipient")).transpose()?,
-                jurisdiction: properties.and_then(|p| p.jurisdiction.clone()).map(Cow::into_owned),
-                use_id: context.and_then(|c| c.use_id.clone()).map(Cow::into_owned),
-            },
+            question: Question { use_id, ..topic.question()? },
             min_index: context.and_then(|c| c.min_index),
         })
     }
@@ -288,11 +341,24 @@ struct DecidedContext {
     basis: Option<String>,
 }
 
+/// The context of the fixture's decisions: it has no ledger to be as of.
+#[derive(Debug, Serialize)]
+struct FixtureContext {
+    policy: Policy,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum AnyContext {
+    Ledger(DecidedContext),
+    Fixture(FixtureContext),
+}
+
 /// One decision as told.
 #[derive(Debug, Serialize)]
 pub(super) struct Decided {
     decision: bool,
-    context: DecidedContext,
+    context: AnyContext,
 }
 
 impl Decided {
@@ -306,15 +372,20 @@ impl Decided {
         let permits = told.permits();
         Self {
             decision: permits,
-            context: DecidedContext {
+            context: AnyContext::Ledger(DecidedContext {
                 reason: told.as_str(),
                 policy: Policy { pack: Arc::clone(&decision.pack), version: decision.version, rule },
                 as_of: answer.as_of,
                 valid_for_s,
                 until: decision.until.filter(|_| permits).map(|t| t.0),
                 basis: decision.basis.filter(|_| permits).map(|id| id.to_string()),
-            },
+            }),
         }
+    }
+
+    pub(super) fn of_fixture(decision: bool, pack: Arc<str>, version: u32, rule: Arc<str>) -> Self {
+        let policy = Policy { pack, version, rule };
+        Self { decision, context: AnyContext::Fixture(FixtureContext { policy }) }
     }
 }
 

@@ -31,6 +31,8 @@ pub const ENDORSED: &str = "application/naru-endorsed+cose";
 pub const PROMISE: &str = "application/naru-promise+cbor";
 /// `typ` of a receipt of the log.
 pub const RECEIPT: &str = "application/naru-receipt+cose";
+/// `typ` of a cohort's summary.
+pub const COHORT: &str = "application/naru-cohort+cbor";
 
 /// Why an item is refused.
 #[derive(Debug, thiserror::Error)]

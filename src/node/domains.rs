@@ -1,0 +1,187 @@
+//! Who has a slot with whom: each party's own domain, in an order that says nothing.
+//!
+//! A projection in memory and nowhere else: for each controller the ppids, in its
+//! own domain, of the persons that have a slot with it. Made from the log by the
+//! first search after a start, followed by the sequencer from then on. It only
+//! grows: what a slot says is read when the search decides, never from here.
+//! Lacks, on purpose: names across domains, purposes, states, any count that is told.
+//!
+//! # Cost
+//!
+//! The first search reads every entry's name row and every person once. After
+//! that a statement that touches a slot costs one HMAC and one insertion, and a
+//! row about 25 bytes. [`crate::node::Settings::listed`] bounds the rows: beyond
+//! it the projection is given up and searches say so; cohorts need none of it.
+
+use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::ops::Bound;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::TryLockError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+
+use crate::consent::SlotKey;
+use crate::model::id::PartyId;
+use crate::model::id::Ppid;
+use crate::model::id::SubjectId;
+use crate::model::statement::Scope;
+use crate::node::Error;
+use crate::node::Inner;
+use crate::node::intake::party_domain;
+use crate::node::people::name_bytes;
+use crate::store::Name;
+use crate::vault::Vault;
+
+#[derive(Debug, Default)]
+struct Book {
+    of: HashMap<String, BTreeSet<[u8; 16]>>,
+    rows: usize,
+    /// More rows than are kept: nothing is listed until a restart with more room.
+    full: bool,
+}
+
+/// The projection, and who walks it.
+#[derive(Debug, Default)]
+pub(in crate::node) struct Domains {
+    /// Whether the sequencer tells of every slot it touches.
+    following: AtomicBool,
+    /// Whether everything before that is in the book. Locked while somebody reads the log for it.
+    built: Mutex<bool>,
+    book: Mutex<Book>,
+    /// Parties with a search under way.
+    turns: Mutex<HashSet<PartyId>>,
+}
+
+/// Whether a domain can be walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::node) enum Ready {
+    Yes,
+    /// Somebody reads the log for it just now.
+    Building,
+    /// More rows than [`crate::node::Settings::listed`].
+    Full,
+}
+
+/// One party's turn: it ends when this is dropped.
+#[derive(Debug)]
+pub(in crate::node) struct Turn<'a> {
+    domains: &'a Domains,
+    party: PartyId,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.domains.turns.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.party);
+    }
+}
+
+impl Domains {
+    /// The party's turn, unless a search of its own is under way.
+    pub(in crate::node) fn turn(&self, party: &PartyId) -> Option<Turn<'_>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.insert(party.clone()).then(|| Turn { domains: self, party: party.clone() })
+    }
+
+    fn add(&self, vault: &Vault, subject: &SubjectId, slot: &SlotKey, most: usize) {
+        let Scope::One(controller) = &slot.controller else { return };
+        let ppid = vault.ppid(&party_domain(controller), subject);
+        self.book().add(controller, ppid, most);
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Up to `n` ppids of a domain, in order, after one of them.
+    pub(in crate::node) fn after(&self, controller: &PartyId, after: Option<Ppid>, n: usize) -> Vec<Ppid> {
+        let book = self.book();
+        let Some(domain) = book.of.get(controller.as_str()) else { return Vec::new() };
+        let from = after.map_or(Bound::Unbounded, |ppid| Bound::Excluded(ppid.0));
+        domain.range((from, Bound::Unbounded)).take(n).copied().map(Ppid).collect()
+    }
+}
+
+impl Book {
+    fn add(&mut self, controller: &str, ppid: Ppid, most: usize) {
+        if self.full {
+            return;
+        }
+        let domain = match self.of.get_mut(controller) {
+            Some(domain) => domain,
+            None => self.of.entry(controller.to_owned()).or_default(),
+        };
+        self.rows += usize::from(domain.insert(ppid.0));
+        if self.rows > most {
+            tracing::warn!(
+                most,
+                "more persons are in domains than `listed` keeps: searches of persons are off"
+            );
+            *self = Self { full: true, ..Self::default() };
+        }
+    }
+}
+
+impl Inner {
+    /// A slot was touched and is in the node's state.
+    pub(in crate::node) fn saw(&self, subject: &SubjectId, slot: Option<&SlotKey>) {
+        if let Some(slot) = slot
+            && self.domains.following.load(Ordering::SeqCst)
+        {
+            self.domains.add(&self.vault, subject, slot, self.settings.listed);
+        }
+    }
+
+    /// Makes the projection whole, once; reads the log.
+    ///
+    /// # Errors
+    /// The store: the next search tries again.
+    pub(in crate::node) fn domains_ready(&self) -> Result<Ready, Error> {
+        let mut built = match self.domains.built.try_lock() {
+            Ok(built) => built,
+            Err(TryLockError::WouldBlock) => return Ok(Ready::Building),
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        };
+        if !*built {
+            // First followed, then read to the end: a slot of which the sequencer did not tell was in the
+            // node's state, and its entry in the store, before `following` was set.
+            self.domains.following.store(true, Ordering::SeqCst);
+            self.read_domains()?;
+            *built = true;
+        }
+        Ok(if self.domains.book().full { Ready::Full } else { Ready::Yes })
+    }
+
+    fn read_domains(&self) -> Result<(), Error> {
+        let mut seen = HashSet::new();
+        let mut next = 0;
+        loop {
+            let commits = self.store.commits(next..u64::MAX)?;
+            if commits.is_empty() || self.domains.book().full {
+                return Ok(());
+            }
+            for commit in commits {
+                next = commit.first + commit.entries.len() as u64;
+                for id in commit.ids {
+                    self.read_domains_of(&Name::Statement(id.0), &mut seen)?;
+                }
+            }
+        }
+    }
+
+    fn read_domains_of(&self, name: &Name, seen: &mut HashSet<SubjectId>) -> Result<(), Error> {
+        let Some(row) = self.store.locate(name)?.filter(|row| !row.sealed.is_empty()) else { return Ok(()) };
+        let who = self.vault.open_name(name_bytes(name), &row.sealed)?;
+        if !seen.insert(who.subject) {
+            return Ok(());
+        }
+        let loaded = self.people.load(who, self.store.as_ref(), &self.vault)?;
+        for (slot, _) in loaded.person.slots() {
+            self.domains.add(&self.vault, &who.subject, slot, self.settings.listed);
+        }
+        Ok(())
+    }
+}
