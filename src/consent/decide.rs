@@ -232,11 +232,7 @@ fn unless_law_permits<'a>(
         .flat_map(|notice| &notice.says.claims)
         .filter(|claim| claim.purpose == question.purpose)
         .filter_map(|claim| pack.claimed(&claim.rule))
-        .find(|exception| {
-            exception.classes.contains(&question.class)
-                && exception.actions.contains(&sound.action)
-                && exception.purposes.iter().any(|p| p.as_str() == question.purpose)
-        });
+        .find(|exception| exception.covers(&question.purpose, question.class, sound.action));
     match claimed {
         Some(exception) => Finding { exception: Some(exception), ..Finding::of(Reason::StatutoryException) },
         None => Finding::of(denial),

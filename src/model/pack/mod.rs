@@ -36,6 +36,12 @@ pub const fn kcern_2018() -> &'static str {
     include_str!("../../../schemas/packs/kcern-2018.toml")
 }
 
+/// Source text of the Korean act as of September 2026, `schemas/packs/kr-pipa-2026.toml`.
+#[must_use]
+pub const fn kr_pipa_2026() -> &'static str {
+    include_str!("../../../schemas/packs/kr-pipa-2026.toml")
+}
+
 /// One value for each class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct ByClass<T> {
@@ -210,6 +216,12 @@ impl Pack {
     pub fn claimed(&self, claim: &str) -> Option<&Exception> {
         let (pack, rule) = claim.split_once('#')?;
         if *pack == **self.name() { self.exception(rule) } else { None }
+    }
+
+    /// Whether its law is in force at an instant.
+    #[must_use]
+    pub fn holds_at(&self, at: Timestamp) -> bool {
+        self.header.valid_from <= at && self.header.valid_until.is_none_or(|until| at < until)
     }
 
     /// All exceptions.

@@ -253,6 +253,19 @@ line! {
         purposes: Vec<Word>,
         /// Actions it covers.
         actions: Vec<Action>,
+        /// If it permits first and is justified after: within what of the use, by a `duty.justify`.
+        #[serde(default)]
+        justify_within: Option<Span>,
+    }
+}
+
+impl Exception {
+    /// Whether it covers a purpose, a class and an action.
+    #[must_use]
+    pub fn covers(&self, purpose: &str, class: DataClass, action: Action) -> bool {
+        self.classes.contains(&class)
+            && self.actions.contains(&action)
+            && self.purposes.iter().any(|p| p.as_str() == purpose)
     }
 }
 
@@ -272,6 +285,8 @@ pub enum Trigger {
     Breach,
     /// The term of a grant ended.
     GrantEnd,
+    /// Identifiable information arose in processing pseudonymised data. Source: PIPA art. 28-5(2).
+    Identifiable,
 }
 
 line! {
@@ -405,6 +420,10 @@ pub enum Breach {
     Reidentification,
     /// Not stopping, recovering, destroying what became identifiable.
     NotStopping,
+    /// Not keeping apart and safe what would identify. Source: PIPA art. 28-4(1).
+    NoSafeguards,
+    /// No record of processing pseudonymised data. Source: PIPA art. 28-4(3).
+    NoRecord,
 }
 
 line! {
