@@ -263,7 +263,7 @@ fn export(world: &World, out: &Path) {
         };
         put(&path.to_string(), &bytes.unwrap().unwrap());
     }
-    for hash in [world.text, naru::node::carried_packs().unwrap()[0].hash] {
+    for hash in [world.text, naru::node::home_packs().unwrap()[0].hash] {
         put(&format!("attachments/{hash}"), &node.attachment(&hash).unwrap().unwrap());
     }
     put("checkpoint", published.note.as_bytes());

@@ -5,6 +5,8 @@
 
 #[path = "consent/decisions.rs"]
 mod decisions;
+#[path = "consent/law.rs"]
+mod law;
 #[path = "consent/matrix.rs"]
 mod matrix;
 #[path = "consent/naive.rs"]

@@ -38,8 +38,8 @@ use crate::model::statement::LogCreate;
 use crate::model::statement::Statement;
 use crate::model::statement::V1;
 use crate::node::Node;
-use crate::node::carried_packs;
 use crate::node::clock::Clock;
+use crate::node::home_packs;
 use crate::vault::Vault;
 
 #[derive(Debug, clap::Args)]
@@ -184,7 +184,7 @@ fn genesis(
     regulators: Vec<FirstRegulator>,
 ) -> Result<Vec<u8>, Fail> {
     let spki = |made: &Made| ByteBuf::from(PublicKey::spki(made.signer.public()));
-    let packs = carried_packs().map_err(Fail::new)?;
+    let packs = home_packs().map_err(Fail::new)?;
     let pack = |file: &crate::consent::PackFile| FirstPack {
         name: file.pack.name().to_string(),
         version: file.pack.version(),

@@ -100,13 +100,25 @@ pub fn decide_all(
     }
     permit.unwrap_or_else(|| Decision {
         reason: Reason::LogUnavailable,
-        pack: "".into(),
+        pack: "none".into(),
         version: 0,
-        rule: "".into(),
+        rule: "none".into(),
         basis: None,
         until: None,
         acquainted: false,
     })
+}
+
+/// Answers one question under the packs that recorded facts choose: nobody else does. Source: design §1.
+#[must_use]
+pub fn decide_here(
+    register: &Register,
+    person: Option<&Person>,
+    question: &Question,
+    at: Timestamp,
+) -> Decision {
+    let packs = register.packs_of(&question.controller, at).unwrap_or_default();
+    decide_all(register, person, &packs, question, at)
 }
 
 fn worded(finding: &Finding<'_>, pack: &Pack, class: DataClass, acquainted: bool) -> Decision {

@@ -172,7 +172,7 @@ impl Person {
             return Err(Why::NoticeRetired);
         }
         must_have_dates(s.fetch_until, s.keep_until, recorded.at())?;
-        let packs = register.packs().ok_or(Why::Pack)?;
+        let packs = register.packs_of(&s.controller, recorded.at()).ok_or(Why::Pack)?;
         notice.admits(s, controller.jurisdiction.as_deref(), &packs, recorded.at())?;
         if packs.iter().any(|pack| pack.refuses_grant(s.into()).is_some()) {
             return Err(Why::Pack);
@@ -204,7 +204,7 @@ impl Person {
         if s.given_at > recorded.at() {
             return Err(Why::Dates);
         }
-        let packs = register.packs().ok_or(Why::Pack)?;
+        let packs = register.packs_of(&s.controller, recorded.at()).ok_or(Why::Pack)?;
         if packs.iter().any(|pack| pack.refuses_grant(s.into()).is_some()) {
             return Err(Why::Pack);
         }

@@ -25,6 +25,7 @@
 mod authority;
 mod decide;
 mod fold;
+mod law;
 mod notice;
 mod party;
 mod person;
@@ -42,6 +43,9 @@ use crate::model::vocabulary::DataClass;
 
 pub use decide::decide;
 pub use decide::decide_all;
+pub use decide::decide_here;
+pub use law::ADOPTED_BEFORE_MS;
+pub use law::Adoption;
 pub use notice::Notice;
 pub use party::Party;
 pub use party::Suspension;

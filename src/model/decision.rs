@@ -232,6 +232,8 @@ whys! {
     Endorsement = "endorsement",
     /// Dates contradict each other.
     Dates = "dates",
+    /// It would take force at an instant that is past or too near.
+    TooSoon = "too-soon",
     /// Not at index 0, or index 0 and not genesis.
     Genesis = "genesis",
     /// This build has no rules for the type yet.

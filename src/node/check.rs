@@ -110,10 +110,7 @@ impl Inner {
         let as_of = self.sequenced();
         let at = self.now();
         let register = self.register();
-        let decision = match register.packs() {
-            Some(packs) => consent::decide_all(&register, Some(person), &packs, &asked.question, at),
-            None => nothing(Reason::LogUnavailable),
-        };
+        let decision = consent::decide_here(&register, Some(person), &asked.question, at);
         Answer { decision, as_of, at }
     }
 

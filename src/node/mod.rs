@@ -62,6 +62,8 @@ pub use publish::Published;
 pub use start::CARRIED_PACKS;
 pub use start::Keys;
 pub use start::carried_packs;
+pub use start::home_packs;
+pub use start::read_pack;
 pub use state::Inner;
 pub use state::Readiness;
 pub use ticket::Accepted;

@@ -46,7 +46,7 @@ fn genesis_stands_at_index_0_only_and_once() {
     assert_eq!(w.register.operator_key(), Some(key("operator")));
     assert_eq!(w.register.log_key(), Some(key("log")));
     assert_eq!(w.register.token_key(), Some(key("token")));
-    assert_eq!(w.register.packs_in_force().len(), 1);
+    assert_eq!(w.register.adoptions().count(), 1);
     w.index = 0;
     let s = w.genesis();
     assert_eq!(w.public("log", &["operator"], s), inert(Why::Genesis), "not twice");

@@ -68,9 +68,43 @@ impl World {
     /// Before genesis.
     pub(crate) fn void(texts: &[&str]) -> Self {
         let packs: Vec<Arc<Pack>> = texts.iter().map(|t| Arc::new(Pack::parse(t).unwrap())).collect();
-        let files = packs.iter().map(|p| PackFile { hash: hash(p.name()), pack: Arc::clone(p) }).collect();
-        let register = Register::new(Arc::new(Vocabulary::embedded().unwrap()), files);
-        Self { register, packs, index: 0, now: T0 }
+        let mut world = Self { register: Register::default(), packs, index: 0, now: T0 };
+        world.register = Register::new(Arc::new(Vocabulary::embedded().unwrap()), world.files());
+        world
+    }
+
+    /// The files of all packs, under the hashes the statements name.
+    pub(crate) fn files(&self) -> Vec<PackFile> {
+        let file = |p: &Arc<Pack>| PackFile { hash: hash(p.name()), pack: Arc::clone(p) };
+        self.packs.iter().map(file).collect()
+    }
+
+    /// The adoption of a pack, as operator and regulator sign it.
+    pub(crate) fn adoption(&self, pack: &Pack, from: Timestamp) -> PackAdopt {
+        PackAdopt {
+            v: V1,
+            kind: Kind::PackAdopt,
+            iat: self.now,
+            nonce: NONCE,
+            pack: pack.name().to_string(),
+            version: pack.version(),
+            hash: hash(&format!("{} {}", pack.name(), pack.version())),
+            from,
+        }
+    }
+
+    /// Adopts a pack; its file comes with the statement.
+    pub(crate) fn adopt(&mut self, text: &str, from: Timestamp) -> Effect {
+        let pack = Pack::parse(text).unwrap();
+        let s = self.adoption(&pack, from);
+        self.adopt_as("operator", &["kisa"], s, pack)
+    }
+
+    pub(crate) fn adopt_as(&mut self, signer: &str, endorsers: &[&str], s: PackAdopt, pack: Pack) -> Effect {
+        let file =
+            PackFile { hash: hash(&format!("{} {}", pack.name(), pack.version())), pack: Arc::new(pack) };
+        let recorded = self.place(signer, endorsers, s);
+        self.register.apply_with(&recorded, &[file])
     }
 
     /// Genesis, and nobody but `kisa`, the first regulator.

@@ -1,6 +1,6 @@
 //! Every case of the tables, run through the fold and `consent::decide`.
 
-use naru::consent::{Actor, Effect, Person as Subject, SlotKey, decide_all};
+use naru::consent::{Actor, Effect, Person as Subject, SlotKey, decide_here};
 use naru::model::decision::Question as Asked;
 use naru::model::id::{StatementId, Timestamp};
 use naru::model::statement::*;
@@ -220,10 +220,9 @@ fn answered(Read { text, table, .. }: &Read, case: &Case) {
         };
         assert_eq!(inert, act.refused.as_deref(), "{}: act {nth}", case.id);
     }
-    let packs = scene.world.register.packs().unwrap();
     let known = (case.question.person != Person::Nobody).then_some(&scene.subject);
     let at = day(case.question.day);
-    let answer = decide_all(&scene.world.register, known, &packs, &question(case, notice), at);
+    let answer = decide_here(&scene.world.register, known, &question(case, notice), at);
     let expected = reason(case.expect.today.as_ref().unwrap_or(&case.expect.reason));
     assert_eq!(answer.reason, expected, "{}", case.id);
     assert_eq!((&*answer.pack, answer.version), (&*table.pack, table.version), "{}", case.id);

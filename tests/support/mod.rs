@@ -352,7 +352,7 @@ pub fn settings(dir: &tempfile::TempDir) -> Settings {
 
 pub fn genesis(at: Timestamp) -> Vec<u8> {
     let spki = |seed| ByteBuf::from(signer(seed).public().spki());
-    let packs = naru::node::carried_packs().unwrap();
+    let packs = naru::node::home_packs().unwrap();
     let statement: Statement = LogCreate {
         v: V1,
         kind: Kind::LogCreate,

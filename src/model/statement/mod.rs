@@ -319,6 +319,7 @@ impl Kind {
                 | Self::PartyRegister
                 | Self::PartyClose
                 | Self::PartySuspend
+                | Self::PackAdopt
                 | Self::LogCreate
                 | Self::ConsentGrant
                 | Self::ConsentRefuse
