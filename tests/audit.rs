@@ -18,12 +18,20 @@ use naru::ledger::entry::Entry;
 use naru::ledger::key::Signer;
 use naru::ledger::tile;
 use naru::ledger::tile::Path;
+use naru::model::decision::Reason;
 use naru::model::decision::Why;
 use naru::model::id::Hash;
 use naru::model::id::StatementId;
+use naru::model::id::Timestamp;
+use naru::model::statement::Kind;
+use naru::model::statement::PackAdopt;
 use naru::model::statement::Statement;
+use naru::model::statement::V1;
+use naru::model::vocabulary::Action;
+use naru::model::vocabulary::DataClass;
 use naru::model::vocabulary::Role;
 use naru::node::Node;
+use naru::node::Refusal;
 use naru::node::fsck;
 use naru::store::Append;
 use naru::store::Batch;
@@ -260,7 +268,7 @@ fn a_regulator_made_by_the_operator_alone_is_named() {
 #[test]
 fn a_notice_by_a_stranger_and_a_repeated_statement_are_named() {
     let mut world = World::new();
-    let notice = world.notice_of("bank", 2, &[naru::model::vocabulary::DataClass::RealName]);
+    let notice = world.notice_of("bank", 2, &[DataClass::RealName]);
     let stranger = sign(&notice, &signer(HOSPITAL));
     smuggle(&mut world, &[stranger.clone(), stranger]);
     let first = world.node().sequenced() - 2;
@@ -428,4 +436,88 @@ fn fsck_notices_an_old_copy_by_anchor_and_mark() {
     let report = fsck_of(&world);
     assert_eq!(report.faults.len(), 1, "{:?}", report.faults);
     assert_eq!(report.faults[0].place, "anchor");
+}
+
+/// The home rule made stricter: anonymous data is opt-in.
+fn strict_pack() -> String {
+    let opt_out = "mode = \"opt-out\"\nallows = [\"anonymise\"]";
+    assert!(naru::model::pack::kcern_2018().contains(opt_out));
+    naru::model::pack::kcern_2018().replacen("name = \"kcern-2018\"", "name = \"strict\"", 1).replacen(
+        opt_out,
+        "mode = \"opt-in\"",
+        1,
+    )
+}
+
+fn adoption(world: &World, hash: Hash, from: u64) -> Vec<u8> {
+    let s = PackAdopt {
+        v: V1,
+        kind: Kind::PackAdopt,
+        iat: world.now(),
+        nonce: nonce(),
+        pack: "strict".into(),
+        version: 1,
+        hash,
+        from: Timestamp(from),
+    };
+    endorse(&sign(&s.into(), &signer(OPERATOR)), REGULATOR)
+}
+
+#[test]
+fn a_pack_takes_force_at_its_instant_and_everybody_who_replays_sees_it() {
+    let mut world = World::new();
+    let ppid = world.enrol(1);
+    let mut asked = world.ask(ppid, Action::Anonymise);
+    asked.question.class = DataClass::Anonymous;
+    let from = START + 2 * DAY;
+    let unknown = world.refuse(adoption(&world, Hash([1; 32]), from));
+    assert!(matches!(unknown, Refusal::Inert(Why::AttachmentMissing)), "{unknown}");
+    let no_pack = world.node().attach(b"version = 1").unwrap();
+    assert!(matches!(world.refuse(adoption(&world, no_pack, from)), Refusal::Inert(Why::Pack)));
+    let hash = world.node().attach(strict_pack().as_bytes()).unwrap();
+    assert!(matches!(world.refuse(adoption(&world, hash, START + 1_000)), Refusal::Inert(Why::TooSoon)));
+    world.accept(adoption(&world, hash, from));
+    let answer = |world: &World| {
+        let d = world.node().check(&asked).unwrap().decision;
+        (d.reason, d.pack.to_string(), d.rule.to_string())
+    };
+    let before = (Reason::OptOutDefaultAllow, "kcern-2018".to_owned(), "anonymous-opt-out".to_owned());
+    let after = (Reason::ConsentNotGiven, "strict".to_owned(), "anonymous-opt-out".to_owned());
+    world.clock.set(Timestamp(from - 1));
+    assert_eq!(answer(&world), before);
+    // A party registered in the last grain before, another at the instant itself.
+    for (name, seed, at) in [("early", 30, from - 1), ("late", 31, from)] {
+        world.clock.set(Timestamp(at));
+        let item = world.register(name, vec![Role::Controller], false);
+        world.accept(endorse(&sign(&item, &signer(seed)), OPERATOR));
+    }
+    assert_eq!(answer(&world), after);
+    world.reopen();
+    // Her ppid was handed out and never used: she asks for it again.
+    assert_eq!(world.ppid(1, Some("bank")), ppid);
+    assert_eq!(answer(&world), after, "a new start reads the pack again");
+    world.node().tick().unwrap();
+    let copy = Copy::of(world.node());
+    let report = copy.audit();
+    assert!(report.is_clean(), "{:?}", findings(&report));
+    // Without the file nobody can judge what came after.
+    let mut copy = copy;
+    copy.attachments.remove(&hash);
+    let told = findings(&copy.audit());
+    assert!(told.iter().any(|f| f.contains(&hash.to_string())), "{told:?}");
+    drop(world.node.take());
+    let vault = Vault::open(&world.dir.path().join("vault"), &master()).unwrap();
+    let anchor = world.dir.path().join("anchor");
+    let log = signer(LOG);
+    let store = world.memory.reopen();
+    let data = fsck::Data {
+        store: &store,
+        vault: &vault,
+        log: log.public(),
+        origin: ORIGIN,
+        folder: world.dir.path(),
+        anchor: Some(&anchor),
+    };
+    let report = fsck::check(&data, &mut |_, _| {}).unwrap();
+    assert!(report.faults.is_empty(), "{:?}", report.faults);
 }
