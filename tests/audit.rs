@@ -12,6 +12,7 @@ use naru::audit::Report;
 use naru::audit::Source;
 use naru::audit::Unread;
 use naru::audit::What;
+use naru::consent::Trial;
 use naru::ledger::checkpoint;
 use naru::ledger::checkpoint::Checkpoint;
 use naru::ledger::entry::Entry;
@@ -23,8 +24,11 @@ use naru::model::decision::Why;
 use naru::model::id::Hash;
 use naru::model::id::StatementId;
 use naru::model::id::Timestamp;
+use naru::model::pack::Pack;
+use naru::model::statement::ConsentLift;
 use naru::model::statement::Kind;
 use naru::model::statement::PackAdopt;
+use naru::model::statement::Scope;
 use naru::model::statement::Statement;
 use naru::model::statement::V1;
 use naru::model::vocabulary::Action;
@@ -520,4 +524,69 @@ fn a_pack_takes_force_at_its_instant_and_everybody_who_replays_sees_it() {
     };
     let report = fsck::check(&data, &mut |_, _| {}).unwrap();
     assert!(report.faults.is_empty(), "{:?}", report.faults);
+}
+
+#[test]
+fn a_candidate_pack_answers_the_past_and_names_nobody() {
+    let world = World::new();
+    for n in 1..=3 {
+        let ppid = world.enrol(n);
+        // Lifting an objection leaves silence, which the home rule takes for yes.
+        let wide = world.object(ppid, Scope::One("bank".into()), DataClass::Anonymous);
+        world.accept(sign(&wide, &person_key(n)));
+        let over = Some(naru::identity::open(&sign(&wide, &person_key(n))).unwrap().id());
+        world.advance(DAY);
+        let lift = ConsentLift {
+            v: V1,
+            kind: Kind::ConsentLift,
+            iat: world.now(),
+            nonce: nonce(),
+            ppid,
+            by: None,
+            over,
+            controller: Scope::One("bank".into()),
+            purpose: Scope::Any,
+            class: DataClass::Anonymous,
+        };
+        world.accept(sign(&lift.into(), &person_key(n)));
+    }
+    let World { dir, memory, node, .. } = world;
+    drop(node);
+    let vault = Vault::open(&dir.path().join("vault"), &master()).unwrap();
+    let (log, store) = (signer(LOG), memory.reopen());
+    let data = fsck::Data {
+        store: &store,
+        vault: &vault,
+        log: log.public(),
+        origin: ORIGIN,
+        folder: dir.path(),
+        anchor: None,
+    };
+    let strict = Pack::parse(&strict_pack()).unwrap();
+    let tried = |trial: Trial<'static>, from: u64, until: u64| {
+        let mut trial = trial;
+        let span = (Timestamp(from), Timestamp(until));
+        let report = fsck::replay_packs(&data, &mut trial, span, &mut |_, _| {}).unwrap();
+        assert!(report.faults.is_empty(), "{:?}", report.faults);
+        trial
+    };
+    let strict: &'static Pack = Box::leak(Box::new(strict));
+    let trial = tried(Trial::of(strict), 0, u64::MAX);
+    let rows: Vec<_> = trial.changes().collect();
+    // Only `anonymise` of the notice's four actions can be asked of a person in that class.
+    let [(change, 3)] = rows[..] else { panic!("{rows:?}") };
+    assert_eq!(
+        (change.before.reason, change.before.pack.as_str()),
+        (Reason::OptOutDefaultAllow, "kcern-2018")
+    );
+    assert_eq!((change.after.reason, change.after.pack.as_str()), (Reason::ConsentNotGiven, "strict"));
+    assert_eq!((change.controller.as_str(), change.action), ("bank", "anonymise"));
+    assert_eq!(trial.asked(), 3 * 2 * 4, "each act, each action of the notice");
+    // The span counts: the first person's acts lie before this.
+    let later = tried(Trial::of(strict), START + DAY + 1, u64::MAX);
+    assert_eq!(later.changes().map(|(_, n)| n).sum::<u64>(), 2);
+    assert_eq!(tried(Trial::of(strict), 0, START).asked(), 0);
+    // A pack tried in place of itself changes nothing.
+    let home: &'static Pack = Box::leak(Box::new(Pack::parse(naru::model::pack::kcern_2018()).unwrap()));
+    assert_eq!(tried(Trial::of(home), 0, u64::MAX).changes().count(), 0);
 }

@@ -656,6 +656,21 @@ fn failures_say_what_why_and_what_next_and_json_is_one_document() {
 }
 
 #[test]
+fn a_pack_is_tried_on_ones_own_data() {
+    let desk = Desk::new();
+    desk.log();
+    let pack = concat!(env!("CARGO_MANIFEST_DIR"), "/schemas/packs/kr-pipa-2026.toml");
+    let replay = ["packs", "replay", "log", "--pack", pack];
+    let told = desk.naru(&[&replay[..], &["--json"]].concat()).exits(0).json();
+    assert_eq!((&told["candidate"], &told["asked"]), (&"kr-pipa-2026".into(), &0.into()));
+    let since = ["--from", "2026-09-11T00:00:00+09:00", "--instead-of", "kcern-2018"];
+    desk.naru(&[&replay[..], &since].concat()).exits(0).says("0 of 0");
+    desk.naru(&[&replay[..], &["--until", "yesterday"]].concat()).exits(2).says("2026-09-11T00:00:00+09:00");
+    desk.write("pack.toml", b"[pack]\nname = 1\n");
+    desk.naru(&["packs", "replay", "log", "--pack", "pack.toml"]).exits(1).says("line 2");
+}
+
+#[test]
 fn help_is_what_it_was() {
     let desk = Desk::new();
     let mut pages = vec![("naru".to_owned(), desk.naru(&["--help"]).exits(0).out())];

@@ -108,6 +108,11 @@ impl Register {
         packs
     }
 
+    /// Whether a pack would apply to a party, were it in force.
+    pub(in crate::consent) fn reaches_party(&self, pack: &Pack, party: &PartyId) -> bool {
+        self.reaches(pack, self.party(party).and_then(|party| party.jurisdiction.as_deref()))
+    }
+
     /// The first instant after `at` at which another set of packs may apply to anybody.
     #[must_use]
     pub fn next_adoption(&self, at: Timestamp) -> Option<Timestamp> {

@@ -31,6 +31,7 @@ mod party;
 mod person;
 mod register;
 mod slot;
+mod trial;
 
 use std::cmp::Ordering;
 
@@ -62,6 +63,11 @@ pub use register::Register;
 pub use slot::Slot;
 pub use slot::State;
 pub use slot::Terms;
+pub use trial::Change;
+pub use trial::Outcome;
+pub use trial::Past;
+pub use trial::Trial;
+pub use trial::questions_of;
 
 /// What a recorded statement did. Source: design §5.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -112,6 +112,17 @@ pub enum AskedAction {
 }
 
 impl AskedAction {
+    /// The spelling on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Grantable(action) => action.as_str(),
+            Self::Link => "link",
+            Self::Match => "match",
+            Self::Reidentify => "reidentify",
+        }
+    }
+
     /// Parses what an asker wrote.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -1,6 +1,6 @@
 //! Which packs apply, to whom and from when; adoption.
 
-use naru::consent::{ADOPTED_BEFORE_MS, Effect, Register, Touched, decide_here};
+use naru::consent::{ADOPTED_BEFORE_MS, Effect, Past, Register, Touched, Trial, decide_here};
 use naru::model::decision::{Reason, Why};
 use naru::model::id::Timestamp;
 use naru::model::pack::{Pack, kcern_2018, kr_pipa_2026};
@@ -213,4 +213,31 @@ fn a_row_holds_what_was_adopted_and_without_a_file_nothing_is_judged() {
     assert!(home.packs_of(&party("bank"), soon()).is_none(), "the adopted one is not attached");
     let d = decide_here(&home, None, &question(Action::Use), soon());
     assert_eq!(d.reason, Reason::LogUnavailable);
+}
+
+#[test]
+fn a_trial_decides_the_past_again_beside_or_instead_of_what_was() {
+    let mut w = World::home();
+    // Claimed for the day on which the act is adopted; until then nothing comes of it.
+    assert_eq!(w.adopt(kr_pipa_2026(), T0.plus_ms(300 * DAY)), OK);
+    research(&mut w, "bank", &["kr-pipa-2026#research-28-2"]);
+    let (ann, q) = (w.person("ann"), asked("bank"));
+    let act = Pack::parse(kr_pipa_2026()).unwrap();
+    let ask = |mut trial: Trial<'_>| {
+        for person in [Some(&ann), Some(&ann), None] {
+            trial.ask(Past { register: &w.register, person, question: &q, at: w.now });
+        }
+        assert_eq!(trial.asked(), 3);
+        let rows = trial.changes().map(|(c, n)| (c.before.reason, c.after.reason, c.after.rule.clone(), n));
+        rows.collect::<Vec<_>>()
+    };
+    assert_eq!(ask(Trial::of(&act)), [], "beside the home rule both must permit");
+    let (before, after) = (Reason::ConsentNotGiven, Reason::StatutoryException);
+    assert_eq!(
+        ask(Trial::of(&act).instead_of("kcern-2018")),
+        [(before, after, "research-28-2".to_owned(), 2)],
+        "an unknown person stays unknown"
+    );
+    let german = Pack::parse(&german()).unwrap();
+    assert_eq!(ask(Trial::of(&german)), [], "a law that does not reach the party");
 }

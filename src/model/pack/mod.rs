@@ -22,7 +22,7 @@ use self::row::ReasonRow;
 pub use self::row::{
     Asking, Border, BorderRule, Breach, CategoryRule, Confidence, DefaultMode, DefaultRule, Demands, Duty,
     Exception, Header, Kept, Line, Minors, NoticeDemand, NoticeRule, Penalty, PenaltyKind, Rule, Span,
-    Status, Term, Trigger,
+    Status, Term, Trigger, parse_instant,
 };
 use crate::model::decision::Reason;
 use crate::model::id::Timestamp;

@@ -513,6 +513,12 @@ fn instant_maybe<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Timestamp>, D
     instant(d).map(Some)
 }
 
+/// An instant as packs write it, `2018-08-31T00:00:00+09:00`, from 1970 on.
+#[must_use]
+pub fn parse_instant(text: &str) -> Option<Timestamp> {
+    instant_of(&text.parse().ok()?)
+}
+
 /// An offset date-time as an instant. Source: days from civil, Hinnant, chrono-compatible low-level date algorithms.
 fn instant_of(written: &toml::value::Datetime) -> Option<Timestamp> {
     let (date, time, offset) = (written.date?, written.time?, written.offset?);
