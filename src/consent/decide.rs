@@ -64,7 +64,8 @@ pub fn decide(
 
 /// Answers one question under all packs: a permit needs all of them. `None` is a person nobody knows.
 ///
-/// The answer is the first denial, or the first permit with the earliest end. Without any pack nothing
+/// The answer is the first denial, or the first permit with the earliest end; a permit by an exception
+/// that must be justified comes before the others. Without any pack nothing
 /// can be vouched for: `LOG_UNAVAILABLE`.
 #[must_use]
 pub fn decide_all(
@@ -91,10 +92,15 @@ pub fn decide_all(
         match &mut permit {
             None => permit = Some(next),
             Some(first) => {
-                first.until = match (first.until, next.until) {
+                let until = match (first.until, next.until) {
                     (Some(a), Some(b)) => Some(a.min(b)),
                     (a, b) => a.or(b),
                 };
+                // Of several permits the one that leaves a duty is named.
+                if next.is_exception() && pack.exception(&next.rule).is_some_and(Exception::is_owed) {
+                    *first = next;
+                }
+                first.until = until;
             }
         }
     }

@@ -68,6 +68,7 @@ impl Person {
             Statement::ConsentResume(s) => self.resume(actor, recorded, s),
             Statement::ConsentSignal(s) => self.signal(register, actor, recorded, s),
             Statement::SubjectAttest(s) => self.attest_subject(register, actor, recorded, s),
+            Statement::DutyJustify(s) => self.justify(register, actor, recorded, s),
             Statement::DelegationGrant(s) => self.delegate(register, actor, recorded, s),
             Statement::DelegationEnd(s) => self.end_delegation(register, actor, recorded, s),
             Statement::KeyCreate(_)

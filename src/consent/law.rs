@@ -100,6 +100,11 @@ impl Register {
         self.laws.iter().find(is)?.pack.as_deref()
     }
 
+    /// All packs named so far that are attached: past ones and those to come among them.
+    pub(in crate::consent) fn all_packs(&self) -> impl Iterator<Item = &Pack> {
+        self.laws.iter().filter_map(|law| law.pack.as_deref())
+    }
+
     /// Packs whose exceptions a party may claim: those that apply to it, and adopted ones still to come.
     pub(in crate::consent) fn claimable_by(&self, country: Option<&str>, at: Timestamp) -> Vec<&Pack> {
         let mut packs = self.packs_in(country, at).unwrap_or_default();

@@ -24,6 +24,7 @@
 
 mod authority;
 mod decide;
+mod exception;
 mod fold;
 mod law;
 mod notice;
@@ -45,6 +46,10 @@ use crate::model::vocabulary::DataClass;
 pub use decide::decide;
 pub use decide::decide_all;
 pub use decide::decide_here;
+pub use exception::Claimed;
+pub use exception::Excepted;
+pub use exception::Justification;
+pub use exception::Standing;
 pub use law::ADOPTED_BEFORE_MS;
 pub use law::Adoption;
 pub use notice::Notice;

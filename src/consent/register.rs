@@ -319,6 +319,7 @@ impl Register {
             | Statement::TransferFail(_)
             | Statement::DutyAcknowledge(_)
             | Statement::DutyDeleted(_)
+            | Statement::DutyJustify(_)
             | Statement::RightAnswer(_)
             | Statement::ConsiderationSettle(_)
             | Statement::WarrantGrant(_)

@@ -11,6 +11,7 @@ mod attachment;
 mod authzen;
 mod caller;
 mod envelope;
+mod exception;
 mod health;
 mod log;
 mod message;
@@ -51,6 +52,8 @@ pub enum Role {
     Citizen,
     /// A registered party.
     Party,
+    /// A registered party that is a regulator in good standing.
+    Regulator,
 }
 
 impl Role {
@@ -61,6 +64,7 @@ impl Role {
             Self::Anyone => "anyone",
             Self::Citizen => "citizen",
             Self::Party => "party",
+            Self::Regulator => "regulator",
         }
     }
 }
@@ -144,6 +148,7 @@ const MIB: usize = 1 << 20;
 use Role::Anyone;
 use Role::Citizen;
 use Role::Party;
+use Role::Regulator;
 
 /// Every route of this module.
 pub const ROUTES: &[Route] = &[
@@ -154,6 +159,8 @@ pub const ROUTES: &[Route] = &[
     Route::get("/v1/statements/{id}/evidence", &[Anyone, Citizen, Party], |r| r.to(statement::evidence)),
     Route::post("/v1/attachments", &[Party], MIB, |r| r.to(attachment::store)),
     Route::get("/v1/subjects/me/ppids/{party}", &[Citizen], |r| r.to(subject::ppid)),
+    Route::get("/v1/subjects/me/exceptions", &[Citizen], |r| r.to(exception::mine)),
+    Route::get("/v1/parties/{id}/exceptions", &[Regulator], |r| r.to(exception::of_party)),
     Route::post("/oauth/token", &[Anyone], 16 * KIB, |r| r.to(token::issue)),
     Route::post("/access/v1/evaluation", &[Party], 64 * KIB, |r| r.to(authzen::evaluation)).bare(),
     Route::post("/access/v1/evaluations", &[Party], MIB, |r| r.to(authzen::evaluations)).bare(),

@@ -153,6 +153,12 @@ impl Decision {
         self.reason.permits()
     }
 
+    /// Whether it is permitted by an exception alone.
+    #[must_use]
+    pub fn is_exception(&self) -> bool {
+        self.reason == Reason::StatutoryException
+    }
+
     /// The reason as told to the asker: exact for permits, for reasons of the question, and to a party
     /// that has a statement of this person; else `CONSENT_NOT_GIVEN`.
     #[must_use]

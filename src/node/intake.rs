@@ -114,6 +114,7 @@ pub(in crate::node) fn domain_of(statement: &Statement, origin: &str, party: Opt
         Statement::ConsentResume(s) => party_domain(s.controller.as_str()),
         Statement::ConsentDispute(s) => party_domain(s.controller.as_str()),
         Statement::ConsentAttest(s) => party_domain(s.controller.as_str()),
+        Statement::DutyJustify(s) => party_domain(s.party.as_str()),
         Statement::ConsentObject(s) => scoped(&s.controller),
         Statement::ConsentLift(s) => scoped(&s.controller),
         // A party that carries a signal knows the person only in its own domain.

@@ -10,6 +10,7 @@
 mod check;
 pub mod clock;
 mod evidence;
+pub mod exception;
 pub mod fsck;
 mod intake;
 mod lane;

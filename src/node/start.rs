@@ -27,6 +27,7 @@ use crate::node::Node;
 use crate::node::Settings;
 use crate::node::Stop;
 use crate::node::clock::Clock;
+use crate::node::exception::Uses;
 use crate::node::lane::Lane;
 use crate::node::lane::LaneQueue;
 use crate::node::mark::Mark;
@@ -223,6 +224,7 @@ impl Inner {
             stop: RwLock::new(None),
             disk_low: AtomicBool::new(false),
             accepted: Mutex::new(BTreeMap::new()),
+            excepted: Uses::new(clock.now()),
             log_signer: keys.log,
             vocabulary,
             settings,

@@ -34,6 +34,7 @@ use crate::node::Settings;
 use crate::node::Stop;
 use crate::node::attachment_blob;
 use crate::node::clock::Clock;
+use crate::node::exception::Uses;
 use crate::node::lane::Lane;
 use crate::node::lane::LaneQueue;
 use crate::node::people::People;
@@ -108,6 +109,7 @@ pub struct Inner {
     pub(in crate::node) stop: RwLock<Option<Stop>>,
     pub(in crate::node) disk_low: AtomicBool,
     pub(in crate::node) accepted: Mutex<BTreeMap<Kind, u64>>,
+    pub(in crate::node) excepted: Uses,
 }
 
 /// Whether a node takes statements, and if not, why.

@@ -17,6 +17,7 @@ pub(crate) const T0: Timestamp = Timestamp(1_800_000_000_000);
 pub(crate) const MARKETING: &str = "dpv:Marketing";
 pub(crate) const RESEARCH: &str = "dpv:ScientificResearch";
 pub(crate) const SERVICE: &str = "dpv:ServiceProvision";
+pub(crate) const RESCUE: &str = "dpv:ImproveHealthcare";
 pub(crate) const INCOME: &str = "pd:Income";
 pub(crate) const AGE: &str = "pd:AgeRange";
 
@@ -490,6 +491,24 @@ pub(crate) fn delegation_end(delegate: &str) -> DelegationEnd {
         nonce: NONCE,
         ppid: ppid(),
         delegate: key(delegate),
+    }
+}
+
+/// Reasons for a rescue.
+pub(crate) fn justify(name: &str, from: Timestamp, until: Timestamp) -> DutyJustify {
+    DutyJustify {
+        v: V1,
+        kind: Kind::DutyJustify,
+        iat: T0,
+        nonce: NONCE,
+        ppid: ppid(),
+        party: party(name),
+        rule: "kr-pipa-2026#vital-interest".into(),
+        purpose: RESCUE.into(),
+        class: DataClass::RealName,
+        from,
+        until,
+        reason: "unconscious".into(),
     }
 }
 

@@ -260,6 +260,12 @@ line! {
 }
 
 impl Exception {
+    /// Whether a use by it is justified after.
+    #[must_use]
+    pub const fn is_owed(&self) -> bool {
+        self.justify_within.is_some()
+    }
+
     /// Whether it covers a purpose, a class and an action.
     #[must_use]
     pub fn covers(&self, purpose: &str, class: DataClass, action: Action) -> bool {

@@ -188,6 +188,7 @@ kinds! {
     TransferFail = "transfer.fail",
     DutyAcknowledge = "duty.acknowledge",
     DutyDeleted = "duty.deleted",
+    DutyJustify = "duty.justify",
     RightAnswer = "right.answer",
     ConsiderationSettle = "consideration.settle",
     UseBatch = "use.batch",
@@ -331,6 +332,7 @@ impl Kind {
                 | Self::ConsentDispute
                 | Self::ConsentAttest
                 | Self::ConsentSignal
+                | Self::DutyJustify
                 | Self::KeyCreate
                 | Self::SubjectAttest
                 | Self::DelegationGrant
@@ -383,6 +385,7 @@ impl Statement {
             Self::IncidentComplain(s) => s.ppid,
             Self::DutyAcknowledge(s) => s.ppid,
             Self::DutyDeleted(s) => s.ppid,
+            Self::DutyJustify(s) => s.ppid,
             Self::ConsiderationSettle(s) => s.ppid,
             _ => return None,
         })
