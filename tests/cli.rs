@@ -666,6 +666,9 @@ fn a_pack_is_tried_on_ones_own_data() {
     let since = ["--from", "2026-09-11T00:00:00+09:00", "--instead-of", "kcern-2018"];
     desk.naru(&[&replay[..], &since].concat()).exits(0).says("0 of 0");
     desk.naru(&[&replay[..], &["--until", "yesterday"]].concat()).exits(2).says("2026-09-11T00:00:00+09:00");
+    let init = ["init", "--dir", "other", "--origin", ORIGIN, "--regulator", "pipc=pipc.pub.pem"];
+    desk.naru(&[&init[..], &["--pack", "kr-pipa"]].concat()).exits(2).says("kcern-2018, kr-pipa-2026");
+    assert!(!desk.path("other").exists(), "nothing is begun");
     desk.write("pack.toml", b"[pack]\nname = 1\n");
     desk.naru(&["packs", "replay", "log", "--pack", "pack.toml"]).exits(1).says("line 2");
 }

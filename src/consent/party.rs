@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::consent::notice;
-use crate::consent::register::{Genesis, Register};
+use crate::consent::register::{Genesis, PackRef, Register};
 use crate::identity::Recorded;
 use crate::model::decision::Why;
 use crate::model::id::{KeyHash, LeafIndex, PartyId, Timestamp};
@@ -109,8 +109,9 @@ impl Register {
             return Err(Why::Genesis);
         }
         let seen = recorded.at().rounded_to(s.grain);
-        let of_force = |named| self.file(named).is_some_and(|pack| pack.holds_at(seen));
-        if s.packs.is_empty() || !s.packs.iter().all(of_force) {
+        let of_force = |named: &PackRef| self.file(named).is_some_and(|pack| pack.holds_at(seen));
+        let twice = |(n, pack): (usize, &PackRef)| s.packs.iter().take(n).any(|p| p.name == pack.name);
+        if s.packs.is_empty() || !s.packs.iter().all(of_force) || s.packs.iter().enumerate().any(twice) {
             return Err(Why::Pack);
         }
         let mut taken = keys.to_vec();

@@ -6,6 +6,7 @@ use actix_web::HttpRequest;
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use actix_web::web;
+use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
@@ -29,9 +30,9 @@ pub(in crate::http) async fn mine(
     let node = Arc::clone(&shared.node);
     let of = message::blocking(move || node.exceptions_on(&key)).await?.ok_or_else(unknown)?;
     let claims = of.claims.iter().map(|(one, stopped)| {
-        let mut value = claim(one);
-        value["stopped_by_objection"] = json!(stopped);
-        value
+        let mut fields = claim(one);
+        fields.insert("stopped_by_objection".into(), json!(stopped));
+        fields
     });
     let justifications = of.justifications.iter().map(|j| {
         json!({
@@ -69,15 +70,19 @@ fn answer(value: &Value) -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(value)
 }
 
-fn claim(c: &Claim) -> Value {
-    json!({
+fn claim(c: &Claim) -> Map<String, Value> {
+    let value = json!({
         "controller": c.controller.as_str(), "notice": c.notice.to_string(),
         "pack": c.pack, "version": c.version, "rule": c.rule, "article": c.article,
         "ko": c.texts.0, "en": c.texts.1, "source": c.source, "confidence": confidence(c.confidence),
         "purpose": c.purpose, "class": c.class.as_str(),
         "actions": c.actions.iter().map(|a| a.as_str()).collect::<Vec<_>>(),
         "reason": c.reason, "in_force": c.in_force, "justify_within_s": c.justify_within_s,
-    })
+    });
+    match value {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
 }
 
 /// Uses without any name of the person: who, by which rule, when, how it stands.
