@@ -91,6 +91,9 @@ fn reasons_are_the_controllers_own_and_for_what_lies_behind() {
     let mut other = use_at(&w, &ann, T0);
     other.party = party("bank");
     assert_eq!(other.standing(&ann, w.now), Standing::Waiting);
+    let mut declared = Vec::new();
+    ciborium::into_writer(ann.core(), &mut declared).unwrap();
+    assert_eq!(declared, naru::ledger::cbor::encode(ann.core()).unwrap(), "fields in the order of rows");
     let rows = ann.slots().map(|(k, s)| (k.clone(), s.clone()));
     let core = serde_cbor::from_slice(&serde_cbor::to_vec(ann.core()).unwrap()).unwrap();
     assert_eq!(Person::from_parts(ann.subject(), core, rows), ann, "a row holds them");
