@@ -12,18 +12,30 @@ use naru::audit::Report;
 use naru::audit::Source;
 use naru::audit::Unread;
 use naru::audit::What;
+use naru::consent::Trial;
 use naru::ledger::checkpoint;
 use naru::ledger::checkpoint::Checkpoint;
 use naru::ledger::entry::Entry;
 use naru::ledger::key::Signer;
 use naru::ledger::tile;
 use naru::ledger::tile::Path;
+use naru::model::decision::Reason;
 use naru::model::decision::Why;
 use naru::model::id::Hash;
 use naru::model::id::StatementId;
+use naru::model::id::Timestamp;
+use naru::model::pack::Pack;
+use naru::model::statement::ConsentLift;
+use naru::model::statement::Kind;
+use naru::model::statement::PackAdopt;
+use naru::model::statement::Scope;
 use naru::model::statement::Statement;
+use naru::model::statement::V1;
+use naru::model::vocabulary::Action;
+use naru::model::vocabulary::DataClass;
 use naru::model::vocabulary::Role;
 use naru::node::Node;
+use naru::node::Refusal;
 use naru::node::fsck;
 use naru::store::Append;
 use naru::store::Batch;
@@ -260,7 +272,7 @@ fn a_regulator_made_by_the_operator_alone_is_named() {
 #[test]
 fn a_notice_by_a_stranger_and_a_repeated_statement_are_named() {
     let mut world = World::new();
-    let notice = world.notice_of("bank", 2, &[naru::model::vocabulary::DataClass::RealName]);
+    let notice = world.notice_of("bank", 2, &[DataClass::RealName]);
     let stranger = sign(&notice, &signer(HOSPITAL));
     smuggle(&mut world, &[stranger.clone(), stranger]);
     let first = world.node().sequenced() - 2;
@@ -428,4 +440,153 @@ fn fsck_notices_an_old_copy_by_anchor_and_mark() {
     let report = fsck_of(&world);
     assert_eq!(report.faults.len(), 1, "{:?}", report.faults);
     assert_eq!(report.faults[0].place, "anchor");
+}
+
+/// The home rule made stricter: anonymous data is opt-in.
+fn strict_pack() -> String {
+    let opt_out = "mode = \"opt-out\"\nallows = [\"anonymise\"]";
+    assert!(naru::model::pack::kcern_2018().contains(opt_out));
+    naru::model::pack::kcern_2018().replacen("name = \"kcern-2018\"", "name = \"strict\"", 1).replacen(
+        opt_out,
+        "mode = \"opt-in\"",
+        1,
+    )
+}
+
+fn adoption(world: &World, hash: Hash, from: u64) -> Vec<u8> {
+    let s = PackAdopt {
+        v: V1,
+        kind: Kind::PackAdopt,
+        iat: world.now(),
+        nonce: nonce(),
+        pack: "strict".into(),
+        version: 1,
+        hash,
+        from: Timestamp(from),
+    };
+    endorse(&sign(&s.into(), &signer(OPERATOR)), REGULATOR)
+}
+
+#[test]
+fn a_pack_takes_force_at_its_instant_and_everybody_who_replays_sees_it() {
+    let mut world = World::new();
+    let ppid = world.enrol(1);
+    let mut asked = world.ask(ppid, Action::Anonymise);
+    asked.question.class = DataClass::Anonymous;
+    let from = START + 2 * DAY;
+    let unknown = world.refuse(adoption(&world, Hash([1; 32]), from));
+    assert!(matches!(unknown, Refusal::Inert(Why::AttachmentMissing)), "{unknown}");
+    let no_pack = world.node().attach(b"version = 1").unwrap();
+    assert!(matches!(world.refuse(adoption(&world, no_pack, from)), Refusal::Inert(Why::Pack)));
+    let hash = world.node().attach(strict_pack().as_bytes()).unwrap();
+    assert!(matches!(world.refuse(adoption(&world, hash, START + 1_000)), Refusal::Inert(Why::TooSoon)));
+    world.accept(adoption(&world, hash, from));
+    let answer = |world: &World| {
+        let d = world.node().check(&asked).unwrap().decision;
+        (d.reason, d.pack.to_string(), d.rule.to_string())
+    };
+    let before = (Reason::OptOutDefaultAllow, "kcern-2018".to_owned(), "anonymous-opt-out".to_owned());
+    let after = (Reason::ConsentNotGiven, "strict".to_owned(), "anonymous-opt-out".to_owned());
+    world.clock.set(Timestamp(from - 1));
+    assert_eq!(answer(&world), before);
+    // A party registered in the last grain before, another at the instant itself.
+    for (name, seed, at) in [("early", 30, from - 1), ("late", 31, from)] {
+        world.clock.set(Timestamp(at));
+        let item = world.register(name, vec![Role::Controller], false);
+        world.accept(endorse(&sign(&item, &signer(seed)), OPERATOR));
+    }
+    assert_eq!(answer(&world), after);
+    world.reopen();
+    // Her ppid was handed out and never used: she asks for it again.
+    assert_eq!(world.ppid(1, Some("bank")), ppid);
+    assert_eq!(answer(&world), after, "a new start reads the pack again");
+    world.node().tick().unwrap();
+    let copy = Copy::of(world.node());
+    let report = copy.audit();
+    assert!(report.is_clean(), "{:?}", findings(&report));
+    // Without the file nobody can judge what came after.
+    let mut copy = copy;
+    copy.attachments.remove(&hash);
+    let told = findings(&copy.audit());
+    assert!(told.iter().any(|f| f.contains(&hash.to_string())), "{told:?}");
+    drop(world.node.take());
+    let vault = Vault::open(&world.dir.path().join("vault"), &master()).unwrap();
+    let anchor = world.dir.path().join("anchor");
+    let log = signer(LOG);
+    let store = world.memory.reopen();
+    let data = fsck::Data {
+        store: &store,
+        vault: &vault,
+        log: log.public(),
+        origin: ORIGIN,
+        folder: world.dir.path(),
+        anchor: Some(&anchor),
+    };
+    let report = fsck::check(&data, &mut |_, _| {}).unwrap();
+    assert!(report.faults.is_empty(), "{:?}", report.faults);
+}
+
+#[test]
+fn a_candidate_pack_answers_the_past_and_names_nobody() {
+    let world = World::new();
+    for n in 1..=3 {
+        let ppid = world.enrol(n);
+        // Lifting an objection leaves silence, which the home rule takes for yes.
+        let wide = world.object(ppid, Scope::One("bank".into()), DataClass::Anonymous);
+        world.accept(sign(&wide, &person_key(n)));
+        let over = Some(naru::identity::open(&sign(&wide, &person_key(n))).unwrap().id());
+        world.advance(DAY);
+        let lift = ConsentLift {
+            v: V1,
+            kind: Kind::ConsentLift,
+            iat: world.now(),
+            nonce: nonce(),
+            ppid,
+            by: None,
+            over,
+            controller: Scope::One("bank".into()),
+            purpose: Scope::Any,
+            class: DataClass::Anonymous,
+        };
+        world.accept(sign(&lift.into(), &person_key(n)));
+    }
+    let World { dir, memory, node, .. } = world;
+    drop(node);
+    let vault = Vault::open(&dir.path().join("vault"), &master()).unwrap();
+    let (log, store) = (signer(LOG), memory.reopen());
+    let data = fsck::Data {
+        store: &store,
+        vault: &vault,
+        log: log.public(),
+        origin: ORIGIN,
+        folder: dir.path(),
+        anchor: None,
+    };
+    let strict = Pack::parse(&strict_pack()).unwrap();
+    let tried = |trial: Trial<'static>, from: u64, until: u64| {
+        let mut trial = trial;
+        let span = (Timestamp(from), Timestamp(until));
+        let report = fsck::replay_packs(&data, &mut trial, span, &mut |_, _| {}).unwrap();
+        assert!(report.faults.is_empty(), "{:?}", report.faults);
+        trial
+    };
+    let strict: &'static Pack = Box::leak(Box::new(strict));
+    let trial = tried(Trial::of(strict), 0, u64::MAX);
+    let rows: Vec<_> = trial.changes().collect();
+    // Only `anonymise` of the notice's four actions can be asked of a person in that class.
+    let [(change, 3)] = rows[..] else { panic!("{rows:?}") };
+    assert_eq!(
+        (change.before.reason, change.before.pack.as_str()),
+        (Reason::OptOutDefaultAllow, "kcern-2018")
+    );
+    assert_eq!((change.after.reason, change.after.pack.as_str()), (Reason::ConsentNotGiven, "strict"));
+    assert_eq!((change.controller.as_str(), change.action), ("bank", "anonymise"));
+    assert_eq!(trial.asked(), 3 * 2 * 4, "each act, each action of the notice");
+    // The span counts: the first person's acts lie before this.
+    let later = tried(Trial::of(strict), START + DAY + 1, u64::MAX);
+    assert_eq!(later.changes().map(|(_, n)| n).sum::<u64>(), 2);
+    assert_eq!(tried(Trial::of(strict), 0, START).asked(), 0);
+    // A pack tried in place of itself changes nothing.
+    let home: &'static Pack = Box::leak(Box::new(Pack::parse(naru::model::pack::kcern_2018()).unwrap()));
+    assert_eq!(tried(Trial::of(home), 0, u64::MAX).changes().count(), 0);
 }

@@ -263,7 +263,7 @@ fn export(world: &World, out: &Path) {
         };
         put(&path.to_string(), &bytes.unwrap().unwrap());
     }
-    for hash in [world.text, naru::node::carried_packs().unwrap()[0].hash] {
+    for hash in [world.text, naru::node::home_packs().unwrap()[0].hash] {
         put(&format!("attachments/{hash}"), &node.attachment(&hash).unwrap().unwrap());
     }
     put("checkpoint", published.note.as_bytes());
@@ -729,6 +729,24 @@ fn failures_say_what_why_and_what_next_and_json_is_one_document() {
     desk.naru(&["audit", "http://127.0.0.1:1", "--log-key", "log/log.vkey"]).exits(7);
     desk.naru(&["audit", "https://example.test", "--log-key", "log/log.vkey"]).exits(2).says("TLS");
     desk.naru(&["frobnicate"]).exits(2);
+}
+
+#[test]
+fn a_pack_is_tried_on_ones_own_data() {
+    let desk = Desk::new();
+    desk.log();
+    let pack = concat!(env!("CARGO_MANIFEST_DIR"), "/schemas/packs/kr-pipa-2026.toml");
+    let replay = ["packs", "replay", "log", "--pack", pack];
+    let told = desk.naru(&[&replay[..], &["--json"]].concat()).exits(0).json();
+    assert_eq!((&told["candidate"], &told["asked"]), (&"kr-pipa-2026".into(), &0.into()));
+    let since = ["--from", "2026-09-11T00:00:00+09:00", "--instead-of", "kcern-2018"];
+    desk.naru(&[&replay[..], &since].concat()).exits(0).says("0 of 0");
+    desk.naru(&[&replay[..], &["--until", "yesterday"]].concat()).exits(2).says("2026-09-11T00:00:00+09:00");
+    let init = ["init", "--dir", "other", "--origin", ORIGIN, "--regulator", "pipc=pipc.pub.pem"];
+    desk.naru(&[&init[..], &["--pack", "kr-pipa"]].concat()).exits(2).says("kcern-2018, kr-pipa-2026");
+    assert!(!desk.path("other").exists(), "nothing is begun");
+    desk.write("pack.toml", b"[pack]\nname = 1\n");
+    desk.naru(&["packs", "replay", "log", "--pack", "pack.toml"]).exits(1).says("line 2");
 }
 
 #[test]

@@ -5,6 +5,10 @@
 
 #[path = "consent/decisions.rs"]
 mod decisions;
+#[path = "consent/exception.rs"]
+mod exception;
+#[path = "consent/law.rs"]
+mod law;
 #[path = "consent/matrix.rs"]
 mod matrix;
 #[path = "consent/naive.rs"]

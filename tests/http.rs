@@ -6,6 +6,8 @@ mod authzen;
 mod certification;
 #[path = "http/cohorts.rs"]
 mod cohorts;
+#[path = "http/exceptions.rs"]
+mod exceptions;
 #[path = "http/files.rs"]
 mod files;
 #[path = "http/search.rs"]
@@ -58,7 +60,10 @@ fn agent() -> ureq::Agent {
 
 impl Served {
     fn new() -> Self {
-        let mut world = World::new();
+        Self::of(World::new())
+    }
+
+    fn of(mut world: World) -> Self {
         let node = Arc::new(world.node.take().unwrap());
         let listen: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let options = http::Options { workers: 1, signals: Signals::Ignored, ..http::Options::new(listen) };
@@ -230,6 +235,7 @@ fn every_route_turns_away_every_role_that_is_not_its_own() {
         (None, None),
         (Some(http::Role::Citizen), Some(served.citizen(1))),
         (Some(http::Role::Party), Some(served.party("bank", BANK))),
+        (Some(http::Role::Regulator), Some(served.party("pipc", REGULATOR))),
     ];
     for route in http::ROUTES {
         let path = route.path.replace("{id}", &"0".repeat(64)).replace("{party}", "bank");
@@ -241,7 +247,9 @@ fn every_route_turns_away_every_role_that_is_not_its_own() {
                 http::Method::Post => served.post(&path, "application/json", token.as_deref(), b"{}").status,
             };
             let open = route.roles.contains(&http::Role::Anyone);
-            let own = role.is_some_and(|r| route.roles.contains(&r));
+            // A regulator is a party, too.
+            let as_party = *role == Some(http::Role::Regulator) && route.roles.contains(&http::Role::Party);
+            let own = as_party || role.is_some_and(|r| route.roles.contains(&r));
             let turned_away = matches!(status, 401 | 403);
             assert_eq!(turned_away, !(open || own), "{} {path} as {role:?}: {status}", route.method.as_str());
             assert!(!turned_away || (status == 401) == role.is_none(), "{path} as {role:?}: {status}");

@@ -174,9 +174,9 @@ impl Replay {
         if !statement.kind().is_public() {
             findings.push(What::Exposed);
         }
-        self.attachments(statement, findings, attachments)?;
+        let packs = self.attachments(statement, findings, attachments)?;
         self.numbers(statement, findings);
-        match self.register.apply(&verified.at(findings.index, at)) {
+        match self.register.apply_with(&verified.at(findings.index, at), &packs) {
             Effect::Applied(_) => self.counts.applied += 1,
             Effect::Inert(why) => findings.push(What::Inert(why)),
         }
@@ -186,13 +186,14 @@ impl Replay {
         Ok(())
     }
 
-    /// Every attachment is there and is what its hash says; packs of genesis are what is judged by.
+    /// Every attachment is there and is what its hash says; answers the packs: what is judged by.
     fn attachments(
         &mut self,
         statement: &Statement,
         findings: &mut Findings,
         attachments: &mut Attachments<'_>,
-    ) -> Result<(), Unread> {
+    ) -> Result<Vec<PackFile>, Unread> {
+        let is_pack = matches!(statement, Statement::LogCreate(_) | Statement::PackAdopt(_));
         let mut packs = Vec::new();
         for hash in Register::attachments_of(statement) {
             let place = Place::Attachment(hash);
@@ -205,7 +206,7 @@ impl Replay {
                 continue;
             }
             self.counts.attachments += 1;
-            if !matches!(statement, Statement::LogCreate(_)) {
+            if !is_pack {
                 continue;
             }
             match std::str::from_utf8(&bytes).map_err(|e| e.to_string()).and_then(parse_pack) {
@@ -215,11 +216,11 @@ impl Replay {
         }
         if matches!(statement, Statement::LogCreate(_)) && findings.index == 0 {
             match Vocabulary::embedded() {
-                Ok(vocabulary) => self.register = Register::new(Arc::new(vocabulary), packs),
+                Ok(vocabulary) => self.register = Register::new(Arc::new(vocabulary), packs.clone()),
                 Err(error) => findings.push(What::Malformed(error.to_string())),
             }
         }
-        Ok(())
+        Ok(packs)
     }
 
     /// Genesis is of the log that is known.

@@ -60,6 +60,9 @@ pub(in crate::cli) struct Args {
     /// What the first regulators supervise.
     #[arg(long = "scope", default_value = "kr")]
     scopes: Vec<String>,
+    /// A policy pack in force from the start, of those this build carries. Several apply together.
+    #[arg(long = "pack", value_name = "NAME", default_value = "kcern-2018")]
+    packs: Vec<String>,
     /// Grain of public times in ms, for ever: production 5000, demo 200.
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     grain_ms: u64,
@@ -86,6 +89,7 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     let chosen = chosen_store(args)?;
     let regulators = args.regulators.iter().map(|text| regulator(text, &args.scopes));
     let regulators = regulators.collect::<Result<Vec<_>, _>>()?;
+    let packs = args.packs.iter().map(|name| pack(name)).collect::<Result<Vec<_>, _>>()?;
     let config_file = args.dir.join("naru.toml");
     if config_file.exists() {
         return Err(Fail::usage(format!("`{}` holds a log already", args.dir.display()))
@@ -120,7 +124,7 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
         ..chosen
     };
     folder(&config.data, 0o700)?;
-    let genesis = genesis(args, &log, &operator, &token, regulators)?;
+    let genesis = genesis(args, [&log, &operator, &token], regulators, packs)?;
     let size = begin(&config, args.grain_ms, genesis)?;
     // Last, so that a folder with a configuration holds a whole log.
     write_new(&config_file, text_of(&config, &anchor)?.as_bytes(), Mode::Public)?;
@@ -176,20 +180,24 @@ fn regulator(text: &str, scopes: &[String]) -> Result<FirstRegulator, Fail> {
     Ok(FirstRegulator { id, spki: ByteBuf::from(key.spki()), scope: scopes.to_vec() })
 }
 
+/// A pack that this build carries, by its name.
+fn pack(name: &str) -> Result<FirstPack, Fail> {
+    let carried = carried_packs().map_err(Fail::new)?;
+    let found = carried.iter().find(|file| **file.pack.name() == *name).ok_or_else(|| {
+        let names: Vec<&str> = carried.iter().map(|file| file.pack.name().as_ref()).collect();
+        Fail::usage(format!("this build carries no pack `{name}`"))
+            .next(format!("choose of {}; others are adopted later by `pack.adopt`", names.join(", ")))
+    })?;
+    Ok(FirstPack { name: name.to_owned(), version: found.pack.version(), hash: found.hash })
+}
+
 fn genesis(
     args: &Args,
-    log: &Made,
-    operator: &Made,
-    token: &Made,
+    [log, operator, token]: [&Made; 3],
     regulators: Vec<FirstRegulator>,
+    packs: Vec<FirstPack>,
 ) -> Result<Vec<u8>, Fail> {
     let spki = |made: &Made| ByteBuf::from(PublicKey::spki(made.signer.public()));
-    let packs = carried_packs().map_err(Fail::new)?;
-    let pack = |file: &crate::consent::PackFile| FirstPack {
-        name: file.pack.name().to_string(),
-        version: file.pack.version(),
-        hash: file.hash,
-    };
     let statement: Statement = LogCreate {
         v: V1,
         kind: Kind::LogCreate,
@@ -201,7 +209,7 @@ fn genesis(
         operator: spki(operator),
         token: spki(token),
         regulators,
-        packs: packs.iter().map(pack).collect(),
+        packs,
     }
     .into();
     let item = item::sign(&statement, log.signer.as_ref()).map_err(Fail::new)?;

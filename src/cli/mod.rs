@@ -16,6 +16,7 @@ mod export_log;
 mod fsck;
 mod keygen;
 mod open;
+mod packs;
 mod readable;
 mod say;
 mod serve;
@@ -111,6 +112,8 @@ enum Command {
     Audit(audit::Args),
     /// Check one's own data whole, against its keys; rebuild what is derived.
     Fsck(fsck::Args),
+    /// Policy packs: decide the past again under another one.
+    Packs(packs::Args),
     /// Write the public log as a folder of static files.
     ExportLog(export_log::Args),
     /// Measure how fast this machine takes statements.
@@ -140,6 +143,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(args, &say),
         Command::Audit(args) => audit::run(args, &say),
         Command::Fsck(args) => fsck::run(args, &say),
+        Command::Packs(args) => packs::run(args, &say),
         Command::ExportLog(args) => export_log::run(args, &say),
         Command::Bench(args) => bench::run(args, &say),
     };

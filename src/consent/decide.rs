@@ -64,7 +64,8 @@ pub fn decide(
 
 /// Answers one question under all packs: a permit needs all of them. `None` is a person nobody knows.
 ///
-/// The answer is the first denial, or the first permit with the earliest end. Without any pack nothing
+/// The answer is the first denial, or the first permit with the earliest end; a permit by an exception
+/// that must be justified comes before the others. Without any pack nothing
 /// can be vouched for: `LOG_UNAVAILABLE`.
 #[must_use]
 pub fn decide_all(
@@ -91,22 +92,39 @@ pub fn decide_all(
         match &mut permit {
             None => permit = Some(next),
             Some(first) => {
-                first.until = match (first.until, next.until) {
+                let until = match (first.until, next.until) {
                     (Some(a), Some(b)) => Some(a.min(b)),
                     (a, b) => a.or(b),
                 };
+                // Of several permits the one that leaves a duty is named.
+                if next.is_exception() && pack.exception(&next.rule).is_some_and(Exception::is_owed) {
+                    *first = next;
+                }
+                first.until = until;
             }
         }
     }
     permit.unwrap_or_else(|| Decision {
         reason: Reason::LogUnavailable,
-        pack: "".into(),
+        pack: "none".into(),
         version: 0,
-        rule: "".into(),
+        rule: "none".into(),
         basis: None,
         until: None,
         acquainted: false,
     })
+}
+
+/// Answers one question under the packs that recorded facts choose: nobody else does. Source: design §1.
+#[must_use]
+pub fn decide_here(
+    register: &Register,
+    person: Option<&Person>,
+    question: &Question,
+    at: Timestamp,
+) -> Decision {
+    let packs = register.packs_of(&question.controller, at).unwrap_or_default();
+    decide_all(register, person, &packs, question, at)
 }
 
 fn worded(finding: &Finding<'_>, pack: &Pack, class: DataClass, acquainted: bool) -> Decision {
@@ -232,11 +250,7 @@ fn unless_law_permits<'a>(
         .flat_map(|notice| &notice.says.claims)
         .filter(|claim| claim.purpose == question.purpose)
         .filter_map(|claim| pack.claimed(&claim.rule))
-        .find(|exception| {
-            exception.classes.contains(&question.class)
-                && exception.actions.contains(&sound.action)
-                && exception.purposes.iter().any(|p| p.as_str() == question.purpose)
-        });
+        .find(|exception| exception.covers(&question.purpose, question.class, sound.action));
     match claimed {
         Some(exception) => Finding { exception: Some(exception), ..Finding::of(Reason::StatutoryException) },
         None => Finding::of(denial),

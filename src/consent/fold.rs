@@ -68,6 +68,7 @@ impl Person {
             Statement::ConsentResume(s) => self.resume(actor, recorded, s),
             Statement::ConsentSignal(s) => self.signal(register, actor, recorded, s),
             Statement::SubjectAttest(s) => self.attest_subject(register, actor, recorded, s),
+            Statement::DutyJustify(s) => self.justify(register, actor, recorded, s),
             Statement::DelegationGrant(s) => self.delegate(register, actor, recorded, s),
             Statement::DelegationEnd(s) => self.end_delegation(register, actor, recorded, s),
             Statement::KeyCreate(_)
@@ -172,7 +173,7 @@ impl Person {
             return Err(Why::NoticeRetired);
         }
         must_have_dates(s.fetch_until, s.keep_until, recorded.at())?;
-        let packs = register.packs().ok_or(Why::Pack)?;
+        let packs = register.packs_of(&s.controller, recorded.at()).ok_or(Why::Pack)?;
         notice.admits(s, controller.jurisdiction.as_deref(), &packs, recorded.at())?;
         if packs.iter().any(|pack| pack.refuses_grant(s.into()).is_some()) {
             return Err(Why::Pack);
@@ -204,7 +205,7 @@ impl Person {
         if s.given_at > recorded.at() {
             return Err(Why::Dates);
         }
-        let packs = register.packs().ok_or(Why::Pack)?;
+        let packs = register.packs_of(&s.controller, recorded.at()).ok_or(Why::Pack)?;
         if packs.iter().any(|pack| pack.refuses_grant(s.into()).is_some()) {
             return Err(Why::Pack);
         }

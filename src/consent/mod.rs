@@ -24,12 +24,15 @@
 
 mod authority;
 mod decide;
+mod exception;
 mod fold;
+mod law;
 mod notice;
 mod party;
 mod person;
 mod register;
 mod slot;
+mod trial;
 
 use std::cmp::Ordering;
 
@@ -42,6 +45,13 @@ use crate::model::vocabulary::DataClass;
 
 pub use decide::decide;
 pub use decide::decide_all;
+pub use decide::decide_here;
+pub use exception::Claimed;
+pub use exception::Excepted;
+pub use exception::Justification;
+pub use exception::Standing;
+pub use law::ADOPTED_BEFORE_MS;
+pub use law::Adoption;
 pub use notice::Notice;
 pub use party::Party;
 pub use party::Suspension;
@@ -58,6 +68,11 @@ pub use register::Register;
 pub use slot::Slot;
 pub use slot::State;
 pub use slot::Terms;
+pub use trial::Change;
+pub use trial::Outcome;
+pub use trial::Past;
+pub use trial::Trial;
+pub use trial::questions_of;
 
 /// What a recorded statement did. Source: design §5.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -93,11 +93,13 @@ impl Register {
     }
 }
 
-/// Whether a notice says all it must. Source: design §4; PIPA art. 15(2), 22, 28-8(2).
+/// Whether a notice says all it must, and claims only what `claimable` packs have. Source: design §4;
+/// PIPA art. 15(2), 22, 28-8(2).
 pub(in crate::consent) fn is_complete(
     says: &NoticePublish,
     vocabulary: &Vocabulary,
     packs: &[&Pack],
+    claimable: &[&Pack],
 ) -> Result<(), Why> {
     let office = &says.office;
     let words = [says.name.as_str(), office.name.as_str(), office.contact.as_str()];
@@ -129,15 +131,15 @@ pub(in crate::consent) fn is_complete(
             return Err(Why::NoticeIncomplete);
         }
     }
-    let claimable = says.claims.iter().all(|claim| is_claimable(claim, says, packs));
-    if claimable && packs.iter().all(|pack| pack.refuses_notice(says).is_none()) {
+    let claims = says.claims.iter().all(|claim| is_claimable(claim, says, claimable));
+    if claims && packs.iter().all(|pack| pack.refuses_notice(says).is_none()) {
         Ok(())
     } else {
         Err(Why::Pack)
     }
 }
 
-/// Whether a claim names an exception of a pack in force that covers a purpose of the notice, and a reason.
+/// Whether a claim names an exception of a pack that covers a purpose of the notice, and a reason.
 fn is_claimable(claim: &Claim, says: &NoticePublish, packs: &[&Pack]) -> bool {
     is_said(&claim.reason)
         && packs.iter().filter_map(|pack| pack.claimed(&claim.rule)).any(|exception| {

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::consent::notice;
-use crate::consent::register::{Genesis, Register};
-use crate::identity::{Recorded, Signed};
+use crate::consent::register::{Genesis, PackRef, Register};
+use crate::identity::Recorded;
 use crate::model::decision::Why;
 use crate::model::id::{KeyHash, LeafIndex, PartyId, Timestamp};
 use crate::model::statement::{Licence, LogCreate, Office, PartyClose, PartyRegister, PartySuspend};
@@ -96,7 +96,8 @@ impl Party {
 
 impl Register {
     /// Genesis: by the log key, endorsed by the operator key.
-    pub(in crate::consent) fn create(&mut self, s: &LogCreate, signed: &Signed) -> Result<(), Why> {
+    pub(in crate::consent) fn create(&mut self, s: &LogCreate, recorded: &Recorded) -> Result<(), Why> {
+        let signed = recorded.signed();
         let keys = [key_of(&s.log), key_of(&s.operator), key_of(&s.token)];
         if signed.signer != keys[0] {
             return Err(Why::KeyNotInSet);
@@ -107,7 +108,10 @@ impl Register {
         if !notice::is_said(&s.origin) {
             return Err(Why::Genesis);
         }
-        if s.packs.is_empty() || s.packs.iter().any(|pack| self.file(pack).is_none()) {
+        let seen = recorded.at().rounded_to(s.grain);
+        let of_force = |named: &PackRef| self.file(named).is_some_and(|pack| pack.holds_at(seen));
+        let twice = |(n, pack): (usize, &PackRef)| s.packs.iter().take(n).any(|p| p.name == pack.name);
+        if s.packs.is_empty() || !s.packs.iter().all(of_force) || s.packs.iter().enumerate().any(twice) {
             return Err(Why::Pack);
         }
         let mut taken = keys.to_vec();
@@ -153,6 +157,7 @@ impl Register {
             keys,
             packs: s.packs.clone(),
         }));
+        self.draw_laws();
         Ok(())
     }
 
@@ -198,7 +203,8 @@ impl Register {
         {
             return Err(Why::NoticeIncomplete);
         }
-        if self.packs().ok_or(Why::Pack)?.iter().any(|pack| pack.refuses_party(s).is_some()) {
+        let packs = self.packs_in(Some(&s.jurisdiction), recorded.at()).ok_or(Why::Pack)?;
+        if packs.iter().any(|pack| pack.refuses_party(s).is_some()) {
             return Err(Why::Pack);
         }
         if self.parties.contains_key(&s.party) {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::consent::SlotKey;
+use crate::consent::exception::Justification;
 use crate::consent::one;
 use crate::consent::slot::{Slot, State};
 use crate::model::decision::Why;
@@ -135,6 +136,9 @@ pub struct Core {
     pub recovery: Option<KeyHash>,
     /// What identity providers say.
     pub attestations: Vec<Attestation>,
+    /// Reasons given for uses that an exception permitted first, in order of arrival.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub justifications: Vec<Justification>,
 }
 
 type Entry = (Arc<SlotKey>, Arc<Slot>);
@@ -276,6 +280,12 @@ impl Person {
     #[must_use]
     pub fn is_guarded_by(&self, key: &KeyHash, at: Timestamp) -> bool {
         self.core.attestations.iter().any(|a| a.guardian == Some(*key) && a.holds(at))
+    }
+
+    /// Reasons given for uses that an exception permitted first.
+    #[must_use]
+    pub fn justifications(&self) -> &[Justification] {
+        &self.core.justifications
     }
 
     /// All delegations that still stand in their slot, ended ones too.

@@ -1,21 +1,22 @@
 //! What the public entries say: genesis, parties, notices, packs in force.
 //!
 //! Whole in memory, cheap to copy (parts are shared until they change), stored as
-//! one row. Lacks: rotation, engagement and succession of parties, releases and
-//! the adoption of later packs: those types are inert until this build has rules
-//! for them.
+//! one row. Which packs apply to whom, and when, stands in `law`. Lacks: rotation,
+//! engagement and succession of parties, and releases: those types are inert until
+//! this build has rules for them.
 //!
 //! Trusted: nothing a party says of itself. The operator admits parties, a
 //! regulator the roles of weight; genesis admits the first regulators. The files
 //! behind the register (vocabulary, packs) are attached by the caller and not
 //! part of the row; without them everything that needs them is inert.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use crate::consent::law::{Adoption, Law};
 use crate::consent::notice::{self, Notice};
 use crate::consent::party::Party;
 use crate::consent::{Effect, Touched};
@@ -27,7 +28,7 @@ use crate::model::statement::{FirstPack, Kind, NoticePublish, NoticeRetire, Stat
 use crate::model::terms::Vocabulary;
 use crate::model::vocabulary::{DataClass, Role};
 
-/// A pack in force: name, version, SHA-256 of its file.
+/// Names a pack: name, version, SHA-256 of its file.
 pub type PackRef = FirstPack;
 
 /// A pack as attached: what it says, and the SHA-256 of the file it was read from.
@@ -73,8 +74,13 @@ pub struct Register {
     pub(in crate::consent) keys: Arc<BTreeMap<KeyHash, PartyId>>,
     /// Drawn from `notices`; a purpose that stands only in retired ones has an empty list.
     asks: Arc<BTreeMap<PartyId, Arc<Asks>>>,
+    pub(in crate::consent) adopted: Arc<Vec<Adoption>>,
+    /// Drawn from genesis, `adopted` and `files`.
+    pub(in crate::consent) laws: Arc<Vec<Law>>,
+    /// Countries of the packs of genesis, drawn likewise.
+    pub(in crate::consent) home: Arc<BTreeSet<String>>,
     vocabulary: Option<Arc<Vocabulary>>,
-    files: Vec<PackFile>,
+    pub(in crate::consent) files: Vec<PackFile>,
 }
 
 /// How a register is stored.
@@ -83,6 +89,8 @@ struct Row {
     genesis: Option<Genesis>,
     parties: Vec<Party>,
     notices: Vec<Notice>,
+    #[serde(default)]
+    adopted: Vec<Adoption>,
 }
 
 impl From<Register> for Row {
@@ -91,6 +99,7 @@ impl From<Register> for Row {
             genesis: r.genesis.as_deref().cloned(),
             parties: r.parties.values().map(|p| p.as_ref().clone()).collect(),
             notices: r.notices.values().map(|n| n.as_ref().clone()).collect(),
+            adopted: r.adopted.as_ref().clone(),
         }
     }
 }
@@ -102,8 +111,10 @@ impl From<Row> for Register {
             keys: Arc::new(row.parties.iter().map(|p| (p.key, p.id.clone())).collect()),
             parties: Arc::new(row.parties.into_iter().map(|p| (p.id.clone(), Arc::new(p))).collect()),
             notices: Arc::new(row.notices.into_iter().map(|n| (n.id, Arc::new(n))).collect()),
+            adopted: Arc::new(row.adopted),
             ..Self::default()
         };
+        out.draw_laws();
         let controllers: Vec<PartyId> = out.parties.keys().cloned().collect();
         for controller in controllers {
             out.index_notices_of(&controller);
@@ -115,7 +126,10 @@ impl From<Row> for Register {
 /// Equal if the rows are: attached files do not count.
 impl PartialEq for Register {
     fn eq(&self, other: &Self) -> bool {
-        self.genesis == other.genesis && self.parties == other.parties && self.notices == other.notices
+        self.genesis == other.genesis
+            && self.parties == other.parties
+            && self.notices == other.notices
+            && self.adopted == other.adopted
     }
 }
 
@@ -131,7 +145,9 @@ impl Register {
     /// Gives a register read from its row the files it is judged by.
     #[must_use]
     pub fn attach(self, vocabulary: Arc<Vocabulary>, files: Vec<PackFile>) -> Self {
-        Self { vocabulary: Some(vocabulary), files, ..self }
+        let mut out = Self { vocabulary: Some(vocabulary), files, ..self };
+        out.draw_laws();
+        out
     }
 
     /// Applies one public statement. Whatever was judged before is judged again here: this is the rule.
@@ -173,34 +189,6 @@ impl Register {
     #[must_use]
     pub fn server_spkis(&self) -> Option<[&[u8]; 3]> {
         self.genesis.as_ref().map(|g| [g.log.as_slice(), g.operator.as_slice(), g.token.as_slice()])
-    }
-
-    /// Packs in force: name, version, hash.
-    #[must_use]
-    pub fn packs_in_force(&self) -> &[PackRef] {
-        self.genesis.as_ref().map_or(&[], |g| &g.packs)
-    }
-
-    /// The packs in force as attached; `None` if there is none, or if one is not attached: then nothing
-    /// can be judged.
-    ///
-    /// Reading: all packs of genesis apply to everybody, for the person is recorded in this log.
-    #[must_use]
-    pub fn packs(&self) -> Option<Vec<&Pack>> {
-        let refs = self.packs_in_force();
-        if refs.is_empty() {
-            return None;
-        }
-        refs.iter().map(|r| self.file(r)).collect()
-    }
-
-    pub(in crate::consent) fn file(&self, named: &PackRef) -> Option<&Pack> {
-        self.files
-            .iter()
-            .find(|f| {
-                f.hash == named.hash && **f.pack.name() == *named.name && f.pack.version() == named.version
-            })
-            .map(|f| f.pack.as_ref())
     }
 
     /// A party, closed ones too.
@@ -281,17 +269,17 @@ impl Register {
             return Err(Why::Genesis);
         }
         match recorded.statement() {
-            Statement::LogCreate(s) => self.create(s, recorded.signed()),
+            Statement::LogCreate(s) => self.create(s, recorded),
             Statement::PartyRegister(s) => self.register(s, recorded),
             Statement::PartyClose(s) => self.close(s, recorded),
             Statement::PartySuspend(s) => self.suspend(s, recorded),
             Statement::NoticePublish(s) => self.publish(s, recorded),
             Statement::NoticeRetire(s) => self.retire(s, recorded),
+            Statement::PackAdopt(s) => self.adopt(s, recorded),
             Statement::PartyRotate(_)
             | Statement::PartyEngage(_)
             | Statement::PartyDisengage(_)
             | Statement::PartySucceed(_)
-            | Statement::PackAdopt(_)
             | Statement::UseBatch(_)
             | Statement::ReleaseRegister(_)
             | Statement::ReleaseWithdraw(_)
@@ -331,6 +319,7 @@ impl Register {
             | Statement::TransferFail(_)
             | Statement::DutyAcknowledge(_)
             | Statement::DutyDeleted(_)
+            | Statement::DutyJustify(_)
             | Statement::RightAnswer(_)
             | Statement::ConsiderationSettle(_)
             | Statement::WarrantGrant(_)
@@ -358,9 +347,10 @@ impl Register {
         if !party.has_role(Role::Controller) {
             return Err(Why::Role);
         }
-        let packs = self.packs().ok_or(Why::Pack)?;
+        let country = party.jurisdiction.as_deref();
+        let packs = self.packs_in(country, recorded.at()).ok_or(Why::Pack)?;
         let vocabulary = self.vocabulary.as_deref().ok_or(Why::Vocabulary)?;
-        notice::is_complete(s, vocabulary, &packs)?;
+        notice::is_complete(s, vocabulary, &packs, &self.claimable_by(country, recorded.at()))?;
         let earlier = |n: &&Arc<Notice>| n.says.controller == s.controller && n.says.name == s.name;
         if self.notices.values().filter(earlier).any(|n| n.says.version >= s.version) {
             return Err(Why::NameTaken);

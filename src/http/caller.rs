@@ -67,11 +67,13 @@ pub(in crate::http) fn of(request: &HttpRequest, node: &Node) -> Result<Option<C
         return if roles.contains(&Role::Anyone) { Ok(None) } else { Err(Denial::NoToken) };
     };
     let caller = node.caller(token).ok_or(Denial::BadToken)?;
-    let role = match caller {
-        Caller::Party(_) => Role::Party,
-        Caller::Citizen(_) => Role::Citizen,
+    let fits = match &caller {
+        Caller::Party(party) => {
+            roles.contains(&Role::Party) || (roles.contains(&Role::Regulator) && node.is_regulator(party))
+        }
+        Caller::Citizen(_) => roles.contains(&Role::Citizen),
     };
-    if roles.contains(&role) { Ok(Some(caller)) } else { Err(Denial::WrongRole) }
+    if fits { Ok(Some(caller)) } else { Err(Denial::WrongRole) }
 }
 
 /// The calling party.

@@ -12,6 +12,7 @@ mod authzen;
 mod caller;
 mod cohort;
 mod envelope;
+mod exception;
 mod health;
 mod log;
 mod message;
@@ -52,6 +53,8 @@ pub enum Role {
     Citizen,
     /// A registered party.
     Party,
+    /// A registered party that is a regulator in good standing.
+    Regulator,
 }
 
 impl Role {
@@ -62,6 +65,7 @@ impl Role {
             Self::Anyone => "anyone",
             Self::Citizen => "citizen",
             Self::Party => "party",
+            Self::Regulator => "regulator",
         }
     }
 }
@@ -146,6 +150,7 @@ const GIB: usize = 1 << 30;
 use Role::Anyone;
 use Role::Citizen;
 use Role::Party;
+use Role::Regulator;
 
 /// Every route of this module.
 pub const ROUTES: &[Route] = &[
@@ -160,6 +165,8 @@ pub const ROUTES: &[Route] = &[
     Route::get("/v1/cohorts/{id}", &[Party], |r| r.to(cohort::status)),
     Route::get("/v1/cohorts/{id}/verdicts", &[Party], |r| r.to(cohort::verdicts)),
     Route::get("/v1/cohorts/{id}/summary", &[Party], |r| r.to(cohort::summary)),
+    Route::get("/v1/subjects/me/exceptions", &[Citizen], |r| r.to(exception::mine)),
+    Route::get("/v1/parties/{id}/exceptions", &[Regulator], |r| r.to(exception::of_party)),
     Route::post("/oauth/token", &[Anyone], 16 * KIB, |r| r.to(token::issue)),
     Route::post("/access/v1/evaluation", &[Party], 64 * KIB, |r| r.to(authzen::evaluation)).bare(),
     Route::post("/access/v1/evaluations", &[Party], MIB, |r| r.to(authzen::evaluations)).bare(),

@@ -138,6 +138,8 @@ sorts! {
         "Some types need a second signature, in the order of the table. Have it endorsed.";
     W_DATES 403 "dates" "The dates contradict each other"
         "An end lies before its beginning, or beyond what the notice allows. Correct them and sign again.";
+    W_TOO_SOON 403 "too-soon" "It would take force at an instant that is past or too near"
+        "A policy pack is published at least a day before it takes force. Name a later instant and sign again.";
     W_GENESIS 403 "genesis" "Genesis stands at index 0, and only there"
         "A log is created once. Nothing else may stand first.";
     W_NOT_SERVED 403 "not-served" "This version has no rules for the type yet"
@@ -170,6 +172,7 @@ pub(in crate::http) const fn of_why(why: Why) -> &'static Sort {
         Why::Vocabulary => W_VOCABULARY,
         Why::Endorsement => W_ENDORSEMENT,
         Why::Dates => W_DATES,
+        Why::TooSoon => W_TOO_SOON,
         Why::Genesis => W_GENESIS,
         Why::NotServed => W_NOT_SERVED,
     }

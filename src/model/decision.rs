@@ -153,6 +153,12 @@ impl Decision {
         self.reason.permits()
     }
 
+    /// Whether it is permitted by an exception alone.
+    #[must_use]
+    pub fn is_exception(&self) -> bool {
+        self.reason == Reason::StatutoryException
+    }
+
     /// The reason as told to the asker: exact for permits, for reasons of the question, and to a party
     /// that has a statement of this person; else `CONSENT_NOT_GIVEN`.
     #[must_use]
@@ -232,6 +238,8 @@ whys! {
     Endorsement = "endorsement",
     /// Dates contradict each other.
     Dates = "dates",
+    /// It would take force at an instant that is past or too near.
+    TooSoon = "too-soon",
     /// Not at index 0, or index 0 and not genesis.
     Genesis = "genesis",
     /// This build has no rules for the type yet.

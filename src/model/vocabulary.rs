@@ -112,17 +112,6 @@ pub enum AskedAction {
 }
 
 impl AskedAction {
-    /// Parses what an asker wrote.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "link" => Some(Self::Link),
-            "match" => Some(Self::Match),
-            "reidentify" => Some(Self::Reidentify),
-            other => Action::parse(other).map(Self::Grantable),
-        }
-    }
-
     /// The spelling on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -131,6 +120,17 @@ impl AskedAction {
             Self::Link => "link",
             Self::Match => "match",
             Self::Reidentify => "reidentify",
+        }
+    }
+
+    /// Parses what an asker wrote.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "link" => Some(Self::Link),
+            "match" => Some(Self::Match),
+            "reidentify" => Some(Self::Reidentify),
+            other => Action::parse(other).map(Self::Grantable),
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::node::Error;
 use crate::node::Inner;
 use crate::node::intake::party_domain;
 use crate::store::Name;
+use crate::vault::Pointed;
 
 /// How long a check waits for `min_index`.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -74,7 +75,7 @@ impl Inner {
         let loaded = self.people.current(&who.subject)?;
         let at_home = self.is_at_home(asked, *ppid, &who.subject);
         let person = if at_home { &loaded.person } else { &self.decoy };
-        Some(self.answer(asked, person))
+        Some(self.answer(asked, person, who))
     }
 
     /// Answers one question; may read the store and wait for `min_index`.
@@ -97,7 +98,7 @@ impl Inner {
         let pointed = who.filter(|w| self.is_at_home(asked, *ppid, &w.subject)).unwrap_or(decoy);
         let loaded = self.people.load(pointed, self.store.as_ref(), &self.vault)?;
         let person = if pointed == decoy { &self.decoy } else { &loaded.person };
-        Ok(self.answer(asked, person))
+        Ok(self.answer(asked, person, pointed))
     }
 
     /// Whether the ppid is hers in the controller's domain.
@@ -105,15 +106,15 @@ impl Inner {
         self.vault.ppid(&party_domain(asked.question.controller.as_str()), subject) == ppid
     }
 
-    fn answer(&self, asked: &Asked, person: &consent::Person) -> Answer {
+    fn answer(&self, asked: &Asked, person: &consent::Person, who: Pointed) -> Answer {
         // Before the state: a reader never claims more than it has seen.
         let as_of = self.sequenced();
         let at = self.now();
         let register = self.register();
-        let decision = match register.packs() {
-            Some(packs) => consent::decide_all(&register, Some(person), &packs, &asked.question, at),
-            None => nothing(Reason::LogUnavailable),
-        };
+        let decision = consent::decide_here(&register, Some(person), &asked.question, at);
+        if let Some(excepted) = consent::Excepted::of(&register, &asked.question, &decision, at) {
+            self.excepted.note(who, excepted);
+        }
         Answer { decision, as_of, at }
     }
 
@@ -121,7 +122,8 @@ impl Inner {
         if self.doubtful() {
             return self.unavailable();
         }
-        let mut answer = self.answer(asked, &self.decoy);
+        let (decoy, _) = self.vault.decoy();
+        let mut answer = self.answer(asked, &self.decoy, decoy);
         // Releases are not registered in this build: whatever is asked of one is not established.
         if !answer.decision.reason.is_of_the_question() {
             answer.decision.reason = Reason::ClassNotEstablished;

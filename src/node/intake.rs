@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::consent::PackFile;
 use crate::consent::Register;
 use crate::identity;
 use crate::identity::Verified;
@@ -73,6 +74,8 @@ pub(in crate::node) struct Prepared {
     pub(in crate::node) sealed: Option<SealedParts>,
     /// Name rows that are not in the store yet.
     pub(in crate::node) names: Vec<NameRow>,
+    /// Files of the packs it names.
+    pub(in crate::node) packs: Vec<PackFile>,
     /// No entry below this index has its id.
     pub(in crate::node) fresh_at: u64,
 }
@@ -111,6 +114,7 @@ pub(in crate::node) fn domain_of(statement: &Statement, origin: &str, party: Opt
         Statement::ConsentResume(s) => party_domain(s.controller.as_str()),
         Statement::ConsentDispute(s) => party_domain(s.controller.as_str()),
         Statement::ConsentAttest(s) => party_domain(s.controller.as_str()),
+        Statement::DutyJustify(s) => party_domain(s.party.as_str()),
         Statement::ConsentObject(s) => scoped(&s.controller),
         Statement::ConsentLift(s) => scoped(&s.controller),
         // A party that carries a signal knows the person only in its own domain.
@@ -143,8 +147,13 @@ impl Inner {
         if kind.is_public() {
             self.attachments_stand(verified.value())?;
             let names = vec![entry_name(verified.id(), Vec::new())];
+            let packs = match self.packs_named_by(verified.value()) {
+                Err(Error::Pack(_)) => return Err(Refusal::Inert(Why::Pack)),
+                packs => packs?,
+            };
             let target = Target::Register;
-            return Ok(Intake::Ready(Box::new(Prepared { verified, target, sealed: None, names, fresh_at })));
+            let prepared = Prepared { verified, target, sealed: None, names, packs, fresh_at };
+            return Ok(Intake::Ready(Box::new(prepared)));
         }
         self.find_place(verified, fresh_at)
     }
@@ -203,7 +212,9 @@ impl Inner {
         names.push(entry_name(id, pointer));
         let sealed = seal(&verified, &loaded)?;
         let target = Target::Person { loaded, acting, new: new.is_some() };
-        Ok(Intake::Ready(Box::new(Prepared { verified, target, sealed: Some(sealed), names, fresh_at })))
+        let packs = Vec::new();
+        let prepared = Prepared { verified, target, sealed: Some(sealed), names, packs, fresh_at };
+        Ok(Intake::Ready(Box::new(prepared)))
     }
 
     fn name_if_new(&self, name: Name, who: Pointed, rows: &mut Vec<NameRow>) -> Result<(), Error> {

@@ -136,8 +136,10 @@ impl Inner {
         match Entry::parse(entry)? {
             Entry::Public { item, .. } => {
                 let (statement, signed) = identity::reload(&item)?;
+                let packs = self.packs_named_by(&statement)?;
                 let recorded = Recorded::assertion(statement, signed, index, at);
-                step.register_changed |= matches!(step.register.apply(&recorded), Effect::Applied(_));
+                let effect = step.register.apply_with(&recorded, &packs);
+                step.register_changed |= matches!(effect, Effect::Applied(_));
             }
             Entry::Sealed { .. } => self.replay_sealed(step, id, index, at)?,
         }
@@ -260,8 +262,9 @@ impl Inner {
                 for (index, entry) in (commit.first..).zip(&commit.entries) {
                     if let Entry::Public { item, .. } = Entry::parse(entry)? {
                         let (statement, signed) = identity::reload(&item)?;
+                        let packs = self.packs_named_by(&statement)?;
                         let at = Timestamp(commit.at);
-                        register.apply(&Recorded::assertion(statement, signed, index, at));
+                        register.apply_with(&Recorded::assertion(statement, signed, index, at), &packs);
                     }
                     next = index + 1;
                 }

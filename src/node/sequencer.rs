@@ -309,7 +309,7 @@ impl Sequencer {
                 {
                     return Ok(Effect::Inert(Why::KeyTaken));
                 }
-                let effect = copies.register.apply(&recorded);
+                let effect = copies.register.apply_with(&recorded, &prepared.packs);
                 copies.register_changed |= matches!(effect, Effect::Applied(_));
                 Ok(effect)
             }

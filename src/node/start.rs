@@ -31,6 +31,7 @@ use crate::node::clock::Clock;
 use crate::node::cohort;
 use crate::node::cohort::Cohorts;
 use crate::node::domains::Domains;
+use crate::node::exception::Uses;
 use crate::node::lane::Lane;
 use crate::node::lane::LaneQueue;
 use crate::node::mark::Mark;
@@ -60,19 +61,33 @@ impl std::fmt::Debug for Keys {
     }
 }
 
-/// Texts of the packs that this build carries.
-pub const CARRIED_PACKS: [&str; 1] = [crate::model::pack::kcern_2018()];
+/// Texts of the packs that this build carries: the home rule, and those a log may adopt beside it.
+pub const CARRIED_PACKS: [&str; 2] = [crate::model::pack::kcern_2018(), crate::model::pack::kr_pipa_2026()];
 
-/// The packs that this build carries, with the hashes genesis names them by.
+/// A pack as read from its file's bytes.
+///
+/// # Errors
+/// It is not text, or no pack: with line and column.
+pub fn read_pack(bytes: &[u8]) -> Result<PackFile, Error> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Error::Pack("the file is not UTF-8".into()))?;
+    let pack = Pack::parse(text).map_err(|e| Error::Pack(e.to_string()))?;
+    Ok(PackFile { hash: Hash(hash::sha256(&[bytes])), pack: Arc::new(pack) })
+}
+
+/// The packs that this build carries.
 ///
 /// # Errors
 /// A carried pack does not parse: a defect of the build.
 pub fn carried_packs() -> Result<Vec<PackFile>, Error> {
-    let file = |text: &&str| {
-        let pack = Pack::parse(text).map_err(|e| Error::Pack(e.to_string()))?;
-        Ok(PackFile { hash: Hash(hash::sha256(&[text.as_bytes()])), pack: Arc::new(pack) })
-    };
-    CARRIED_PACKS.iter().map(file).collect()
+    CARRIED_PACKS.iter().map(|text| read_pack(text.as_bytes())).collect()
+}
+
+/// The packs a genesis names where nothing else is said: the home rule.
+///
+/// # Errors
+/// As [`carried_packs`].
+pub fn home_packs() -> Result<Vec<PackFile>, Error> {
+    Ok(vec![read_pack(crate::model::pack::kcern_2018().as_bytes())?])
 }
 
 impl Node {
@@ -228,6 +243,7 @@ impl Inner {
             stop: RwLock::new(None),
             disk_low: AtomicBool::new(false),
             accepted: Mutex::new(BTreeMap::new()),
+            excepted: Uses::new(clock.now()),
             log_signer: keys.log,
             vocabulary,
             settings,
@@ -268,7 +284,7 @@ impl Inner {
     fn load_state(&self, found: &crate::store::Recovered, epoch: crate::store::Epoch) -> Result<(), Error> {
         match self.load_register()? {
             Some((register, _)) => {
-                let files = carried_packs()?;
+                let files = self.pack_files(&register.pack_hashes())?;
                 self.set_register(register.attach(Arc::clone(&self.vocabulary), files));
             }
             None if found.projected > 0 => self.replay_register(found.projected)?,

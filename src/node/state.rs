@@ -16,6 +16,7 @@ use std::time::Duration;
 use quick_cache::sync::Cache;
 use tokio::sync::watch;
 
+use crate::consent::PackFile;
 use crate::consent::Register;
 use crate::ledger::key::PublicKey;
 use crate::ledger::key::Signer;
@@ -24,6 +25,7 @@ use crate::model::id::KeyHash;
 use crate::model::id::Timestamp;
 use crate::model::id::TreeSize;
 use crate::model::statement::Kind;
+use crate::model::statement::Statement;
 use crate::model::terms::Vocabulary;
 use crate::node::Error;
 use crate::node::Figures;
@@ -34,11 +36,13 @@ use crate::node::attachment_blob;
 use crate::node::clock::Clock;
 use crate::node::cohort::Cohorts;
 use crate::node::domains::Domains;
+use crate::node::exception::Uses;
 use crate::node::lane::Lane;
 use crate::node::lane::LaneQueue;
 use crate::node::people::People;
 use crate::node::publish;
 use crate::node::publish::Published;
+use crate::node::read_pack;
 use crate::node::sequencer::Job;
 use crate::node::token::Tokens;
 use crate::store::Name;
@@ -109,6 +113,7 @@ pub struct Inner {
     pub(in crate::node) stop: RwLock<Option<Stop>>,
     pub(in crate::node) disk_low: AtomicBool,
     pub(in crate::node) accepted: Mutex<BTreeMap<Kind, u64>>,
+    pub(in crate::node) excepted: Uses,
 }
 
 impl std::fmt::Debug for Inner {
@@ -275,6 +280,26 @@ impl Inner {
             return Err(Error::Damaged(format!("attachment {hash}")));
         }
         Ok(Some(bytes))
+    }
+
+    /// The packs of these hashes, as stored.
+    ///
+    /// # Errors
+    /// The store; [`Error::Damaged`] if one is gone: nothing could be judged as it was.
+    pub(in crate::node) fn pack_files(&self, hashes: &[Hash]) -> Result<Vec<PackFile>, Error> {
+        let lost = |hash| Error::Damaged(format!("attachment {hash}, a policy pack, is missing"));
+        hashes.iter().map(|hash| read_pack(&self.attachment(hash)?.ok_or_else(|| lost(hash))?)).collect()
+    }
+
+    /// The files of the packs a public statement names.
+    ///
+    /// # Errors
+    /// As [`Inner::pack_files`], or a file is no pack.
+    pub(in crate::node) fn packs_named_by(&self, statement: &Statement) -> Result<Vec<PackFile>, Error> {
+        match statement.kind() {
+            Kind::LogCreate | Kind::PackAdopt => self.pack_files(&Register::attachments_of(statement)),
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// A hash tile of the published size.

@@ -86,7 +86,7 @@ impl SlotFile {
         let said = [subject.as_bytes().as_slice(), &tag, &epoch.to_be_bytes(), wrapped.as_slice()].concat();
         let parts = said.iter().chain(&checksum(&said)).copied().collect::<Vec<u8>>();
         bytes.iter_mut().zip(parts).for_each(|(b, p)| *b = p);
-        let mut new = self.new();
+        let mut new = self.unwritten();
         new.insert(slot.0, bytes);
         if new.len() > MOST_NEW {
             self.write(&mut new)?;
@@ -94,7 +94,7 @@ impl SlotFile {
         Ok(slot)
     }
 
-    fn new(&self) -> MutexGuard<'_, BTreeMap<u64, Bytes>> {
+    fn unwritten(&self) -> MutexGuard<'_, BTreeMap<u64, Bytes>> {
         self.new.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -116,7 +116,7 @@ impl SlotFile {
     }
 
     pub(in crate::vault) fn sync(&self) -> Result<(), Error> {
-        self.write(&mut self.new())?;
+        self.write(&mut self.unwritten())?;
         self.file.sync_data().map_err(io_at(&self.path))
     }
 
@@ -124,7 +124,7 @@ impl SlotFile {
         let bad = || Error::Slot { slot: who.slot.0 };
         let offset = who.slot.0.checked_mul(SLOT as u64).ok_or_else(bad)?;
         let mut bytes: Bytes = [0; SLOT];
-        let new = self.new().get(&who.slot.0).copied();
+        let new = self.unwritten().get(&who.slot.0).copied();
         match new {
             Some(new) => bytes = new,
             None => self.file.read_exact_at(&mut bytes, offset).map_err(|_| bad())?,

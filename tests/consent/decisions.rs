@@ -404,7 +404,7 @@ fn a_permit_needs_all_packs() {
     let open = open_pack_text();
     let c = granted_in(World::new(&[kcern_2018(), &open]), |_| {});
     let packs: Vec<&Pack> = c.w.packs.iter().map(AsRef::as_ref).collect();
-    assert_eq!(c.w.register.packs().map(|p| p.len()), Some(2));
+    assert_eq!(c.w.register.packs_of(&party("bank"), c.w.now).map(|p| p.len()), Some(2));
     let all = |q: &Question, packs: &[&Pack]| decide_all(&c.w.register, Some(&c.ann), packs, q, c.w.now);
     let q = question(Action::Use);
     assert_eq!(all(&q, &packs).reason, Reason::ConsentGiven);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use naru::consent::{Actor, Effect, Person};
 use naru::model::decision::Why;
 use naru::model::id::{Hash, StatementId, SubjectId};
-use naru::model::pack::kcern_2018;
+use naru::model::pack::{Pack, kcern_2018, kr_pipa_2026};
 use naru::model::statement::*;
 use naru::model::vocabulary::{DataClass, Role};
 
@@ -34,7 +34,6 @@ fn not_served() -> Vec<Statement> {
         st!(PartyEngage { controller: bank(), processor: party("cloud"), purposes: vec![], until: None }),
         st!(PartyDisengage { controller: bank(), processor: party("cloud") }),
         st!(PartySucceed { party: bank(), successor: party("shop"), from: T0 }),
-        st!(PackAdopt { pack: "p".into(), version: 1, hash: h, from: T0 }),
         st!(KeyAdd { ppid: ppid, over: None, key: key("x"), key_use: KeyUse::Device }),
         st!(KeyRevoke { ppid: ppid, key: key("x") }),
         st!(KeyRotate { ppid: ppid, over: None, old: key("x"), new: key("y") }),
@@ -146,7 +145,7 @@ struct Scene {
 
 /// `kim` is of age if `grown`; `mom` is attested; `helper` and `mom` hold delegations for all acts.
 fn scene(grown: bool) -> Scene {
-    let mut w = World::home();
+    let mut w = World::new(&[kcern_2018(), kr_pipa_2026()]);
     let notice = w.publish();
     let (mut kim, mom) = (w.person("kim"), w.person("mom"));
     let (helper, stranger) = (w.person("helper"), w.person("stranger"));
@@ -211,6 +210,7 @@ fn sealed(kind: &str, s: &Scene, by: Option<StatementId>) -> Statement {
             delegation("bob", "helper", &[Kind::ConsentWithdraw], s.w.now.plus_ms(DAY)).into()
         }
         "delegation.end" => delegation_end("helper").into(),
+        "duty.justify" => justify("bank", s.w.now.minus_ms(2), s.w.now).into(),
         other => panic!("`{other}` is not served"),
     }
 }
@@ -263,7 +263,8 @@ fn sealed_types_by_every_signer() {
     let person = ["kim", "mom", "helper"];
     let parties = ["bank", "shop", "lab", "cloud", "anon", "combi", "idp", "kisa"];
     // Who signs what, from 14 on. Source: design §4.
-    let table: [(&str, &[&str]); 13] = [
+    let table: [(&str, &[&str]); 14] = [
+        ("duty.justify", &["bank"]),
         ("consent.grant", &person),
         ("consent.refuse", &person),
         ("consent.withdraw", &person),
@@ -330,7 +331,8 @@ fn public_types_by_every_signer() {
     };
     // An endorsement more than needed changes nothing.
     let of_bank: &[usize] = &[0, 1, 2, 3];
-    let table: [(&str, &[usize]); 7] = [
+    let table: [(&str, &[usize]); 8] = [
+        ("pack.adopt", &[10]),
         ("notice.publish", of_bank),
         ("notice.retire", of_bank),
         ("party.register controller", &[6, 7, 12]),
@@ -343,9 +345,16 @@ fn public_types_by_every_signer() {
         for (nth, (signer, endorsers)) in signers.iter().enumerate() {
             let mut w = World::home();
             let notice = w.publish();
-            let s = make(&w, what, notice);
             let before = w.register.clone();
-            let effect = w.public(signer, endorsers, s);
+            let effect = if what == "pack.adopt" {
+                // Its file comes with it.
+                let pack = Pack::parse(kr_pipa_2026()).unwrap();
+                let s = w.adoption(&pack, T0.plus_ms(DAY));
+                w.adopt_as(signer, endorsers, s, pack)
+            } else {
+                let s = make(&w, what, notice);
+                w.public(signer, endorsers, s)
+            };
             let named = format!("{what} by {signer} + {endorsers:?}: {effect:?}");
             assert_eq!(effect.touched().is_some(), may.contains(&nth), "{named}");
             if effect.why().is_some() {
@@ -389,7 +398,7 @@ fn every_type_is_in_the_matrix_once() {
     for kind in Kind::ALL {
         assert_eq!(kind.is_served(), !idle.contains(kind), "{}", kind.as_str());
     }
-    assert_eq!(Kind::ALL.iter().filter(|k| k.is_served()).count(), 20);
+    assert_eq!(Kind::ALL.iter().filter(|k| k.is_served()).count(), 22);
 }
 
 #[test]

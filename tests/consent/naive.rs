@@ -5,13 +5,15 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use naru::consent::{Actor, Person, decide};
+use naru::consent::{ADOPTED_BEFORE_MS, Actor, Effect, Person, Touched, decide_here};
 use naru::identity::Recorded;
 use naru::model::decision::{Question, Reason};
 use naru::model::id::{StatementId, Timestamp};
+use naru::model::pack::{kcern_2018, kr_pipa_2026};
 use naru::model::statement::*;
+use naru::model::terms::Vocabulary;
 use naru::model::vocabulary::{Action, AskedAction, DataClass};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -76,7 +78,10 @@ enum What {
     Retire {
         notice: usize,
     },
-    Claim,
+    /// A notice that claims the exceptions of these packs.
+    Claim {
+        laws: Vec<Law>,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -94,12 +99,46 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
     toml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 });
 
+/// A pack, as far as the questions here reach it, in words of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Law {
+    /// The home rule with an exception for research, a recognised country (DE) and a closed one (KP).
+    Open,
+    /// The home rule: no exception, any other country by a grant.
+    Home,
+    /// The Korean act of 2026: an exception for research, no limits on pseudonymous grants.
+    Korean,
+}
+
+impl Law {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Home => "kcern-2018",
+            Self::Korean => "kr-pipa-2026",
+        }
+    }
+
+    /// What a notice claims to use its exception.
+    const fn exception(self) -> Option<&'static str> {
+        match self {
+            Self::Open => Some("research"),
+            Self::Home => None,
+            Self::Korean => Some("research-28-2"),
+        }
+    }
+}
+
 /// All events that took effect, in order.
 #[derive(Clone, Debug, Default)]
 struct Naive {
+    /// Packs in the order they were named, and from when each is in force.
+    laws: Vec<(Law, Timestamp)>,
     past: Vec<Event>,
     /// Controllers of the notices, by number: the world's, then those of `Claim`.
     notices: Vec<(StatementId, &'static str)>,
+    /// What the notices of `Claim` claim.
+    claims: BTreeMap<usize, Vec<Law>>,
 }
 
 /// A slot as the naive implementation sees it.
@@ -204,7 +243,7 @@ impl Naive {
     fn takes(&self, e: &Event) -> bool {
         match &e.what {
             What::Word { .. } | What::Suspend { .. } | What::Retire { .. } => true,
-            What::Claim => !self.suspended("bank", e.at),
+            What::Claim { .. } => !self.suspended("bank", e.at),
             What::Appoint { until, over } => {
                 let guardian = self.mom_is_guardian(e.at);
                 let may = match e.who {
@@ -241,7 +280,7 @@ impl Naive {
                             && !self.suspended(c, e.at)
                             && says.fetch <= says.keep
                             && e.at < says.keep;
-                        open && pack_takes(*class, says)
+                        open && self.in_force(e.at).all(|law| pack_takes(law, *class, says))
                             && (*act == "attest" || self.notice_says(c, p, *class, says, e.at))
                     }
                     None => true,
@@ -268,12 +307,35 @@ impl Naive {
             && (!anonymous || says.actions.iter().all(|a| *a == Action::Anonymise))
             && says.recipients.iter().all(|r| ["lab", "shop"].contains(r))
             && says.categories.contains(&INCOME)
-            && says.countries.iter().all(|x| ["KR", "US", "DE"].contains(x))
+            && says.countries.iter().all(|x| {
+                // Home, told in the notice, or recognised by every pack.
+                ["KR", "US"].contains(x) || (*x == "DE" && self.in_force(at).all(|law| law == Law::Open))
+            })
             && says.keep <= at.plus_ms(365 * DAY)
     }
 
-    /// The decision, line by line as design §6 lists the reasons.
-    fn decide(&self, q: &Question, at: Timestamp) -> (Reason, Option<StatementId>, Option<Timestamp>) {
+    fn in_force(&self, at: Timestamp) -> impl Iterator<Item = Law> {
+        self.laws.iter().filter(move |(_, from)| *from <= at).map(|(law, _)| *law)
+    }
+
+    /// The decision under every pack in force: the first that denies, else what the first one permits.
+    fn decide(&self, q: &Question, at: Timestamp) -> Decided {
+        let under = |law: Law| {
+            let (reason, basis, until) = self.decide_under(law, q, at);
+            Decided { reason, basis, until, pack: law.name() }
+        };
+        let all: Vec<Decided> = self.in_force(at).map(under).collect();
+        let denial = all.iter().find(|d| !d.reason.permits());
+        denial.unwrap_or(&all[0]).clone()
+    }
+
+    /// The decision under one pack, line by line as design §6 lists the reasons.
+    fn decide_under(
+        &self,
+        law: Law,
+        q: &Question,
+        at: Timestamp,
+    ) -> (Reason, Option<StatementId>, Option<Timestamp>) {
         let deny = |reason| (reason, None, None);
         let c = q.controller.as_str();
         if self.suspended(c, at) {
@@ -334,22 +396,22 @@ impl Naive {
             Err(Reason::ConsentNotGiven) if q.class == DataClass::Anonymous => {
                 return deny(Reason::OptOutDefaultAllow);
             }
-            Err(reason) if self.claimed(q, action, &live) => {
+            Err(reason) if self.claimed(law, q, action, &live) => {
                 let _ = reason;
                 return deny(Reason::StatutoryException);
             }
             Err(reason) => return deny(reason),
         };
         let (basis, says) = seen.says.unwrap();
-        match against(&says, q, action) {
+        match against(law, &says, q, action) {
             Some(reason) => deny(reason),
             None => (permit, Some(basis), end),
         }
     }
 
-    /// Only notices of `Claim` claim: from number 2 on.
-    fn claimed(&self, q: &Question, action: Action, live: &[usize]) -> bool {
-        live.iter().any(|n| *n >= 2)
+    /// Only notices of `Claim` claim.
+    fn claimed(&self, law: Law, q: &Question, action: Action, live: &[usize]) -> bool {
+        live.iter().any(|n| self.claims.get(n).is_some_and(|laws| laws.contains(&law)))
             && (q.class, q.purpose.as_str()) == (DataClass::Pseudonymous, RESEARCH)
             && [Action::Use, Action::Share].contains(&action)
             && match &q.recipient {
@@ -371,6 +433,15 @@ impl Naive {
     }
 }
 
+/// What the naive implementation answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Decided {
+    reason: Reason,
+    basis: Option<StatementId>,
+    until: Option<Timestamp>,
+    pack: &'static str,
+}
+
 impl Seen {
     /// The row of the table at an instant.
     fn at(&self, at: Timestamp) -> String {
@@ -380,21 +451,24 @@ impl Seen {
     }
 }
 
-/// The home rule and the countries of the open pack, in words.
-fn pack_takes(class: DataClass, says: &Says) -> bool {
-    let alone: &[Action] = match class {
-        DataClass::RealName => &[Action::TransferAbroad],
-        DataClass::Pseudonymous => &[Action::Profile, Action::Combine, Action::TransferAbroad],
-        DataClass::Anonymous => &[],
+/// What each pack takes of a grant, in words.
+fn pack_takes(law: Law, class: DataClass, says: &Says) -> bool {
+    let alone: &[Action] = match (class, law) {
+        (DataClass::RealName, _) | (DataClass::Pseudonymous, Law::Korean) => &[Action::TransferAbroad],
+        (DataClass::Pseudonymous, Law::Home | Law::Open) => {
+            &[Action::Profile, Action::Combine, Action::TransferAbroad]
+        }
+        (DataClass::Anonymous, _) => &[],
     };
     let mixed = says.actions.len() > 1 && says.actions.iter().any(|a| alone.contains(a));
-    let nobody = class == DataClass::Pseudonymous && says.recipients.is_empty();
+    let nobody = class == DataClass::Pseudonymous && law != Law::Korean && says.recipients.is_empty();
     let abroad = says.countries.iter().any(|c| *c != "KR");
     let nowhere = says.actions.contains(&Action::TransferAbroad) && !abroad;
-    !mixed && !nobody && !nowhere && !says.countries.contains(&"KP")
+    let closed = law == Law::Open && says.countries.contains(&"KP");
+    !mixed && !nobody && !nowhere && !closed
 }
 
-fn against(says: &Says, q: &Question, action: Action) -> Option<Reason> {
+fn against(law: Law, says: &Says, q: &Question, action: Action) -> Option<Reason> {
     let named = match &q.recipient {
         Some(party) => says.recipients.contains(&party.as_str()),
         None if action == Action::Share => false,
@@ -414,8 +488,8 @@ fn against(says: &Says, q: &Question, action: Action) -> Option<Reason> {
         let listed = says.countries.contains(&country);
         let covered = match country {
             "KR" => true,
-            "DE" => listed,
-            "KP" => false,
+            "DE" if law == Law::Open => listed,
+            "KP" if law == Law::Open => false,
             _ => listed && says.actions.contains(&Action::TransferAbroad),
         };
         if !covered {
@@ -562,15 +636,31 @@ struct Pair {
     placed: Vec<(Recorded, Who)>,
 }
 
-static START: LazyLock<Pair> = LazyLock::new(|| {
-    let mut w = World::open();
-    let mut naive = Naive::default();
+/// The start of all histories under some packs of genesis.
+fn start(texts: &[&str], laws: &[Law]) -> Pair {
+    let mut w = World::new(texts);
+    let mut naive = Naive { laws: laws.iter().map(|law| (*law, Timestamp(0))).collect(), ..Naive::default() };
     naive.notices.push((w.publish(), "bank"));
     let s = w.notice("shop", "main", usual_purposes());
     w.public("shop", &[], s);
     naive.notices.push((w.last(), "shop"));
     let (kim, mom) = (w.person("kim"), w.person("mom"));
     Pair { w, kim, mom, naive, placed: Vec::new() }
+}
+
+static START: LazyLock<Pair> = LazyLock::new(|| start(&[&open_pack_text()], &[Law::Open]));
+
+/// Home rule and Korean act side by side.
+static BOTH: LazyLock<Pair> =
+    LazyLock::new(|| start(&[kcern_2018(), kr_pipa_2026()], &[Law::Home, Law::Korean]));
+
+/// The Korean act, and a second pack that takes force amid the histories.
+static CHANGING: LazyLock<Pair> = LazyLock::new(|| {
+    let mut pair = start(&[kr_pipa_2026()], &[Law::Korean]);
+    let from = T0.plus_ms(ADOPTED_BEFORE_MS * 4);
+    assert_eq!(pair.w.adopt(&open_pack_text(), from), Effect::Applied(Touched::Register));
+    pair.naive.laws.push((Law::Open, from));
+    pair
 });
 
 impl Pair {
@@ -612,7 +702,12 @@ impl Pair {
                 let notice = d.notice.min(self.naive.notices.len() - 1);
                 (Who::Party(self.naive.notices[notice].1), What::Retire { notice })
             }
-            7 => (Who::Party("bank"), What::Claim),
+            7 => {
+                let claimable =
+                    self.naive.laws.iter().map(|(law, _)| *law).filter(|l| l.exception().is_some());
+                let all = d.over.is_multiple_of(2);
+                (Who::Party("bank"), What::Claim { laws: claimable.take(if all { 9 } else { 1 }).collect() })
+            }
             _ => self.act(d, who),
         };
         let mut w = self.w.clone();
@@ -683,10 +778,16 @@ impl Pair {
             What::Dismiss => delegation_end("mom").into(),
             What::Suspend { party, until } => suspend(party, Some(*until)).into(),
             What::Retire { notice } => retire(self.naive.notices[*notice].0).into(),
-            What::Claim => {
+            What::Claim { laws } => {
                 let mut s = self.w.notice("bank", &format!("claim-{}", self.w.index), usual_purposes());
-                let rule = "open#research".into();
-                s.claims = vec![Claim { rule, purpose: RESEARCH.into(), reason: "r".into() }];
+                s.claims = laws
+                    .iter()
+                    .map(|law| Claim {
+                        rule: format!("{}#{}", law.name(), law.exception().unwrap()),
+                        purpose: RESEARCH.into(),
+                        reason: "r".into(),
+                    })
+                    .collect();
                 s.into()
             }
             What::Act { act, signal: carried, controller, purpose, class, over, by, says } => {
@@ -766,7 +867,8 @@ impl Pair {
         let effect = if public { self.w.register.apply(&recorded) } else { self.apply(&recorded, e.who) };
         assert_eq!(effect.touched().is_some(), expected, "{effect:?}\n{e:?}\nafter {:#?}", self.naive.past);
         if expected {
-            if matches!(e.what, What::Claim) {
+            if let What::Claim { laws } = &e.what {
+                self.naive.claims.insert(self.naive.notices.len(), laws.clone());
                 self.naive.notices.push((e.id, "bank"));
             }
             if matches!(e.what, What::Act { .. }) {
@@ -777,7 +879,7 @@ impl Pair {
         expected
     }
 
-    fn apply(&mut self, recorded: &Recorded, who: Who) -> naru::consent::Effect {
+    fn apply(&mut self, recorded: &Recorded, who: Who) -> Effect {
         let mom = self.mom.clone();
         let actor = match who {
             Who::Kim => Actor::Own,
@@ -803,7 +905,7 @@ impl Pair {
     }
 
     fn reason(&self, q: &Question, at: Timestamp) -> Reason {
-        decide(&self.w.register, &self.kim, &self.w.packs[0], q, at).reason
+        decide_here(&self.w.register, Some(&self.kim), q, at).reason
     }
 }
 
@@ -824,39 +926,65 @@ fn told(drafts: &[Draft]) -> Pair {
     pair
 }
 
-#[test]
-fn fold_and_decision_agree_with_the_naive_ones() {
+/// Runs both implementations over random histories; answers how often each outcome was seen.
+fn compare(start: &Pair, cases: u32) -> BTreeMap<&'static str, u32> {
     let seen = RefCell::new(BTreeMap::<&str, u32>::new());
     let count = |what: &'static str| *seen.borrow_mut().entry(what).or_default() += 1;
     let questions = prop::collection::vec(asked(), 12);
-    let run = runner(6000).run(&(history(), questions), |(drafts, questions)| {
-        let mut pair = START.clone();
+    let run = runner(cases).run(&(history(), questions), |(drafts, questions)| {
+        let mut pair = start.clone();
         for d in &drafts {
             count(if pair.step(d) { "applied" } else { "inert" });
         }
         for (nth, (q, later)) in questions.iter().enumerate() {
             let q = &pair.near(q, nth);
             let at = pair.w.now.plus_ms(*later);
-            let d = decide(&pair.w.register, &pair.kim, &pair.w.packs[0], q, at);
-            let (reason, basis, until) = pair.naive.decide(q, at);
-            prop_assert_eq!(d.reason, reason, "{:?} after {:#?}", q, pair.naive.past);
-            prop_assert_eq!(d.basis, basis);
-            prop_assert_eq!(d.until, until);
+            let d = decide_here(&pair.w.register, Some(&pair.kim), q, at);
+            let naive = pair.naive.decide(q, at);
+            prop_assert_eq!(d.reason, naive.reason, "{:?} after {:#?}", q, pair.naive.past);
+            prop_assert_eq!(d.basis, naive.basis);
+            prop_assert_eq!(d.until, naive.until);
+            prop_assert_eq!(&*d.pack, naive.pack);
             prop_assert_eq!(d.acquainted, pair.naive.acquainted(q.controller.as_str()));
-            count(reason.as_str());
+            count(naive.reason.as_str());
+            count(naive.pack);
         }
         Ok(())
     });
     run.unwrap();
-    // A comparison that never reached a reason says nothing of it.
-    let seen = seen.into_inner();
+    seen.into_inner()
+}
+
+/// A comparison that never reached a reason says nothing of it.
+fn reached_all_but(seen: &BTreeMap<&str, u32>, but: &[Reason]) {
     let unreached: BTreeSet<Reason> =
         Reason::ALL.iter().copied().filter(|r| !seen.contains_key(r.as_str())).collect();
-    let expected =
-        BTreeSet::from([Reason::UsageLimitReached, Reason::SubjectUnknown, Reason::LogUnavailable]);
-    assert_eq!(unreached, expected, "{seen:?}");
+    let never = [Reason::UsageLimitReached, Reason::SubjectUnknown, Reason::LogUnavailable];
+    assert_eq!(unreached, never.iter().chain(but).copied().collect(), "{seen:?}");
+}
+
+#[test]
+fn fold_and_decision_agree_with_the_naive_ones() {
+    let seen = compare(&START, 6000);
+    reached_all_but(&seen, &[]);
     assert!(seen["applied"] > 20_000 && seen["inert"] > 5_000, "{seen:?}");
     assert!(seen.values().all(|n| *n >= 50), "{seen:?}");
+}
+
+#[test]
+fn they_agree_under_the_home_rule_and_the_korean_act_together() {
+    let seen = compare(&BOTH, 2500);
+    // What one pack excepts, the other denies.
+    reached_all_but(&seen, &[Reason::StatutoryException]);
+    assert!(seen["kcern-2018"] > 1_000, "{seen:?}");
+    assert!(seen.values().all(|n| *n >= 20), "{seen:?}");
+}
+
+#[test]
+fn they_agree_before_and_after_another_pack_takes_force() {
+    let seen = compare(&CHANGING, 2500);
+    reached_all_but(&seen, &[]);
+    assert!(seen["kr-pipa-2026"] > 1_000 && seen["open"] > 10, "{seen:?}");
 }
 
 #[test]
@@ -971,14 +1099,15 @@ fn a_decision_depends_on_its_arguments_and_rows_hold_all_of_it() {
     let run = runner(500).run(&(history(), asked()), |(drafts, (q, later))| {
         let pair = told(&drafts);
         let at = pair.w.now.plus_ms(later);
-        let first = decide(&pair.w.register, &pair.kim, &pair.w.packs[0], &q, at);
+        let first = decide_here(&pair.w.register, Some(&pair.kim), &q, at);
         let rows = pair.kim.slots().map(|(k, s)| (k.clone(), s.clone()));
         let stored = Person::from_parts(pair.kim.subject(), pair.kim.core().clone(), rows);
         prop_assert_eq!(&stored, &pair.kim);
         let register: naru::consent::Register =
             serde_cbor::from_slice(&serde_cbor::to_vec(&pair.w.register).unwrap()).unwrap();
-        prop_assert_eq!(decide(&register, &stored, &pair.w.packs[0], &q, at), first.clone());
-        prop_assert_eq!(decide(&pair.w.register, &pair.kim, &pair.w.packs[0], &q, at), first);
+        let register = register.attach(Arc::new(Vocabulary::embedded().unwrap()), pair.w.files());
+        prop_assert_eq!(decide_here(&register, Some(&stored), &q, at), first.clone());
+        prop_assert_eq!(decide_here(&pair.w.register, Some(&pair.kim), &q, at), first);
         Ok(())
     });
     run.unwrap();

@@ -3,7 +3,7 @@
 use naru::consent::{Effect, Register, Touched};
 use naru::model::decision::Why;
 use naru::model::id::{StatementId, Timestamp};
-use naru::model::pack::kcern_2018;
+use naru::model::pack::{kcern_2018, kr_pipa_2026};
 use naru::model::statement::*;
 use naru::model::vocabulary::{DataClass, Role};
 
@@ -46,7 +46,7 @@ fn genesis_stands_at_index_0_only_and_once() {
     assert_eq!(w.register.operator_key(), Some(key("operator")));
     assert_eq!(w.register.log_key(), Some(key("log")));
     assert_eq!(w.register.token_key(), Some(key("token")));
-    assert_eq!(w.register.packs_in_force().len(), 1);
+    assert_eq!(w.register.adoptions().count(), 1);
     w.index = 0;
     let s = w.genesis();
     assert_eq!(w.public("log", &["operator"], s), inert(Why::Genesis), "not twice");
@@ -69,6 +69,14 @@ fn genesis_is_signed_by_the_log_and_endorsed_by_the_operator() {
     let mut s = w.genesis();
     s.packs[0].hash = hash("another file");
     assert_eq!(w.public("log", &["operator"], s), inert(Why::Pack), "a pack that is not attached");
+    let mut w = World::void(&[kcern_2018()]);
+    let mut s = w.genesis();
+    s.packs.push(s.packs[0].clone());
+    assert_eq!(w.public("log", &["operator"], s), inert(Why::Pack), "twice");
+    let mut w = World::void(&[kr_pipa_2026()]);
+    w.now = T0.minus_ms(365 * DAY);
+    let s = w.genesis();
+    assert_eq!(w.public("log", &["operator"], s), inert(Why::Pack), "not in force yet");
     let mut w = World::void(&[kcern_2018()]);
     let mut s = w.genesis();
     s.token = s.log.clone();

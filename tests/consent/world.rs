@@ -17,6 +17,7 @@ pub(crate) const T0: Timestamp = Timestamp(1_800_000_000_000);
 pub(crate) const MARKETING: &str = "dpv:Marketing";
 pub(crate) const RESEARCH: &str = "dpv:ScientificResearch";
 pub(crate) const SERVICE: &str = "dpv:ServiceProvision";
+pub(crate) const RESCUE: &str = "dpv:ImproveHealthcare";
 pub(crate) const INCOME: &str = "pd:Income";
 pub(crate) const AGE: &str = "pd:AgeRange";
 
@@ -68,9 +69,43 @@ impl World {
     /// Before genesis.
     pub(crate) fn void(texts: &[&str]) -> Self {
         let packs: Vec<Arc<Pack>> = texts.iter().map(|t| Arc::new(Pack::parse(t).unwrap())).collect();
-        let files = packs.iter().map(|p| PackFile { hash: hash(p.name()), pack: Arc::clone(p) }).collect();
-        let register = Register::new(Arc::new(Vocabulary::embedded().unwrap()), files);
-        Self { register, packs, index: 0, now: T0 }
+        let mut world = Self { register: Register::default(), packs, index: 0, now: T0 };
+        world.register = Register::new(Arc::new(Vocabulary::embedded().unwrap()), world.files());
+        world
+    }
+
+    /// The files of all packs, under the hashes the statements name.
+    pub(crate) fn files(&self) -> Vec<PackFile> {
+        let file = |p: &Arc<Pack>| PackFile { hash: hash(p.name()), pack: Arc::clone(p) };
+        self.packs.iter().map(file).collect()
+    }
+
+    /// The adoption of a pack, as operator and regulator sign it.
+    pub(crate) fn adoption(&self, pack: &Pack, from: Timestamp) -> PackAdopt {
+        PackAdopt {
+            v: V1,
+            kind: Kind::PackAdopt,
+            iat: self.now,
+            nonce: NONCE,
+            pack: pack.name().to_string(),
+            version: pack.version(),
+            hash: hash(&format!("{} {}", pack.name(), pack.version())),
+            from,
+        }
+    }
+
+    /// Adopts a pack; its file comes with the statement.
+    pub(crate) fn adopt(&mut self, text: &str, from: Timestamp) -> Effect {
+        let pack = Pack::parse(text).unwrap();
+        let s = self.adoption(&pack, from);
+        self.adopt_as("operator", &["kisa"], s, pack)
+    }
+
+    pub(crate) fn adopt_as(&mut self, signer: &str, endorsers: &[&str], s: PackAdopt, pack: Pack) -> Effect {
+        let file =
+            PackFile { hash: hash(&format!("{} {}", pack.name(), pack.version())), pack: Arc::new(pack) };
+        let recorded = self.place(signer, endorsers, s);
+        self.register.apply_with(&recorded, &[file])
     }
 
     /// Genesis, and nobody but `kisa`, the first regulator.
@@ -456,6 +491,24 @@ pub(crate) fn delegation_end(delegate: &str) -> DelegationEnd {
         nonce: NONCE,
         ppid: ppid(),
         delegate: key(delegate),
+    }
+}
+
+/// Reasons for a rescue.
+pub(crate) fn justify(name: &str, from: Timestamp, until: Timestamp) -> DutyJustify {
+    DutyJustify {
+        v: V1,
+        kind: Kind::DutyJustify,
+        iat: T0,
+        nonce: NONCE,
+        ppid: ppid(),
+        party: party(name),
+        rule: "kr-pipa-2026#vital-interest".into(),
+        purpose: RESCUE.into(),
+        class: DataClass::RealName,
+        from,
+        until,
+        reason: "unconscious".into(),
     }
 }
 

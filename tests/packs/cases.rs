@@ -1,4 +1,4 @@
-//! The case table of the home rule: read strictly, held against pack and vocabulary.
+//! The case tables of the packs: read strictly, held against pack and vocabulary.
 //!
 //! What a pack alone can say is run here: which notices and grants it refuses and by
 //! which line, which rule each reason quotes, what holds while nothing is recorded.
@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 
 use naru::model::decision::{Reason, Why};
 use naru::model::id::{Hash, Nonce, PartyId, Timestamp};
-use naru::model::pack::{Asked, DefaultMode, Pack, kcern_2018};
+use naru::model::pack::{Asked, DefaultMode, Pack, kcern_2018, kr_pipa_2026};
 use naru::model::statement::{
-    Abroad, Audience, Kind, NoticeCategory, NoticePublish, NoticePurpose, NoticeText, Office, V1,
+    Abroad, Audience, Claim, Kind, NoticeCategory, NoticePublish, NoticePurpose, NoticeText, Office, V1,
 };
 use naru::model::terms::Vocabulary;
 use naru::model::vocabulary::{Action, AskedAction, DataClass};
@@ -18,12 +18,16 @@ use serde::Deserialize;
 
 use super::examples::party;
 
-const TABLE: &str = include_str!("../vectors/packs/kcern-2018.toml");
+/// Each pack and its table.
+const TABLES: [(&str, &str); 2] = [
+    (kcern_2018(), include_str!("../vectors/packs/kcern-2018.toml")),
+    (kr_pipa_2026(), include_str!("../vectors/packs/kr-pipa-2026.toml")),
+];
 pub(crate) const DAY_MS: u64 = 86_400_000;
 /// SHA-256 of the text everybody was shown.
 pub(crate) const TEXT: Hash = Hash([7; 32]);
-/// Day 0: 2026-09-01T00:00:00+09:00.
-pub(crate) const START: Timestamp = Timestamp(1_788_188_400_000);
+/// Day 0: 2026-10-01T00:00:00+09:00, when both packs are in force.
+pub(crate) const START: Timestamp = Timestamp(1_790_780_400_000);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,6 +54,8 @@ pub(crate) struct Notice {
     pub abroad: Option<String>,
     pub office: Option<String>,
     pub reason: Option<String>,
+    #[serde(default)]
+    pub claims: Vec<String>,
     pub refused_by: Option<String>,
 }
 
@@ -203,17 +209,28 @@ impl Notice {
                 refuse: word(),
                 consequence: word(),
             }),
-            claims: vec![],
+            claims: self
+                .claims
+                .iter()
+                .map(|rule| Claim { rule: rule.clone(), purpose: self.purpose.clone(), reason: word() })
+                .collect(),
         }
     }
 }
 
-pub(crate) fn table() -> Table {
-    toml::from_str(TABLE).unwrap_or_else(|e| panic!("{e}"))
+/// One pack with its text and its table.
+pub(crate) struct Read {
+    pub text: &'static str,
+    pub pack: Pack,
+    pub table: Table,
 }
 
-pub(crate) fn home() -> Pack {
-    Pack::parse(kcern_2018()).unwrap()
+pub(crate) fn tables() -> impl Iterator<Item = Read> {
+    TABLES.iter().map(|(text, table)| Read {
+        text,
+        pack: Pack::parse(text).unwrap_or_else(|e| panic!("{e}")),
+        table: toml::from_str(table).unwrap_or_else(|e| panic!("{e}")),
+    })
 }
 
 pub(crate) fn reason(text: &str) -> Reason {
@@ -228,8 +245,14 @@ impl Table {
 }
 
 #[test]
-fn the_table_is_of_this_pack_and_names_nothing_unknown() {
-    let (table, pack, words) = (table(), home(), Vocabulary::embedded().unwrap());
+fn each_table_is_of_its_pack_and_names_nothing_unknown() {
+    for read in tables() {
+        names_nothing_unknown(&read);
+    }
+}
+
+fn names_nothing_unknown(Read { table, pack, .. }: &Read) {
+    let words = Vocabulary::embedded().unwrap();
     assert_eq!((table.pack.as_str(), table.version), (&**pack.name(), pack.version()));
     for n in &table.notice {
         assert!(words.purpose(&n.purpose).is_some(), "{}: {}", n.name, n.purpose);
@@ -264,11 +287,20 @@ fn the_table_is_of_this_pack_and_names_nothing_unknown() {
 
 #[test]
 fn every_reason_quotes_the_rule_the_table_says() {
-    let (table, pack) = (table(), home());
+    for Read { table, pack, .. } in tables() {
+        quotes(&table, &pack);
+    }
+}
+
+fn quotes(table: &Table, pack: &Pack) {
     for c in &table.case {
         let class = c.question.class.unwrap_or(table.notice_of(c).class);
         let reason = reason(&c.expect.reason);
-        assert_eq!(&**pack.rule_of(reason, class), c.expect.rule, "{}", c.id);
+        if reason == Reason::StatutoryException {
+            assert!(pack.exception(&c.expect.rule).is_some(), "{}: no exception {}", c.id, c.expect.rule);
+        } else {
+            assert_eq!(&**pack.rule_of(reason, class), c.expect.rule, "{}", c.id);
+        }
         if let Some(told) = &c.expect.told {
             assert_eq!(told, Reason::ConsentNotGiven.as_str(), "{}", c.id);
             assert!(!reason.permits() && !reason.is_of_the_question(), "{}", c.id);
@@ -278,25 +310,38 @@ fn every_reason_quotes_the_rule_the_table_says() {
 
 #[test]
 fn every_reason_of_the_pack_has_a_case() {
-    let seen: BTreeSet<Reason> = table().case.iter().map(|c| reason(&c.expect.reason)).collect();
-    // The pack has no exception; whether the log can vouch for its state is the node's matter.
-    let elsewhere = [Reason::StatutoryException, Reason::LogUnavailable];
-    for r in Reason::ALL.iter().filter(|r| !elsewhere.contains(r)) {
-        assert!(seen.contains(r), "{}", r.as_str());
+    for Read { table, pack, .. } in tables() {
+        let seen: BTreeSet<Reason> = table.case.iter().map(|c| reason(&c.expect.reason)).collect();
+        for r in Reason::ALL {
+            // Whether the log can vouch for its state is the node's matter.
+            let elsewhere = *r == Reason::LogUnavailable
+                || (*r == Reason::StatutoryException && pack.exceptions().is_empty());
+            assert_ne!(seen.contains(r), elsewhere, "{}: {}", pack.name(), r.as_str());
+        }
+        let quoted: BTreeSet<&str> = table.case.iter().map(|c| c.expect.rule.as_str()).collect();
+        for exception in pack.exceptions() {
+            assert!(quoted.contains(exception.id.as_str()), "{}", exception.id);
+        }
     }
 }
 
 #[test]
 fn notices_are_taken_and_refused_as_the_table_says() {
-    let pack = home();
-    for n in &table().notice {
-        assert_eq!(pack.refuses_notice(&n.statement()), n.refused_by.as_deref(), "{}", n.name);
+    for Read { table, pack, .. } in tables() {
+        for n in &table.notice {
+            assert_eq!(pack.refuses_notice(&n.statement()), n.refused_by.as_deref(), "{}", n.name);
+        }
     }
 }
 
 #[test]
 fn grants_are_taken_and_refused_by_the_pack_as_the_table_says() {
-    let (table, pack) = (table(), home());
+    for Read { table, pack, .. } in tables() {
+        grants_are_judged(&table, &pack);
+    }
+}
+
+fn grants_are_judged(table: &Table, pack: &Pack) {
     for c in &table.case {
         let notice = table.notice_of(c);
         for act in c.act.iter().filter(|a| matches!(a.r#do, Do::Grant | Do::Attest)) {
@@ -325,9 +370,15 @@ fn grants_are_taken_and_refused_by_the_pack_as_the_table_says() {
 }
 
 #[test]
-fn with_nothing_recorded_the_default_answers() {
-    let (table, pack) = (table(), home());
+fn with_nothing_recorded_and_nothing_claimed_the_default_answers() {
+    for Read { table, pack, .. } in tables() {
+        defaults_answer(&table, &pack);
+    }
+}
+
+fn defaults_answer(table: &Table, pack: &Pack) {
     let bare = table.case.iter().filter(|c| c.act.is_empty() && c.person == Person::Adult);
+    let bare = bare.filter(|c| table.notice_of(c).claims.is_empty());
     for c in bare.filter(|c| !reason(&c.expect.reason).is_of_the_question()) {
         if c.question.person == Person::Nobody {
             continue;

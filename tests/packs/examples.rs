@@ -118,6 +118,7 @@ pub(crate) fn example(kind: Kind, o: Optional) -> Statement {
         | Kind::ErasureDemand
         | Kind::DutyAcknowledge
         | Kind::DutyDeleted
+        | Kind::DutyJustify
         | Kind::ConsiderationSettle => of_transfer(kind, o),
         Kind::IncidentComplain
         | Kind::IncidentFlag
@@ -396,6 +397,16 @@ fn of_transfer(kind: Kind, o: Optional) -> Statement {
             act: ID,
             categories: o.many(text("pd:Income")),
             deleted_at: AT,
+        }),
+        Kind::DutyJustify => s!(DutyJustify {
+            ppid: PPID,
+            party: party("hospital"),
+            rule: text("kr-pipa-2026#vital-interest"),
+            purpose: text("dpv:ImproveHealthcare"),
+            class: DataClass::RealName,
+            from: AT,
+            until: LATER,
+            reason: text("brought in unconscious"),
         }),
         Kind::ConsiderationSettle => s!(ConsiderationSettle {
             ppid: PPID,

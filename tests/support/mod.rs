@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
+use naru::consent::PackFile;
 use naru::identity::item;
 use naru::ledger::cose;
 use naru::ledger::hash;
@@ -47,6 +48,8 @@ use serde_bytes::ByteBuf;
 
 pub const ORIGIN: &str = "ledger.test/log";
 pub const START: u64 = 1_764_000_000_000;
+/// 2026-10-01T00:00:00+09:00: the Korean act of 2026 is in force.
+pub const OCTOBER_2026: u64 = 1_790_780_400_000;
 pub const DAY: u64 = 86_400_000;
 pub const PURPOSE: &str = "dpv:ServiceProvision";
 pub const CATEGORY: &str = "pd:Income";
@@ -106,13 +109,27 @@ impl World {
         world
     }
 
+    /// The same under the Korean act alone, in October 2026.
+    pub fn korean() -> Self {
+        let memory = Memory::new();
+        let store: Arc<dyn Store> = Arc::new(memory.clone());
+        let act = naru::node::read_pack(naru::model::pack::kr_pipa_2026().as_bytes()).unwrap();
+        let mut world = Self::begun(memory, store, OCTOBER_2026, &[act]);
+        world.populate();
+        world
+    }
+
     /// The same, over another store.
     pub fn bare(memory: Memory, store: Arc<dyn Store>) -> Self {
+        Self::begun(memory, store, START, &naru::node::home_packs().unwrap())
+    }
+
+    fn begun(memory: Memory, store: Arc<dyn Store>, at: u64, packs: &[PackFile]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let clock = Clock::manual(Timestamp(START));
+        let clock = Clock::manual(Timestamp(at));
         let vault = Vault::create(&dir.path().join("vault"), &master()).unwrap();
         let settings = settings(&dir);
-        let genesis = genesis(Timestamp(START));
+        let genesis = genesis_of(Timestamp(at), packs);
         let node = Node::create(settings, store, vault, keys(), clock.clone(), genesis).unwrap();
         let empty = Hash([0; 32]);
         Self { dir, memory, clock, node: Some(node), notice: StatementId([0; 32]), text: empty }
@@ -351,8 +368,12 @@ pub fn settings(dir: &tempfile::TempDir) -> Settings {
 }
 
 pub fn genesis(at: Timestamp) -> Vec<u8> {
+    genesis_of(at, &naru::node::home_packs().unwrap())
+}
+
+/// Genesis under these packs.
+pub fn genesis_of(at: Timestamp, packs: &[PackFile]) -> Vec<u8> {
     let spki = |seed| ByteBuf::from(signer(seed).public().spki());
-    let packs = naru::node::carried_packs().unwrap();
     let statement: Statement = LogCreate {
         v: V1,
         kind: Kind::LogCreate,

@@ -73,7 +73,7 @@ fn tree(world: &World, folder: &Path, size: TreeSize) -> Result<(), Error> {
     }
     let register = world.node.register();
     let mut hashes: Vec<_> = register.notices().flat_map(|n| n.says.texts.iter().map(|t| t.hash)).collect();
-    hashes.extend(crate::node::carried_packs()?.into_iter().map(|pack| pack.hash));
+    hashes.extend(crate::node::home_packs()?.into_iter().map(|pack| pack.hash));
     for hash in hashes {
         let missing = || Error::Unexpected { step: "attachment", found: hash.to_string() };
         let bytes = world.node.attachment(&hash)?.ok_or_else(missing)?;

@@ -55,8 +55,8 @@ use crate::node::Node;
 use crate::node::Outcome;
 use crate::node::Refusal;
 use crate::node::Settings;
-use crate::node::carried_packs;
 use crate::node::clock::Clock;
+use crate::node::home_packs;
 use crate::store::Store;
 use crate::store::fjall::Fjall;
 use crate::vault;
@@ -383,7 +383,7 @@ fn genesis(seed: Seed, at: Timestamp) -> Result<Vec<u8>, Error> {
             spki: spki(REGULATOR),
             scope: vec!["kr".into()],
         }],
-        packs: carried_packs()?.into_iter().map(pack).collect(),
+        packs: home_packs()?.into_iter().map(pack).collect(),
     }
     .into();
     let signed = item::sign(&says, &seed.signer("log", 0))?;

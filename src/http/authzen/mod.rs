@@ -153,12 +153,12 @@ fn told(shared: &Shared, answer: &Answer, class: crate::model::vocabulary::DataC
     let mut rule = std::sync::Arc::clone(&decision.rule);
     let mut valid_for_s = 0;
     let register = shared.node.register();
-    for pack in register.packs().unwrap_or_default() {
-        if *pack.name() == decision.pack && pack.version() == decision.version {
-            valid_for_s = pack.valid_for_s();
-            if told != decision.reason {
-                rule = std::sync::Arc::clone(pack.rule_of(Reason::ConsentNotGiven, class));
-            }
+    if let Some(pack) = register.pack(&decision.pack, decision.version) {
+        // An answer is not kept beyond the instant at which the law changes.
+        let left = register.next_adoption(answer.at).map_or(u64::MAX, |next| (next.0 - answer.at.0) / 1_000);
+        valid_for_s = pack.valid_for_s().min(u32::try_from(left).unwrap_or(u32::MAX));
+        if told != decision.reason {
+            rule = std::sync::Arc::clone(pack.rule_of(Reason::ConsentNotGiven, class));
         }
     }
     shape::Decided::new(decision, told, rule, answer, valid_for_s)

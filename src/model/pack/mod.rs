@@ -22,7 +22,7 @@ use self::row::ReasonRow;
 pub use self::row::{
     Asking, Border, BorderRule, Breach, CategoryRule, Confidence, DefaultMode, DefaultRule, Demands, Duty,
     Exception, Header, Kept, Line, Minors, NoticeDemand, NoticeRule, Penalty, PenaltyKind, Rule, Span,
-    Status, Term, Trigger,
+    Status, Term, Trigger, parse_instant,
 };
 use crate::model::decision::Reason;
 use crate::model::id::Timestamp;
@@ -34,6 +34,12 @@ use crate::model::vocabulary::DataClass;
 #[must_use]
 pub const fn kcern_2018() -> &'static str {
     include_str!("../../../schemas/packs/kcern-2018.toml")
+}
+
+/// Source text of the Korean act as of September 2026, `schemas/packs/kr-pipa-2026.toml`.
+#[must_use]
+pub const fn kr_pipa_2026() -> &'static str {
+    include_str!("../../../schemas/packs/kr-pipa-2026.toml")
 }
 
 /// One value for each class.
@@ -210,6 +216,12 @@ impl Pack {
     pub fn claimed(&self, claim: &str) -> Option<&Exception> {
         let (pack, rule) = claim.split_once('#')?;
         if *pack == **self.name() { self.exception(rule) } else { None }
+    }
+
+    /// Whether its law is in force at an instant.
+    #[must_use]
+    pub fn holds_at(&self, at: Timestamp) -> bool {
+        self.header.valid_from <= at && self.header.valid_until.is_none_or(|until| at < until)
     }
 
     /// All exceptions.

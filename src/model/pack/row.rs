@@ -253,6 +253,25 @@ line! {
         purposes: Vec<Word>,
         /// Actions it covers.
         actions: Vec<Action>,
+        /// If it permits first and is justified after: within what of the use, by a `duty.justify`.
+        #[serde(default)]
+        justify_within: Option<Span>,
+    }
+}
+
+impl Exception {
+    /// Whether a use by it is justified after.
+    #[must_use]
+    pub const fn is_owed(&self) -> bool {
+        self.justify_within.is_some()
+    }
+
+    /// Whether it covers a purpose, a class and an action.
+    #[must_use]
+    pub fn covers(&self, purpose: &str, class: DataClass, action: Action) -> bool {
+        self.classes.contains(&class)
+            && self.actions.contains(&action)
+            && self.purposes.iter().any(|p| p.as_str() == purpose)
     }
 }
 
@@ -272,6 +291,8 @@ pub enum Trigger {
     Breach,
     /// The term of a grant ended.
     GrantEnd,
+    /// Identifiable information arose in processing pseudonymised data. Source: PIPA art. 28-5(2).
+    Identifiable,
 }
 
 line! {
@@ -405,6 +426,10 @@ pub enum Breach {
     Reidentification,
     /// Not stopping, recovering, destroying what became identifiable.
     NotStopping,
+    /// Not keeping apart and safe what would identify. Source: PIPA art. 28-4(1).
+    NoSafeguards,
+    /// No record of processing pseudonymised data. Source: PIPA art. 28-4(3).
+    NoRecord,
 }
 
 line! {
@@ -492,6 +517,12 @@ fn instant<'de, D: Deserializer<'de>>(d: D) -> Result<Timestamp, D::Error> {
 
 fn instant_maybe<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Timestamp>, D::Error> {
     instant(d).map(Some)
+}
+
+/// An instant as packs write it, `2018-08-31T00:00:00+09:00`, from 1970 on.
+#[must_use]
+pub fn parse_instant(text: &str) -> Option<Timestamp> {
+    instant_of(&text.parse().ok()?)
 }
 
 /// An offset date-time as an instant. Source: days from civil, Hinnant, chrono-compatible low-level date algorithms.

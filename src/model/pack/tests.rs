@@ -382,3 +382,43 @@ fn a_claim_names_pack_and_exception() {
         assert_eq!(p.claimed(bad), None, "{bad}");
     }
 }
+
+#[test]
+fn the_korean_act_has_its_exceptions_clocks_and_penalties() {
+    let p = Pack::parse(kr_pipa_2026()).unwrap();
+    assert_eq!((&**p.name(), p.version(), p.minor_age()), ("kr-pipa-2026", 1, 14));
+    // 2026-09-11T00:00:00+09:00.
+    let force = Timestamp(1_789_052_400_000);
+    assert!(!p.holds_at(force.minus_ms(1)) && p.holds_at(force));
+    for class in [DataClass::RealName, DataClass::Pseudonymous] {
+        assert_eq!(p.default_of(class).mode, DefaultMode::OptIn);
+    }
+    let (pseudonymous, research) = (DataClass::Pseudonymous, "dpv:ScientificResearch");
+    let e = p.claimed("kr-pipa-2026#research-28-2").unwrap();
+    assert!(e.covers(research, pseudonymous, Action::Use) && e.justify_within.is_none());
+    assert!(!e.covers(research, pseudonymous, Action::Combine), "28-3 is another exception");
+    assert!(!e.covers(research, DataClass::RealName, Action::Use));
+    assert!(!e.covers("dpv:Marketing", pseudonymous, Action::Use));
+    let urgent = p.exception("vital-interest").unwrap();
+    assert_eq!(urgent.justify_within, Span::parse("72h"));
+    for (trigger, hours) in [
+        (Trigger::RightRequest, 240),
+        (Trigger::Breach, 72),
+        (Trigger::GrantEnd, 120),
+        (Trigger::Identifiable, 0),
+    ] {
+        let within: Vec<u64> = p.duties_on(trigger).map(|d| d.within.ms() / 3_600_000).collect();
+        assert_eq!(within, [hours], "{trigger:?}");
+    }
+    let most = |at| {
+        let rows: Vec<_> = p.penalties_at(Breach::Reidentification, pseudonymous, at).collect();
+        let permille = rows.iter().filter_map(|r| r.max_turnover_permille).max();
+        let amount = rows.iter().filter_map(|r| r.max_amount).max();
+        (rows.iter().filter_map(|r| r.max_years).max(), amount, permille)
+    };
+    assert_eq!(most(force.minus_ms(1)), (Some(5), Some(2_000_000_000), Some(30)));
+    assert_eq!(most(force), (Some(5), Some(5_000_000_000), Some(100)));
+    assert!(p.penalties().iter().all(|row| row.aggravated_percent == 100));
+    let anonymous = p.penalties_at(Breach::Reidentification, DataClass::Anonymous, Timestamp(u64::MAX));
+    assert_eq!(anonymous.count(), 0, "no own offence");
+}

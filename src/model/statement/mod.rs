@@ -188,6 +188,7 @@ kinds! {
     TransferFail = "transfer.fail",
     DutyAcknowledge = "duty.acknowledge",
     DutyDeleted = "duty.deleted",
+    DutyJustify = "duty.justify",
     RightAnswer = "right.answer",
     ConsiderationSettle = "consideration.settle",
     UseBatch = "use.batch",
@@ -319,6 +320,7 @@ impl Kind {
                 | Self::PartyRegister
                 | Self::PartyClose
                 | Self::PartySuspend
+                | Self::PackAdopt
                 | Self::LogCreate
                 | Self::ConsentGrant
                 | Self::ConsentRefuse
@@ -330,6 +332,7 @@ impl Kind {
                 | Self::ConsentDispute
                 | Self::ConsentAttest
                 | Self::ConsentSignal
+                | Self::DutyJustify
                 | Self::KeyCreate
                 | Self::SubjectAttest
                 | Self::DelegationGrant
@@ -382,6 +385,7 @@ impl Statement {
             Self::IncidentComplain(s) => s.ppid,
             Self::DutyAcknowledge(s) => s.ppid,
             Self::DutyDeleted(s) => s.ppid,
+            Self::DutyJustify(s) => s.ppid,
             Self::ConsiderationSettle(s) => s.ppid,
             _ => return None,
         })

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::id::{PartyId, Ppid, StatementId, Timestamp};
 use crate::model::statement::consent::Mode;
 use crate::model::statement::{present, statement};
+use crate::model::vocabulary::DataClass;
 
 /// One item of a transfer demand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,6 +135,25 @@ step! {
         categories: Vec<String>,
         /// When.
         deleted_at: Timestamp,
+    }
+}
+step! {
+    /// A controller gives its reasons for uses that an exception permitted before they were asked for.
+    ///
+    /// Within the time the pack names (`justify-within`), counted from each use.
+    DutyJustify {
+        /// The exception, `pack#rule`.
+        rule: String,
+        /// For which purpose.
+        purpose: String,
+        /// Class of data.
+        class: DataClass,
+        /// First instant of the uses.
+        from: Timestamp,
+        /// First instant after.
+        until: Timestamp,
+        /// Why it was needed, in words.
+        reason: String,
     }
 }
 step! {

@@ -19,6 +19,12 @@ use crate::audit;
 use crate::audit::Counts;
 use crate::audit::Replay;
 use crate::audit::Unread;
+use crate::consent;
+use crate::consent::Past;
+use crate::consent::Person;
+use crate::consent::Register;
+use crate::consent::SlotKey;
+use crate::consent::Trial;
 use crate::identity;
 use crate::ledger::checkpoint;
 use crate::ledger::checkpoint::Checkpoint;
@@ -144,6 +150,32 @@ pub fn rebuild(data: &Data<'_>, progress: &mut dyn FnMut(u64, u64)) -> Result<()
     walk.write()
 }
 
+/// Walks the log as [`check`] does and asks `trial`, after every act of a person in `[from, until)`, what
+/// the notices of its slot suggest. Answers the entries that could not be read: nothing of them was asked.
+///
+/// Reading: with no use line at hand, an act is the occasion of a question; what was really asked, and how
+/// often, only use lines know.
+///
+/// # Errors
+/// The store does not open, or belongs to another process.
+pub fn replay_packs(
+    data: &Data<'_>,
+    trial: &mut Trial<'_>,
+    (from, until): (Timestamp, Timestamp),
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Report, Error> {
+    let mut walk = Walk::begin(data)?;
+    walk.asking = Some(Box::new(|register, person, slot, at| {
+        if from <= at && at < until {
+            for question in &consent::questions_of(register, slot) {
+                trial.ask(Past { register, person: Some(person), question, at });
+            }
+        }
+    }));
+    walk.entries(progress);
+    Ok(std::mem::take(&mut walk.report))
+}
+
 /// A name row of a ppid can be made again from its statement.
 const LOST_NAME: &str = "the name row of its ppid is missing";
 
@@ -154,8 +186,12 @@ struct Folded {
     last: LeafIndex,
 }
 
+/// Hears every act of a person that touched a slot: register and person as it left them, the slot, when.
+type Asking<'a> = dyn FnMut(&Register, &Person, &SlotKey, Timestamp) + 'a;
+
 struct Walk<'a> {
     data: Data<'a>,
+    asking: Option<Box<Asking<'a>>>,
     epoch: Epoch,
     found: Recovered,
     tree: Tree,
@@ -195,6 +231,7 @@ impl<'a> Walk<'a> {
         };
         Ok(Self {
             data: *data,
+            asking: None,
             epoch,
             tree: Tree::new(),
             wrong_tiles: Vec::new(),

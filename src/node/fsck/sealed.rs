@@ -3,6 +3,7 @@
 use crate::consent::Actor;
 use crate::consent::Effect;
 use crate::consent::Person;
+use crate::consent::Touched;
 use crate::identity;
 use crate::identity::Verified;
 use crate::ledger::cose;
@@ -148,6 +149,9 @@ impl Walk<'_> {
             Acted::Party(party) => Actor::Party(party.clone()),
         };
         let effect = loaded.person.apply(self.replay.register(), &actor, &verified.at(index, at));
+        if let (Some(Touched::Slot(slot)), Some(asking)) = (effect.touched(), &mut self.asking) {
+            asking(self.replay.register(), &loaded.person, slot, at);
+        }
         self.people.insert(loaded.who.subject, Folded { loaded, last: index });
         match effect {
             Effect::Applied(_) => Ok(()),
