@@ -4,7 +4,8 @@
 //! again: the tree and its root, every tile, every public statement with its
 //! signatures and its authority, the numbering of use batches, the order of
 //! times, and that an older checkpoint is a prefix. What is wrong comes as
-//! [`Finding`]s that name the place; it goes on after each of them.
+//! [`Finding`]s that name the place; it goes on after each of them. [`mirror`] keeps
+//! a copy that anybody may serve and audit again.
 //!
 //! Lacks: network, disk and clock (a source is handed in, the age of the log is
 //! the caller's to judge); sealed entries, which need openings; witnesses: one
@@ -12,6 +13,7 @@
 //! Trusted: the key and the origin handed in, nothing else.
 
 mod finding;
+pub mod mirror;
 mod replay;
 mod tree;
 

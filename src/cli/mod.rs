@@ -14,6 +14,7 @@ mod demo;
 mod export_log;
 mod fsck;
 mod keygen;
+mod mirror;
 mod open;
 mod readable;
 mod say;
@@ -110,6 +111,8 @@ enum Command {
     Fsck(fsck::Args),
     /// Write the public log as a folder of static files.
     ExportLog(export_log::Args),
+    /// Keep a verified copy of the public log, from a URL or a folder.
+    Mirror(mirror::Args),
     /// Measure how fast this machine takes statements.
     Bench(bench::Args),
 }
@@ -137,6 +140,7 @@ pub fn main() -> ExitCode {
         Command::Audit(args) => audit::run(args, &say),
         Command::Fsck(args) => fsck::run(args, &say),
         Command::ExportLog(args) => export_log::run(args, &say),
+        Command::Mirror(args) => mirror::run(args, &say),
         Command::Bench(args) => bench::run(args, &say),
     };
     let exit = done.unwrap_or_else(|fail: Fail| say.fail(&fail));
