@@ -2,6 +2,8 @@
 //!
 //! `NARU_BLESS=1 cargo test --test cli` writes the golden files again.
 
+#[path = "cli/backup.rs"]
+mod backup;
 mod support;
 
 use std::any::TypeId;

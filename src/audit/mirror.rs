@@ -13,15 +13,17 @@
 //! what the log shows to the mirror. Trusted: the log's key and origin, the copy's
 //! own checkpoint. Not trusted: the source, and the copy's tiles.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::collections::HashMap;
 
 use crate::audit::Finding;
 use crate::audit::Place;
 use crate::audit::Source;
 use crate::audit::Unread;
 use crate::audit::What;
+use crate::audit::signed::Signed;
+use crate::audit::signed::first;
+use crate::audit::signed::stopped;
+use crate::audit::signed::width_at;
 use crate::consent::Register;
 use crate::identity;
 use crate::ledger::checkpoint;
@@ -30,7 +32,6 @@ use crate::ledger::entry::Entry;
 use crate::ledger::hash;
 use crate::ledger::key::PublicKey;
 use crate::ledger::merkle;
-use crate::ledger::merkle::Tree;
 use crate::ledger::tile;
 use crate::ledger::tile::Hashes;
 use crate::ledger::tile::Path;
@@ -154,7 +155,7 @@ pub fn follow(
             What::Fork { size: head.size }
         });
     }
-    let signed = Signed::new(source, copy, &head)?;
+    let signed = Signed::new(source, Some(copy), &head)?;
     if merkle::root_at(&signed, older.size).map_err(stopped)? != older.root {
         return convict(What::Fork { size: older.size });
     }
@@ -177,31 +178,6 @@ pub fn attachments_of(bundle: &[u8]) -> BTreeSet<Hash> {
     statements.flat_map(|(statement, _)| Register::attachments_of(&statement)).collect()
 }
 
-/// A failure that came through a proof.
-fn stopped(error: merkle::Error) -> Stopped {
-    let text = error.to_string();
-    let unread = || Stopped::Source(Unread { what: "tiles".into(), cause: text });
-    let merkle::Error::Tile(tile::Error::Source(cause)) = error else { return unread() };
-    cause.downcast::<Stopped>().map_or_else(|_| unread(), |stopped| *stopped)
-}
-
-/// How many hashes a tile has in a tree of `size` leaves.
-fn width_at(size: u64, level: u8, index: u64) -> u16 {
-    let hashes = size.checked_shr(8 * u32::from(level)).unwrap_or(0);
-    let left = hashes.saturating_sub(index.saturating_mul(u64::from(tile::WIDTH)));
-    u16::try_from(left).map_or(tile::WIDTH, |left| left.min(tile::WIDTH))
-}
-
-/// The first `width` hashes of a tile, if it has so many.
-fn first(mut bytes: Vec<u8>, level: u8, index: u64, width: u16) -> Result<Vec<u8>, tile::Error> {
-    let want = usize::from(width) * 32;
-    if bytes.len() < want {
-        return Err(tile::Error::Missing { level, index, width });
-    }
-    bytes.truncate(want);
-    Ok(bytes)
-}
-
 /// The copy's own tiles, as its checkpoint has them.
 struct Own<'a> {
     copy: &'a dyn Keep,
@@ -214,94 +190,6 @@ impl Hashes for Own<'_> {
         let read = self.copy.read(&path.to_string());
         let bytes = read.map_err(|error| tile::Error::Source(Box::new(Stopped::Copy(error))))?;
         first(bytes.unwrap_or_default(), level, index, width)
-    }
-}
-
-/// A source's partial tiles as they come: only the root that they make shows what they are.
-struct Edge<'a>(&'a dyn Source);
-
-impl Hashes for Edge<'_> {
-    fn tile(&self, level: u8, index: u64, width: u16) -> Result<Vec<u8>, tile::Error> {
-        let through = |error| tile::Error::Source(Box::new(Stopped::Source(error)));
-        let partial = self.0.tile(Path::Tile { level, index, width }).map_err(through)?;
-        // A log that has grown may have dropped the partial tile: it is a prefix of the full one.
-        let bytes = match partial {
-            Some(bytes) => bytes,
-            None => {
-                let full = Path::Tile { level, index, width: tile::WIDTH };
-                self.0.tile(full).map_err(through)?.unwrap_or_default()
-            }
-        };
-        first(bytes, level, index, width)
-    }
-}
-
-/// Tiles under a signed head: each is checked against the hash above it.
-struct Signed<'a> {
-    source: &'a dyn Source,
-    copy: &'a dyn Keep,
-    edge: Tree,
-    /// The full tile read last on each level: neighbours share their parents.
-    last: RefCell<HashMap<u8, (u64, Vec<u8>)>>,
-}
-
-impl<'a> Signed<'a> {
-    /// # Errors
-    /// The edge tiles do not make the signed root.
-    fn new(source: &'a dyn Source, copy: &'a dyn Keep, head: &Checkpoint) -> Result<Self, Stopped> {
-        let wrong = |what| Stopped::Log(Finding::new(Place::Checkpoint, what));
-        let edge = Tree::restore(&Edge(source), head.size).map_err(|error| match error {
-            merkle::Error::Tile(tile::Error::Missing { level, index, width }) => {
-                let place = Place::Tile(Path::Tile { level, index, width });
-                Stopped::Log(Finding::new(place, What::Missing))
-            }
-            error => stopped(error),
-        })?;
-        if edge.root() != head.root {
-            return Err(wrong(What::Root));
-        }
-        Ok(Self { source, copy, edge, last: RefCell::default() })
-    }
-
-    fn checked(&self, level: u8, index: u64, width: u16) -> Result<Vec<u8>, Stopped> {
-        let path = Path::Tile { level, index, width: tile::WIDTH };
-        let missing = |_| Stopped::Log(Finding::new(Place::Tile(path), What::Missing));
-        let full = self.edge.size().checked_shr(8 * (u32::from(level) + 1)).unwrap_or(0);
-        if index >= full {
-            let edge = if index == full { self.edge.partial(level).concat() } else { Vec::new() };
-            return first(edge, level, index, width).map_err(missing);
-        }
-        let read = self.last.borrow().get(&level).filter(|(at, _)| *at == index).map(|(_, b)| b.clone());
-        let bytes = match read {
-            Some(bytes) => bytes,
-            None => self.fetch(path, level, index)?,
-        };
-        first(bytes, level, index, width).map_err(missing)
-    }
-
-    fn fetch(&self, path: Path, level: u8, index: u64) -> Result<Vec<u8>, Stopped> {
-        let place = u16::try_from(index % u64::from(tile::WIDTH)).unwrap_or_default();
-        let above = self.checked(level + 1, index / u64::from(tile::WIDTH), place + 1)?;
-        let is_signed = |bytes: &Vec<u8>| {
-            bytes.len() == tile::FULL && above.ends_with(&merkle::root(bytes.as_chunks::<32>().0))
-        };
-        // What the copy has need not be sent again; it is checked like the rest.
-        let bytes = match self.copy.read(&path.to_string())?.filter(is_signed) {
-            Some(own) => own,
-            None => {
-                let wrong = |what| Stopped::Log(Finding::new(Place::Tile(path), what));
-                let sent = self.source.tile(path)?.ok_or_else(|| wrong(What::Missing))?;
-                Some(sent).filter(is_signed).ok_or_else(|| wrong(What::Unsigned))?
-            }
-        };
-        self.last.borrow_mut().insert(level, (index, bytes.clone()));
-        Ok(bytes)
-    }
-}
-
-impl Hashes for Signed<'_> {
-    fn tile(&self, level: u8, index: u64, width: u16) -> Result<Vec<u8>, tile::Error> {
-        self.checked(level, index, width).map_err(|stopped| tile::Error::Source(Box::new(stopped)))
     }
 }
 
@@ -321,7 +209,7 @@ impl Copying<'_> {
             let width = width_at(size, 0, index);
             let leaves = self.signed.checked(0, index, width)?;
             let path = Path::Entries { index, width };
-            let bundle = self.bundle(path, &leaves)?;
+            let bundle = self.signed.bundle(index, width)?;
             for hash in attachments_of(&bundle) {
                 self.attachment(&hash)?;
             }
@@ -331,31 +219,6 @@ impl Copying<'_> {
             progress(index.saturating_mul(wide).saturating_add(u64::from(width)), size);
         }
         Ok(())
-    }
-
-    /// The bundle whose entries have these leaves.
-    fn bundle(&self, path: Path, leaves: &[u8]) -> Result<Vec<u8>, Stopped> {
-        let holds = |bytes: &[u8]| {
-            let entries = tile::unbundle(bytes).unwrap_or_default();
-            entries.iter().map(|entry| hash::leaf(entry)).collect::<Vec<_>>().concat() == leaves
-        };
-        if let Some(own) = self.copy.read(&path.to_string())?.filter(|own| holds(own)) {
-            return Ok(own);
-        }
-        let wrong = |what| Stopped::Log(Finding::new(Place::Tile(path), what));
-        let sent = match (self.source.tile(path)?, path) {
-            (None, Path::Entries { index, width }) if width < tile::WIDTH => {
-                let full = self.source.tile(Path::Entries { index, width: tile::WIDTH })?;
-                let cut = |bytes: Vec<u8>| {
-                    let entries = tile::unbundle(&bytes).ok()?;
-                    tile::bundle(entries.into_iter().take(usize::from(width))).ok()
-                };
-                full.and_then(cut)
-            }
-            (sent, _) => sent,
-        };
-        let sent = sent.ok_or_else(|| wrong(What::Missing))?;
-        Some(sent).filter(|sent| holds(sent)).ok_or_else(|| wrong(What::Unsigned))
     }
 
     /// An attachment that cannot be had is told, and does not keep the rest from being copied.

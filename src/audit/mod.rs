@@ -15,6 +15,7 @@
 mod finding;
 pub mod mirror;
 mod replay;
+mod signed;
 mod tree;
 
 use crate::ledger::checkpoint;
@@ -29,6 +30,8 @@ pub use finding::What;
 pub use replay::Attachments;
 pub use replay::Counts;
 pub use replay::Replay;
+pub use signed::Signed;
+pub use signed::stopped;
 
 /// Where a log is read from: a folder, a URL, a running node.
 pub trait Source {

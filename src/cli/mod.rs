@@ -6,10 +6,12 @@
 
 mod accepted;
 mod audit;
+mod backup;
 mod begin;
 mod bench;
 mod check;
 mod client;
+mod control;
 mod demo;
 mod export_log;
 mod fsck;
@@ -17,6 +19,7 @@ mod keygen;
 mod mirror;
 mod open;
 mod readable;
+mod restore;
 mod say;
 mod serve;
 mod sign;
@@ -109,6 +112,10 @@ enum Command {
     Audit(audit::Args),
     /// Check one's own data whole, against its keys; rebuild what is derived.
     Fsck(fsck::Args),
+    /// Copy the data as of one checkpoint, while the service runs; the person keys apart.
+    Backup(backup::Args),
+    /// Put a backup back, and catch up with the public log.
+    Restore(restore::Args),
     /// Write the public log as a folder of static files.
     ExportLog(export_log::Args),
     /// Keep a verified copy of the public log, from a URL or a folder.
@@ -139,6 +146,8 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(args, &say),
         Command::Audit(args) => audit::run(args, &say),
         Command::Fsck(args) => fsck::run(args, &say),
+        Command::Backup(args) => backup::run(args, &say),
+        Command::Restore(args) => restore::run(args, &say),
         Command::ExportLog(args) => export_log::run(args, &say),
         Command::Mirror(args) => mirror::run(args, &say),
         Command::Bench(args) => bench::run(args, &say),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::cli::Exit;
+use crate::cli::control;
 use crate::cli::open;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;
@@ -46,6 +47,10 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
             &format!("writes are refused: {stop}; reads are served. See /readyz."),
         );
     }
+    let control = control::listen(&node, &config.data);
+    if let Err(cause) = &control {
+        tracing::warn!(%cause, "no backups while serving: the control socket cannot be made");
+    }
     let options = http::Options {
         workers: config.workers,
         base_url: config.base_url.clone().unwrap_or_default(),
@@ -60,6 +65,7 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     let document = json!({ "listening": url, "origin": config.origin, "size": node.published().size });
     say.result(&document, &format!("listening on {url}"), &format!("listening on {url}"));
     let ended = running.wait();
+    drop(control);
     node.close();
     ended.map_err(|cause| Fail::new("the service ended badly").why(cause))?;
     Ok(Exit::Ok)

@@ -7,6 +7,7 @@
 //! and seals; `check` answers on the caller's own thread. Lacks, on purpose: HTTP,
 //! configuration files, the terminal.
 
+pub mod backup;
 mod check;
 pub mod clock;
 mod evidence;
@@ -123,6 +124,8 @@ pub enum Stop {
     Anchor,
     /// The store lost entries that the mark knows.
     Mark,
+    /// Sealed statements are lost, and the operator has not accepted it.
+    Lost,
     /// An I/O error on the write path.
     Io,
     /// Free space is below the reserve: only closing acts are written.
@@ -143,6 +146,7 @@ impl Stop {
             Self::Loading => "loading",
             Self::Anchor => "anchor",
             Self::Mark => "mark",
+            Self::Lost => "lost",
             Self::Io => "io",
             Self::Disk => "disk",
             Self::OtherLeader => "other-leader",
@@ -154,11 +158,11 @@ impl Stop {
     /// Whether the state may be behind what was acknowledged: then no check is answered.
     #[must_use]
     pub const fn doubts_state(self) -> bool {
-        matches!(self, Self::Loading | Self::Anchor | Self::Mark | Self::Io | Self::OtherLeader)
+        matches!(self, Self::Loading | Self::Anchor | Self::Mark | Self::Lost | Self::Io | Self::OtherLeader)
     }
 
     const fn ends_publishing(self) -> bool {
-        matches!(self, Self::Anchor | Self::Mark | Self::Io | Self::OtherLeader)
+        matches!(self, Self::Anchor | Self::Mark | Self::Lost | Self::Io | Self::OtherLeader)
     }
 }
 
@@ -177,6 +181,9 @@ pub enum Error {
     /// The vault.
     #[error(transparent)]
     Vault(#[from] vault::Error),
+    /// A backup.
+    #[error("backup: {0}")]
+    Backup(#[from] backup::frame::Error),
     /// Bytes of the store are not what the node wrote.
     #[error("the data is damaged: {0}; run `naru fsck`")]
     Damaged(String),

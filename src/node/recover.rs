@@ -29,6 +29,7 @@ use crate::model::statement::Statement;
 use crate::node::Error;
 use crate::node::Inner;
 use crate::node::Stop;
+use crate::node::backup::restore::lost_id;
 use crate::node::mark;
 use crate::node::mark::Marked;
 use crate::node::people;
@@ -139,6 +140,8 @@ impl Inner {
                 let recorded = Recorded::assertion(statement, signed, index, at);
                 step.register_changed |= matches!(step.register.apply(&recorded), Effect::Applied(_));
             }
+            // Nobody knows what it said; the operator has been told.
+            Entry::Sealed { .. } if id == lost_id(index, entry) => {}
             Entry::Sealed { .. } => self.replay_sealed(step, id, index, at)?,
         }
         Ok(())

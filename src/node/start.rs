@@ -26,6 +26,7 @@ use crate::node::Inner;
 use crate::node::Node;
 use crate::node::Settings;
 use crate::node::Stop;
+use crate::node::backup::restore;
 use crate::node::clock::Clock;
 use crate::node::lane::Lane;
 use crate::node::lane::LaneQueue;
@@ -147,6 +148,14 @@ impl Node {
         let published = inner.published();
         if !empty && !inner.anchor_holds(&published, found.next)? {
             inner.stop(Stop::Anchor);
+        }
+        if let Some(lost) = restore::unaccepted(inner.store.as_ref())? {
+            tracing::error!(
+                from = lost.from,
+                until = lost.until,
+                "sealed statements are lost; see `naru restore`"
+            );
+            inner.stop(Stop::Lost);
         }
         inner.load_state(&found, epoch)?;
         let mut publisher = Publisher::new(tree, integrated);

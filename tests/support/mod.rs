@@ -108,7 +108,16 @@ impl World {
 
     /// The same, over another store.
     pub fn bare(memory: Memory, store: Arc<dyn Store>) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::bare_in(tempfile::tempdir().unwrap(), memory, |_| store)
+    }
+
+    /// The same, over a store in the world's own folder.
+    pub fn bare_in(
+        dir: tempfile::TempDir,
+        memory: Memory,
+        store: impl FnOnce(&std::path::Path) -> Arc<dyn Store>,
+    ) -> Self {
+        let store = store(dir.path());
         let clock = Clock::manual(Timestamp(START));
         let vault = Vault::create(&dir.path().join("vault"), &master()).unwrap();
         let settings = settings(&dir);
