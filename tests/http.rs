@@ -4,6 +4,8 @@
 mod authzen;
 #[path = "http/files.rs"]
 mod files;
+#[path = "http/operating.rs"]
+mod operating;
 #[path = "http/statements.rs"]
 mod statements;
 mod support;
@@ -52,10 +54,15 @@ fn agent() -> ureq::Agent {
 
 impl Served {
     fn new() -> Self {
+        Self::with(|options| options)
+    }
+
+    fn with(change: impl FnOnce(http::Options) -> http::Options) -> Self {
         let mut world = World::new();
         let node = Arc::new(world.node.take().unwrap());
         let listen: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let options = http::Options { workers: 1, signals: Signals::Ignored, ..http::Options::new(listen) };
+        let options = change(options);
         let running = http::serve(Arc::clone(&node), options).unwrap();
         Self { world, node, running }
     }

@@ -24,7 +24,8 @@ use crate::telemetry;
 Writes one line to stdout once it takes requests: `listening on http://…`, or a JSON document.
 SIGTERM and SIGINT stop it: what is under way is answered, a last checkpoint is published.
 Each key of the configuration may be overridden by NARU_…: `NARU_LISTEN`, `NARU_STORE_ENGINE`.
-NARU_LOG chooses what is logged to stderr, such as `info` or `naru=debug`.")]
+NARU_LOG chooses what is logged to stderr: `info`, or `naru=debug` for a line a request with its id.
+Under --json each log line is one JSON object. `naru backup` asks over a socket in the data folder.")]
 pub(in crate::cli) struct Args {
     /// Configuration; default: `NARU_CONFIG`, then ./naru.toml.
     #[arg(long, value_name = "FILE")]
@@ -39,7 +40,8 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     let filter = std::env::var("NARU_LOG").unwrap_or_else(|_| "warn,naru=info".into());
     let format = if say.is_json() { telemetry::Format::Json } else { telemetry::Format::Text };
     telemetry::init(&filter, format).map_err(|error| Fail::usage("NARU_LOG").why(error))?;
-    let listen = address(&config)?;
+    let listen = address("listen", &config.listen)?;
+    let metrics = config.metrics_listen.as_deref().map(|at| address("metrics.listen", at)).transpose()?;
     let node = Arc::new(node(&config)?);
     if let Readiness::NotReady(stop) = node.readiness() {
         say.remark(
@@ -52,17 +54,26 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
         tracing::warn!(%cause, "no backups while serving: the control socket cannot be made");
     }
     let options = http::Options {
+        metrics,
+        security: (!config.security_contact.is_empty()).then(|| http::Security {
+            contacts: config.security_contact.clone(),
+            expires: config.security_expires.clone(),
+        }),
         workers: config.workers,
         base_url: config.base_url.clone().unwrap_or_default(),
         ..http::Options::new(listen)
     };
     let running = http::serve(Arc::clone(&node), options).map_err(|cause| {
-        Fail::new(format!("`{listen}` cannot be listened on"))
+        let also = metrics.map_or_else(String::new, |at| format!(" or `{at}`"));
+        Fail::new(format!("`{listen}`{also} cannot be listened on"))
             .why(cause)
             .next("stop what listens there, or choose another `listen`")
     })?;
     let url = format!("http://{}", running.addr());
-    let document = json!({ "listening": url, "origin": config.origin, "size": node.published().size });
+    let document = json!({
+        "listening": url, "origin": config.origin, "size": node.published().size,
+        "metrics": running.metrics().map(|at| format!("http://{at}/metrics")),
+    });
     say.result(&document, &format!("listening on {url}"), &format!("listening on {url}"));
     let ended = running.wait();
     drop(control);
@@ -71,9 +82,9 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     Ok(Exit::Ok)
 }
 
-fn address(config: &Config) -> Result<SocketAddr, Fail> {
-    let wrong = || Fail::usage(format!("`listen`: `{}` is no address and port", config.listen));
-    let mut found = config.listen.to_socket_addrs().map_err(|cause| wrong().why(cause))?;
+fn address(key: &str, text: &str) -> Result<SocketAddr, Fail> {
+    let wrong = || Fail::usage(format!("`{key}`: `{text}` is no address and port"));
+    let mut found = text.to_socket_addrs().map_err(|cause| wrong().why(cause))?;
     found.next().ok_or_else(wrong)
 }
 

@@ -15,6 +15,7 @@ pub mod fsck;
 mod intake;
 mod lane;
 mod mark;
+mod meter;
 mod people;
 mod publish;
 mod recover;
@@ -59,6 +60,8 @@ pub use intake::IAT_FUTURE_MS;
 pub use intake::IAT_PAST_MS;
 pub use intake::own_domain;
 pub use intake::party_domain;
+pub use meter::Commits;
+pub use meter::Spread;
 pub use publish::Published;
 pub use start::CARRIED_PACKS;
 pub use start::Keys;
@@ -139,6 +142,19 @@ pub enum Stop {
 }
 
 impl Stop {
+    /// Every reason.
+    pub const ALL: [Self; 9] = [
+        Self::Loading,
+        Self::Anchor,
+        Self::Mark,
+        Self::Lost,
+        Self::Io,
+        Self::Disk,
+        Self::OtherLeader,
+        Self::Busy,
+        Self::Closing,
+    ];
+
     /// Stable code.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -467,8 +483,10 @@ pub struct Figures {
     pub sequenced: TreeSize,
     /// Entries under the newest checkpoint.
     pub published: TreeSize,
-    /// Statements in flight.
-    pub in_flight: usize,
+    /// Statements in flight: opening acts, closing acts.
+    pub in_flight: [usize; 2],
+    /// Since this process has served the newest checkpoint, ms.
+    pub checkpoint_age_ms: u64,
     /// Bytes of the engine on disk.
     pub disk_bytes: u64,
 }

@@ -221,10 +221,12 @@ impl Sequencer {
             return self.halt(judged, &Error::from(error));
         }
         // At this point nothing is durable; a crash leaves no trace.
+        let watch = clock::Watch::start();
         let mut done = self.inner.store.append(self.epoch, &batch);
         if matches!(done, Append::InDoubt) {
             done = self.inner.store.settle(self.epoch, batch.id);
         }
+        self.inner.meter.commit(batch.ids.len(), watch.elapsed());
         match done {
             // At this point the statements are in force, come what may.
             Append::Sequenced { first } => self.sequenced(first, at, batch, judged, copies),

@@ -31,6 +31,7 @@ use crate::node::clock::Clock;
 use crate::node::lane::Lane;
 use crate::node::lane::LaneQueue;
 use crate::node::mark::Mark;
+use crate::node::meter::Meter;
 use crate::node::people::People;
 use crate::node::publish;
 use crate::node::publish::Published;
@@ -217,6 +218,8 @@ impl Inner {
             grew: (Mutex::new(()), Condvar::new()),
             stop: RwLock::new(None),
             disk_low: AtomicBool::new(false),
+            meter: Meter::new(),
+            served_at: AtomicU64::new(clock.now().0),
             accepted: Mutex::new(BTreeMap::new()),
             log_signer: keys.log,
             vocabulary,
