@@ -387,6 +387,8 @@ fn a_mirror_follows_a_service_and_a_folder_and_refuses_another_history() {
     let before = fs::read(desk.path("copy/checkpoint")).unwrap();
     desk.naru(&["mirror", "other", "copy", key[0], key[1]]).exits(6).says("two histories");
     assert_eq!(fs::read(desk.path("copy/checkpoint")).unwrap(), before);
+    // One that follows for ever stops at the same: nothing is to be gained by waiting.
+    desk.naru(&["mirror", "other", "copy", "--every", "1", key[0], key[1]]).exits(6);
     let evidence: Vec<_> = fs::read_dir(desk.path("copy/evidence")).unwrap().flatten().collect();
     assert_eq!(evidence.len(), 1);
     assert_eq!(fs::read(evidence[0].path().join("kept")).unwrap(), before);

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::http;
 use crate::node::Node;
 use crate::node::Readiness;
+use crate::node::Stop;
 use crate::node::clock::Clock;
 use crate::telemetry;
 
@@ -44,9 +45,16 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     let metrics = config.metrics_listen.as_deref().map(|at| address("metrics.listen", at)).transpose()?;
     let node = Arc::new(node(&config)?);
     if let Readiness::NotReady(stop) = node.readiness() {
+        let way_out = match stop {
+            Stop::Anchor | Stop::Mark => "naru restore DIR --log URL|DIR",
+            Stop::Lost => "naru restore DIR --accept-lost",
+            Stop::Loading | Stop::Io | Stop::Disk | Stop::OtherLeader | Stop::Busy | Stop::Closing => {
+                "/readyz"
+            }
+        };
         say.remark(
-            &format!("쓰기를 거부합니다: {stop}. 읽기만 제공합니다."),
-            &format!("writes are refused: {stop}; reads are served. See /readyz."),
+            &format!("쓰기를 거부합니다: {stop}. 읽기만 제공합니다. 다음: {way_out}"),
+            &format!("writes are refused: {stop}; reads are served. Next: {way_out}"),
         );
     }
     let control = control::listen(&node, &config.data);

@@ -92,7 +92,7 @@ impl Inner {
             tracing::error!(
                 anchor = anchored.size,
                 log = next,
-                "the anchor is ahead: this is an old copy of the data"
+                "the anchor is ahead: this is an old copy of the data; `naru restore --log` catches up"
             );
             return Ok(false);
         }
