@@ -22,6 +22,14 @@ pub struct Config {
     pub listen: String,
     /// `base_url`: where the public reaches the service. Default `http://` and the address.
     pub base_url: Option<String>,
+    /// `metrics.listen`: address and port that serve `/metrics` instead of the service's own, such as
+    /// `127.0.0.1:9464`. Default: none, and anybody may read the figures.
+    pub metrics_listen: Option<String>,
+    /// `security.contact`: where to tell of a weakness: `mailto:`, `https:` or `tel:` URIs with spaces
+    /// between them, for `/.well-known/security.txt`. Default: none, and no such file.
+    pub security_contact: Vec<String>,
+    /// `security.expires`: until when that holds, `2027-06-30T00:00:00Z`. Required with a contact.
+    pub security_expires: String,
     /// `data`: folder of the data. Default `data`.
     pub data: PathBuf,
     /// `anchor`: file outside the data folder that holds the newest checkpoint, best on another
@@ -97,10 +105,13 @@ impl std::fmt::Display for Error {
 }
 
 /// Every key, as written in the file; tables joined by a dot.
-pub const KEYS: [&str; 20] = [
+pub const KEYS: [&str; 23] = [
     "origin",
     "listen",
     "base_url",
+    "metrics.listen",
+    "security.contact",
+    "security.expires",
     "data",
     "anchor",
     "danger_no_anchor",
@@ -195,6 +206,9 @@ impl Default for Config {
             origin: String::new(),
             listen: "127.0.0.1:8080".into(),
             base_url: None,
+            metrics_listen: None,
+            security_contact: Vec::new(),
+            security_expires: String::new(),
             data: "data".into(),
             anchor: None,
             danger_no_anchor: false,
@@ -337,6 +351,11 @@ impl Draft {
             }
             "listen" => config.listen = raw.text()?,
             "base_url" => config.base_url = Some(raw.text()?),
+            "metrics.listen" => config.metrics_listen = Some(raw.text()?),
+            "security.contact" => {
+                config.security_contact = raw.text()?.split_whitespace().map(str::to_owned).collect();
+            }
+            "security.expires" => config.security_expires = raw.text()?,
             "data" => config.data = path()?,
             "anchor" => config.anchor = Some(path()?),
             "danger_no_anchor" => config.danger_no_anchor = raw.boolean()?,
@@ -382,6 +401,7 @@ impl Draft {
         if config.tick_ms == 0 || config.queue == 0 {
             self.fault("tick_ms, queue", "must not be 0");
         }
+        self.security(&config);
         match config.engine {
             Engine::Fjall => {}
             Engine::Memory if config.danger_forget_everything => {}
@@ -398,6 +418,39 @@ impl Draft {
         }
         if self.faults.is_empty() { Ok(config) } else { Err(Error { faults: self.faults }) }
     }
+}
+
+impl Draft {
+    /// RFC 9116 sections 2.5.3 and 2.5.5: contacts are URIs, and the date is there once.
+    fn security(&mut self, config: &Config) {
+        let schemes = ["mailto:", "https://", "tel:"];
+        let uri = |contact: &String| {
+            contact.bytes().all(|b| b.is_ascii_graphic()) && schemes.iter().any(|s| contact.starts_with(s))
+        };
+        if !config.security_contact.iter().all(uri) {
+            self.fault("security.contact", "must be `mailto:`, `https://` or `tel:` URIs");
+        }
+        let wanted = !config.security_contact.is_empty();
+        if wanted == config.security_expires.is_empty() {
+            self.fault("security", "`contact` and `expires` come together");
+        } else if wanted && !is_instant(&config.security_expires) {
+            self.fault("security.expires", "must be an instant such as `2027-06-30T00:00:00Z`");
+        }
+    }
+}
+
+/// Whether a text has the form `2027-06-30T00:00:00Z` (RFC 3339, in UTC).
+fn is_instant(text: &str) -> bool {
+    let form = "0000-00-00T00:00:00Z";
+    let fits = |(mark, byte): (u8, u8)| if mark == b'0' { byte.is_ascii_digit() } else { byte == mark };
+    let part = |range| text.get(range).and_then(|digits: &str| digits.parse::<u32>().ok()).unwrap_or(99);
+    text.len() == form.len()
+        && form.bytes().zip(text.bytes()).all(fits)
+        && (1..=12).contains(&part(5..7))
+        && (1..=31).contains(&part(8..10))
+        && part(11..13) < 24
+        && part(14..16) < 60
+        && part(17..19) < 61
 }
 
 fn line_of(text: &str, at: usize) -> usize {
@@ -465,6 +518,22 @@ mod tests {
         sources.flag("listen", "listen", Some("3:3".into()));
         let config = sources.read().unwrap();
         assert_eq!((config.listen.as_str(), config.queue), ("3:3", 7));
+    }
+
+    #[test]
+    fn a_security_contact_is_a_uri_with_a_date() {
+        let with = |contact: &str, expires: &str| {
+            read(&format!("{GOOD}security.contact = \"{contact}\"\nsecurity.expires = \"{expires}\"\n"))
+        };
+        let both = with("mailto:a@b.kr https://b.kr/report", "2027-06-30T00:00:00Z").unwrap();
+        assert_eq!(both.security_contact, ["mailto:a@b.kr", "https://b.kr/report"]);
+        for expires in
+            ["2027-06-30", "2027-13-01T00:00:00Z", "2027-06-30T00:00:00+09:00", "2027-06-30T24:00:00Z"]
+        {
+            assert!(with("mailto:a@b.kr", expires).is_err(), "{expires}");
+        }
+        assert!(with("a@b.kr", "2027-06-30T00:00:00Z").is_err());
+        assert!(read(&format!("{GOOD}security.contact = \"mailto:a@b.kr\"\n")).is_err());
     }
 
     #[test]

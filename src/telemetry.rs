@@ -2,23 +2,28 @@
 //!
 //! Lacks, on purpose, every label that could name a person, a statement or a key.
 //! Decisions are counted by the reason that was *told*: whoever reads the figures
-//! learns nothing that the asker was not told.
+//! learns nothing that the asker was not told. Addresses are counted by their pattern.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use prometheus::Encoder;
+use prometheus::Gauge;
 use prometheus::Histogram;
 use prometheus::HistogramOpts;
 use prometheus::HistogramVec;
 use prometheus::IntCounter;
 use prometheus::IntCounterVec;
 use prometheus::IntGauge;
+use prometheus::IntGaugeVec;
 use prometheus::Opts;
 use prometheus::Registry;
 use prometheus::TextEncoder;
+use prometheus::proto;
 use tracing_subscriber::EnvFilter;
 
 use crate::model::decision::Reason;
@@ -118,6 +123,17 @@ impl Act {
     }
 }
 
+/// How values are spread: bound and how many are not above it; all; their sum.
+#[derive(Clone, Debug, Default)]
+pub struct Spread {
+    /// Bound, and how many values are not above it.
+    pub upto: Vec<(f64, u64)>,
+    /// All values.
+    pub count: u64,
+    /// Their sum.
+    pub sum: f64,
+}
+
 /// What a scrape reads from the node.
 #[derive(Clone, Debug, Default)]
 pub struct Sizes {
@@ -125,8 +141,16 @@ pub struct Sizes {
     pub published: u64,
     /// Entries sequenced.
     pub sequenced: u64,
-    /// Statements in flight.
-    pub in_flight: usize,
+    /// Statements in flight, by lane: opening acts, closing acts.
+    pub in_flight: [usize; 2],
+    /// Since this process has served the newest checkpoint, ms.
+    pub checkpoint_age_ms: u64,
+    /// Entries in each commit.
+    pub commit_entries: Spread,
+    /// Seconds until each commit was durable.
+    pub commit_seconds: Spread,
+    /// Every reason not to write, and whether it holds.
+    pub stops: Vec<(&'static str, bool)>,
     /// Bytes of the engine on disk.
     pub disk_bytes: u64,
     /// Statements accepted since the start.
@@ -142,20 +166,24 @@ pub struct Metrics {
     /// In the order of [`Act::ALL`].
     seconds: Vec<Histogram>,
     statements: IntCounterVec,
+    /// Answers by address and class of status; the last is no address of ours.
+    answers: Vec<(String, [AtomicU64; 5])>,
+    stops: IntGaugeVec,
+    checkpoint_age: Gauge,
     published: IntGauge,
     sequenced: IntGauge,
-    in_flight: IntGauge,
+    in_flight: IntGaugeVec,
     disk_bytes: IntGauge,
     /// One scrape at a time moves what is copied from the node.
     scraping: Mutex<()>,
 }
 
 impl Metrics {
-    /// All figures at zero.
+    /// All figures at zero; `routes` are the addresses answers are counted by, as patterns.
     ///
     /// # Errors
     /// [`Error::Metrics`]: a defect of the build.
-    pub fn new() -> Result<Self, Error> {
+    pub fn new(routes: impl Iterator<Item = String>) -> Result<Self, Error> {
         let registry = Registry::new();
         let decisions = IntCounterVec::new(
             Opts::new("naru_decisions_total", "Decisions by the reason told."),
@@ -185,7 +213,19 @@ impl Metrics {
                 .collect::<Result<_, _>>()?,
             published: gauge("naru_checkpoint_size", "Entries under the newest checkpoint.")?,
             sequenced: gauge("naru_sequenced", "Entries sequenced.")?,
-            in_flight: gauge("naru_in_flight", "Statements in flight.")?,
+            in_flight: IntGaugeVec::new(
+                Opts::new("naru_in_flight", "Statements in flight, by lane."),
+                &["lane"],
+            )?,
+            stops: IntGaugeVec::new(
+                Opts::new("naru_stopped", "1 for each reason for which nothing is written now."),
+                &["reason"],
+            )?,
+            checkpoint_age: Gauge::new(
+                "naru_checkpoint_age_seconds",
+                "Since this process has served the newest checkpoint.",
+            )?,
+            answers: routes.chain([String::from("none")]).map(|route| (route, Default::default())).collect(),
             disk_bytes: gauge("naru_disk_bytes", "Bytes of the engine on disk.")?,
             scraping: Mutex::new(()),
             statements,
@@ -194,7 +234,10 @@ impl Metrics {
         metrics.registry.register(Box::new(decisions))?;
         metrics.registry.register(Box::new(seconds))?;
         metrics.registry.register(Box::new(metrics.statements.clone()))?;
-        for gauge in [&metrics.published, &metrics.sequenced, &metrics.in_flight, &metrics.disk_bytes] {
+        metrics.registry.register(Box::new(metrics.in_flight.clone()))?;
+        metrics.registry.register(Box::new(metrics.stops.clone()))?;
+        metrics.registry.register(Box::new(metrics.checkpoint_age.clone()))?;
+        for gauge in [&metrics.published, &metrics.sequenced, &metrics.disk_bytes] {
             metrics.registry.register(Box::new(gauge.clone()))?;
         }
         Ok(metrics)
@@ -213,6 +256,15 @@ impl Metrics {
         self.statements.with_label_values(&[kind.map_or("unknown", Kind::as_str), fate.as_str()]).inc();
     }
 
+    /// Counts one answer: of which route (in the order given; beyond it none), and its status.
+    pub fn answered(&self, route: usize, status: u16) {
+        let class = usize::from(status / 100).saturating_sub(1);
+        let route = self.answers.get(route).or_else(|| self.answers.last());
+        if let Some(count) = route.and_then(|(_, classes)| classes.get(class)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Notes how long one act took.
     pub fn took(&self, act: Act, time: Duration) {
         if let Some(histogram) = self.seconds.get(act as usize) {
@@ -229,16 +281,89 @@ impl Metrics {
         let whole = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         self.published.set(whole(sizes.published));
         self.sequenced.set(whole(sizes.sequenced));
-        self.in_flight.set(i64::try_from(sizes.in_flight).unwrap_or(i64::MAX));
+        for (lane, count) in ["open", "closing"].iter().zip(sizes.in_flight) {
+            self.in_flight.with_label_values(&[lane]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        for (reason, holds) in &sizes.stops {
+            self.stops.with_label_values(&[reason]).set(i64::from(*holds));
+        }
+        self.checkpoint_age.set(Duration::from_millis(sizes.checkpoint_age_ms).as_secs_f64());
         self.disk_bytes.set(whole(sizes.disk_bytes));
         for (kind, count) in &sizes.accepted {
             let counter = self.statements.with_label_values(&[kind.as_str(), "accepted"]);
             counter.inc_by(count.saturating_sub(counter.get()));
         }
         let mut out = Vec::with_capacity(4_096);
-        TextEncoder::new().encode(&self.registry.gather(), &mut out)?;
+        let mut families = self.registry.gather();
+        families.push(spread("naru_commit_entries", "Entries in one commit.", &sizes.commit_entries));
+        let help = "Time until one commit was durable.";
+        families.push(spread("naru_commit_seconds", help, &sizes.commit_seconds));
+        families.extend(self.requests());
+        TextEncoder::new().encode(&families, &mut out)?;
         Ok(out)
     }
+}
+
+impl Metrics {
+    /// Answers that there were; an encoder takes no family without a line.
+    fn requests(&self) -> Option<proto::MetricFamily> {
+        let mut lines = Vec::new();
+        for (route, classes) in &self.answers {
+            for (class, count) in ["1xx", "2xx", "3xx", "4xx", "5xx"].iter().zip(classes) {
+                let count = count.load(Ordering::Relaxed);
+                if count > 0 {
+                    lines.push(line(&[("route", route), ("status", class)], count));
+                }
+            }
+        }
+        let mut family = family("naru_requests_total", "Answers by address and class of status.");
+        family.set_field_type(proto::MetricType::COUNTER);
+        let some = !lines.is_empty();
+        family.set_metric(lines);
+        some.then_some(family)
+    }
+}
+
+fn family(name: &str, help: &str) -> proto::MetricFamily {
+    let mut family = proto::MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus counts in floats; exact below 2^53")]
+fn line(labels: &[(&str, &str)], count: u64) -> proto::Metric {
+    let label = |(name, value): &(&str, &str)| {
+        let mut label = proto::LabelPair::default();
+        label.set_name((*name).to_owned());
+        label.set_value((*value).to_owned());
+        label
+    };
+    let mut counter = proto::Counter::default();
+    counter.set_value(count as f64);
+    let mut line = proto::Metric::from_label(labels.iter().map(label).collect());
+    line.set_counter(counter);
+    line
+}
+
+/// A histogram that was counted elsewhere.
+fn spread(name: &str, help: &str, spread: &Spread) -> proto::MetricFamily {
+    let bucket = |(bound, count): &(f64, u64)| {
+        let mut bucket = proto::Bucket::default();
+        bucket.set_upper_bound(*bound);
+        bucket.set_cumulative_count(*count);
+        bucket
+    };
+    let mut histogram = proto::Histogram::default();
+    histogram.set_bucket(spread.upto.iter().map(bucket).collect());
+    histogram.set_sample_count(spread.count);
+    histogram.set_sample_sum(spread.sum);
+    let mut metric = proto::Metric::default();
+    metric.set_histogram(histogram);
+    let mut family = family(name, help);
+    family.set_field_type(proto::MetricType::HISTOGRAM);
+    family.set_metric(vec![metric]);
+    family
 }
 
 #[cfg(test)]
@@ -253,16 +378,33 @@ mod tests {
 
     #[test]
     fn a_scrape_copies_the_accepted_of_the_node_once() {
-        let metrics = Metrics::new().unwrap();
+        let metrics = Metrics::new(["GET /x/{id}".to_owned()].into_iter()).unwrap();
+        metrics.answered(0, 200);
+        metrics.answered(7, 404);
         metrics.decided(Reason::ConsentNotGiven);
         metrics.turned_away(None, Fate::Malformed);
-        let sizes = Sizes { accepted: BTreeMap::from([(Kind::KeyCreate, 3)]), ..Sizes::default() };
+        let sizes = Sizes {
+            accepted: BTreeMap::from([(Kind::KeyCreate, 3)]),
+            in_flight: [4, 5],
+            checkpoint_age_ms: 1_500,
+            commit_entries: Spread { upto: vec![(1.0, 2), (2.0, 2)], count: 3, sum: 12.0 },
+            stops: vec![("io", false), ("anchor", true)],
+            ..Sizes::default()
+        };
         metrics.text(&sizes).unwrap();
         let text = String::from_utf8(metrics.text(&sizes).unwrap()).unwrap();
         for line in [
             r#"naru_decisions_total{decision="deny",reason="CONSENT_NOT_GIVEN"} 1"#,
             r#"naru_statements_total{outcome="accepted",type="key.create"} 3"#,
             r#"naru_statements_total{outcome="malformed",type="unknown"} 1"#,
+            r#"naru_requests_total{route="GET /x/{id}",status="2xx"} 1"#,
+            r#"naru_requests_total{route="none",status="4xx"} 1"#,
+            r#"naru_commit_entries_bucket{le="2"} 2"#,
+            r#"naru_commit_entries_bucket{le="+Inf"} 3"#,
+            "naru_commit_entries_sum 12",
+            r#"naru_in_flight{lane="closing"} 5"#,
+            r#"naru_stopped{reason="anchor"} 1"#,
+            "naru_checkpoint_age_seconds 1.5",
         ] {
             assert!(text.contains(line), "{line} not in\n{text}");
         }

@@ -1,5 +1,7 @@
 //! What anybody can check, and what the operator can: over worlds in which somebody cheated.
 
+#[path = "audit/mirror.rs"]
+mod mirror;
 mod support;
 
 use std::cell::RefCell;

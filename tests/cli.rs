@@ -2,6 +2,8 @@
 //!
 //! `NARU_BLESS=1 cargo test --test cli` writes the golden files again.
 
+#[path = "cli/backup.rs"]
+mod backup;
 mod support;
 
 use std::any::TypeId;
@@ -347,6 +349,56 @@ fn a_served_log_is_audited_and_copied() {
             desk.naru(&["audit", url, key[0], key[1]]).exits(6).says("is missing");
         },
     );
+}
+
+#[test]
+fn a_mirror_follows_a_service_and_a_folder_and_refuses_another_history() {
+    let desk = Desk::new();
+    let world = World::new();
+    world.enrol(1);
+    world.node().tick().unwrap();
+    export(&world, &desk.path("pub"));
+    let size = world.node().published().size;
+    let folder = desk.path("pub");
+    let key = ["--log-key", "pub/log.vkey"];
+    served(
+        |_, path, _| file(&folder, path),
+        |url| {
+            desk.naru(&["mirror", url, "copy", key[0], key[1]]).exits(0).says(&format!("from 0 to {size}"));
+            desk.naru(&["audit", "copy", "--log-key", "copy/log.vkey"]).exits(0).says("sound");
+            world.enrol(2);
+            world.node().tick().unwrap();
+            export(&world, &folder);
+            let done =
+                desk.naru(&["mirror", url, "copy", "--once", "--json", key[0], key[1]]).exits(0).json();
+            assert_eq!((done["from"].clone(), done["size"].clone()), (size.into(), (size + 1).into()));
+            desk.naru(&["audit", "copy", "--log-key", "copy/log.vkey"]).exits(0).says("sound");
+        },
+    );
+    desk.naru(&["mirror", "http://127.0.0.1:1", "copy", key[0], key[1]]).exits(7);
+    // A copy of a copy, and one that lost a file of its own.
+    desk.naru(&["mirror", "copy", "second", key[0], key[1]]).exits(0);
+    let other = World::new();
+    for n in 1..5 {
+        other.enrol(n);
+    }
+    other.node().tick().unwrap();
+    export(&other, &desk.path("other"));
+    let before = fs::read(desk.path("copy/checkpoint")).unwrap();
+    desk.naru(&["mirror", "other", "copy", key[0], key[1]]).exits(6).says("two histories");
+    assert_eq!(fs::read(desk.path("copy/checkpoint")).unwrap(), before);
+    // One that follows for ever stops at the same: nothing is to be gained by waiting.
+    desk.naru(&["mirror", "other", "copy", "--every", "1", key[0], key[1]]).exits(6);
+    let evidence: Vec<_> = fs::read_dir(desk.path("copy/evidence")).unwrap().flatten().collect();
+    assert_eq!(evidence.len(), 1);
+    assert_eq!(fs::read(evidence[0].path().join("kept")).unwrap(), before);
+    let offered = fs::read(evidence[0].path().join("offered")).unwrap();
+    assert_eq!(offered, other.node().published().note.as_bytes());
+    // Nothing of anybody else's is written over, and a copy is of one log.
+    desk.naru(&["mirror", "pub", "other", key[0], key[1]]).exits(2).says("nothing is overwritten");
+    desk.log();
+    desk.naru(&["export-log", "--dir", "log", "mine"]).exits(0);
+    desk.naru(&["mirror", "mine", "copy", "--log-key", "mine/log.vkey"]).exits(2);
 }
 
 #[test]

@@ -10,6 +10,8 @@ mod cohorts;
 mod exceptions;
 #[path = "http/files.rs"]
 mod files;
+#[path = "http/operating.rs"]
+mod operating;
 #[path = "http/search.rs"]
 mod search;
 #[path = "http/statements.rs"]
@@ -63,10 +65,19 @@ impl Served {
         Self::of(World::new())
     }
 
-    fn of(mut world: World) -> Self {
+    fn of(world: World) -> Self {
+        Self::serving(world, |options| options)
+    }
+
+    fn with(change: impl FnOnce(http::Options) -> http::Options) -> Self {
+        Self::serving(World::new(), change)
+    }
+
+    fn serving(mut world: World, change: impl FnOnce(http::Options) -> http::Options) -> Self {
         let node = Arc::new(world.node.take().unwrap());
         let listen: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let options = http::Options { workers: 1, signals: Signals::Ignored, ..http::Options::new(listen) };
+        let options = change(options);
         let running = http::serve(Arc::clone(&node), options).unwrap();
         Self { world, node, running }
     }

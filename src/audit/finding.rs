@@ -106,6 +106,9 @@ pub enum What {
         /// Of the one before.
         last: u64,
     },
+    /// The bytes are not those that the checkpoint signs.
+    #[error("is not what the checkpoint signs")]
+    Unsigned,
     /// A bundle holds another number of entries.
     #[error("holds {found} entries, not {expected}")]
     Width {

@@ -4,7 +4,8 @@
 //! again: the tree and its root, every tile, every public statement with its
 //! signatures and its authority, the numbering of use batches, the order of
 //! times, and that an older checkpoint is a prefix. What is wrong comes as
-//! [`Finding`]s that name the place; it goes on after each of them.
+//! [`Finding`]s that name the place; it goes on after each of them. [`mirror`] keeps
+//! a copy that anybody may serve and audit again.
 //!
 //! Lacks: network, disk and clock (a source is handed in, the age of the log is
 //! the caller's to judge); sealed entries, which need openings; witnesses: one
@@ -12,7 +13,9 @@
 //! Trusted: the key and the origin handed in, nothing else.
 
 mod finding;
+pub mod mirror;
 mod replay;
+mod signed;
 mod tree;
 
 use crate::ledger::checkpoint;
@@ -27,6 +30,8 @@ pub use finding::What;
 pub use replay::Attachments;
 pub use replay::Counts;
 pub use replay::Replay;
+pub use signed::Signed;
+pub use signed::stopped;
 
 /// Where a log is read from: a folder, a URL, a running node.
 pub trait Source {

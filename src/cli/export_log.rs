@@ -9,15 +9,13 @@ use serde_json::json;
 
 use crate::audit::Source;
 use crate::audit::Unread;
+use crate::audit::mirror::attachments_of;
 use crate::cli::Exit;
 use crate::cli::open;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;
 use crate::cli::source::Service;
-use crate::consent::Register;
-use crate::identity;
 use crate::ledger::checkpoint::Checkpoint;
-use crate::ledger::entry::Entry;
 use crate::ledger::note;
 use crate::ledger::note::Vkey;
 use crate::ledger::tile;
@@ -109,7 +107,7 @@ fn export(source: &dyn Source, out: &Path, say: &Say) -> Result<(u64, u64), Fail
             || Fail::new(format!("`{path}` is missing")).exit(Exit::Tampered).next("run `naru fsck`");
         let bytes = source.tile(path).map_err(unread)?.ok_or_else(missing)?;
         if matches!(path, tile::Path::Entries { .. }) {
-            attachments.extend(named(&bytes));
+            attachments.extend(attachments_of(&bytes));
         }
         write(&out.join(path.to_string()), &bytes)?;
         files += 1;
@@ -126,17 +124,6 @@ fn export(source: &dyn Source, out: &Path, say: &Say) -> Result<(u64, u64), Fail
     write(&out.join("checkpoint"), note.as_bytes())?;
     bar.finish_and_clear();
     Ok((size, files + 1))
-}
-
-/// The attachments that a bundle's public statements name.
-fn named(bundle: &[u8]) -> Vec<Hash> {
-    let item = |entry: &[u8]| match Entry::parse(entry) {
-        Ok(Entry::Public { item, .. }) => identity::reload(&item).ok(),
-        _ => None,
-    };
-    let entries = tile::unbundle(bundle).unwrap_or_default();
-    let statements = entries.into_iter().filter_map(item);
-    statements.flat_map(|(statement, _)| Register::attachments_of(&statement)).collect()
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Fail> {

@@ -6,18 +6,22 @@
 
 mod accepted;
 mod audit;
+mod backup;
 mod begin;
 mod bench;
 mod check;
 mod client;
 mod cohort;
+mod control;
 mod demo;
 mod export_log;
 mod fsck;
 mod keygen;
+mod mirror;
 mod open;
 mod packs;
 mod readable;
+mod restore;
 mod say;
 mod serve;
 mod sign;
@@ -114,8 +118,14 @@ enum Command {
     Fsck(fsck::Args),
     /// Policy packs: decide the past again under another one.
     Packs(packs::Args),
+    /// Copy the data as of one checkpoint, while the service runs; the person keys apart.
+    Backup(backup::Args),
+    /// Put a backup back, and catch up with the public log.
+    Restore(restore::Args),
     /// Write the public log as a folder of static files.
     ExportLog(export_log::Args),
+    /// Keep a verified copy of the public log, from a URL or a folder.
+    Mirror(mirror::Args),
     /// Measure how fast this machine takes statements.
     Bench(bench::Args),
 }
@@ -144,7 +154,10 @@ pub fn main() -> ExitCode {
         Command::Audit(args) => audit::run(args, &say),
         Command::Fsck(args) => fsck::run(args, &say),
         Command::Packs(args) => packs::run(args, &say),
+        Command::Backup(args) => backup::run(args, &say),
+        Command::Restore(args) => restore::run(args, &say),
         Command::ExportLog(args) => export_log::run(args, &say),
+        Command::Mirror(args) => mirror::run(args, &say),
         Command::Bench(args) => bench::run(args, &say),
     };
     let exit = done.unwrap_or_else(|fail: Fail| say.fail(&fail));

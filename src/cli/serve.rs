@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::cli::Exit;
+use crate::cli::control;
 use crate::cli::open;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;
@@ -15,6 +16,7 @@ use crate::config::Config;
 use crate::http;
 use crate::node::Node;
 use crate::node::Readiness;
+use crate::node::Stop;
 use crate::node::clock::Clock;
 use crate::telemetry;
 
@@ -23,7 +25,8 @@ use crate::telemetry;
 Writes one line to stdout once it takes requests: `listening on http://…`, or a JSON document.
 SIGTERM and SIGINT stop it: what is under way is answered, a last checkpoint is published.
 Each key of the configuration may be overridden by NARU_…: `NARU_LISTEN`, `NARU_STORE_ENGINE`.
-NARU_LOG chooses what is logged to stderr, such as `info` or `naru=debug`.")]
+NARU_LOG chooses what is logged to stderr: `info`, or `naru=debug` for a line a request with its id.
+Under --json each log line is one JSON object. `naru backup` asks over a socket in the data folder.")]
 pub(in crate::cli) struct Args {
     /// Configuration; default: `NARU_CONFIG`, then ./naru.toml.
     #[arg(long, value_name = "FILE")]
@@ -38,36 +41,59 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     let filter = std::env::var("NARU_LOG").unwrap_or_else(|_| "warn,naru=info".into());
     let format = if say.is_json() { telemetry::Format::Json } else { telemetry::Format::Text };
     telemetry::init(&filter, format).map_err(|error| Fail::usage("NARU_LOG").why(error))?;
-    let listen = address(&config)?;
+    let listen = address("listen", &config.listen)?;
+    let metrics = config.metrics_listen.as_deref().map(|at| address("metrics.listen", at)).transpose()?;
     let node = Arc::new(node(&config)?);
     if let Readiness::NotReady(stop) = node.readiness() {
+        let way_out = match stop {
+            Stop::Anchor | Stop::Mark => "naru restore DIR --log URL|DIR",
+            Stop::Lost => "naru restore DIR --accept-lost",
+            Stop::Fixture => "danger_authzen_fixture = false",
+            Stop::Loading | Stop::Io | Stop::Disk | Stop::OtherLeader | Stop::Busy | Stop::Closing => {
+                "/readyz"
+            }
+        };
         say.remark(
-            &format!("쓰기를 거부합니다: {stop}. 읽기만 제공합니다."),
-            &format!("writes are refused: {stop}; reads are served. See /readyz."),
+            &format!("쓰기를 거부합니다: {stop}. 읽기만 제공합니다. 다음: {way_out}"),
+            &format!("writes are refused: {stop}; reads are served. Next: {way_out}"),
         );
     }
+    let control = control::listen(&node, &config.data);
+    if let Err(cause) = &control {
+        tracing::warn!(%cause, "no backups while serving: the control socket cannot be made");
+    }
     let options = http::Options {
+        metrics,
+        security: (!config.security_contact.is_empty()).then(|| http::Security {
+            contacts: config.security_contact.clone(),
+            expires: config.security_expires.clone(),
+        }),
         workers: config.workers,
         base_url: config.base_url.clone().unwrap_or_default(),
         ..http::Options::new(listen)
     };
     let running = http::serve(Arc::clone(&node), options).map_err(|cause| {
-        Fail::new(format!("`{listen}` cannot be listened on"))
+        let also = metrics.map_or_else(String::new, |at| format!(" or `{at}`"));
+        Fail::new(format!("`{listen}`{also} cannot be listened on"))
             .why(cause)
             .next("stop what listens there, or choose another `listen`")
     })?;
     let url = format!("http://{}", running.addr());
-    let document = json!({ "listening": url, "origin": config.origin, "size": node.published().size });
+    let document = json!({
+        "listening": url, "origin": config.origin, "size": node.published().size,
+        "metrics": running.metrics().map(|at| format!("http://{at}/metrics")),
+    });
     say.result(&document, &format!("listening on {url}"), &format!("listening on {url}"));
     let ended = running.wait();
+    drop(control);
     node.close();
     ended.map_err(|cause| Fail::new("the service ended badly").why(cause))?;
     Ok(Exit::Ok)
 }
 
-fn address(config: &Config) -> Result<SocketAddr, Fail> {
-    let wrong = || Fail::usage(format!("`listen`: `{}` is no address and port", config.listen));
-    let mut found = config.listen.to_socket_addrs().map_err(|cause| wrong().why(cause))?;
+fn address(key: &str, text: &str) -> Result<SocketAddr, Fail> {
+    let wrong = || Fail::usage(format!("`{key}`: `{text}` is no address and port"));
+    let mut found = text.to_socket_addrs().map_err(|cause| wrong().why(cause))?;
     found.next().ok_or_else(wrong)
 }
 

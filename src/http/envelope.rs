@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
@@ -9,6 +10,7 @@ use actix_web::body::BoxBody;
 use actix_web::body::MessageBody;
 use actix_web::dev::ServiceRequest;
 use actix_web::dev::ServiceResponse;
+use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::http::header::HeaderName;
 use actix_web::http::header::HeaderValue;
@@ -61,6 +63,7 @@ pub(in crate::http) async fn around(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let id = request_id(request.request());
+    let watch = clock::Watch::start();
     let answer = next.call(request).await?.map_into_boxed_body();
     let problem = answer.response().error().and_then(|e| e.as_error::<Problem>());
     let problem = problem.map(|p| noted(p, answer.request(), &id));
@@ -68,12 +71,26 @@ pub(in crate::http) async fn around(
         Some(response) => answer.into_response(response),
         None => answer,
     };
+    answered(answer.request(), answer.status(), &id, Some(watch.elapsed()));
     let headers = answer.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, value);
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     Ok(answer)
+}
+
+/// Counts an answer, and logs it if the operator wants to see each (`NARU_LOG=naru=debug`).
+///
+/// The route's pattern stands in both, never the path: a path may name a statement.
+pub(in crate::http) fn answered(request: &HttpRequest, status: StatusCode, id: &str, took: Option<Duration>) {
+    let Some(shared) = request.app_data::<web::Data<Shared>>() else { return };
+    let route = request.app_data::<&'static Route>();
+    let place = route.and_then(|route| shared.routes.iter().position(|of| std::ptr::eq(*of, *route)));
+    shared.metrics.answered(place.unwrap_or(usize::MAX), status.as_u16());
+    let took_us = took.map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    let (method, path) = route.map_or(("-", "-"), |route| (route.method.as_str(), route.path));
+    tracing::debug!(request_id = id, method, route = path, status = status.as_u16(), took_us, "answered");
 }
 
 /// The response of a problem; ours are logged.
@@ -90,6 +107,7 @@ fn noted(problem: &Problem, request: &HttpRequest, id: &str) -> HttpResponse {
 fn told(problem: &Problem, request: &HttpRequest) -> HttpResponse {
     let id = request_id(request);
     let mut response = problem.response(Some(&id));
+    answered(request, response.status(), &id, None);
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }

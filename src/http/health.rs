@@ -11,8 +11,11 @@ use serde::Serialize;
 use crate::http::Problem;
 use crate::http::Shared;
 use crate::http::message;
+use crate::node;
 use crate::node::Readiness;
+use crate::node::Stop;
 use crate::telemetry::Sizes;
+use crate::telemetry::Spread;
 
 /// `GET /livez`
 pub(in crate::http) async fn live() -> HttpResponse {
@@ -36,17 +39,32 @@ pub(in crate::http) async fn ready(shared: web::Data<Shared>) -> HttpResponse {
         .json(Ready { ready: reason.is_none(), reason })
 }
 
+/// Counts of whole numbers, in units of which `unit` make one of Prometheus's.
+#[expect(clippy::cast_precision_loss, reason = "Prometheus counts in floats; exact below 2^53")]
+fn spread(of: &node::Spread, unit: f64) -> Spread {
+    let upto = of.upto.iter().map(|(bound, count)| (*bound as f64 / unit, *count)).collect();
+    Spread { upto, count: of.count, sum: of.sum as f64 / unit }
+}
+
 /// `GET /metrics`
 pub(in crate::http) async fn metrics(shared: web::Data<Shared>) -> Result<HttpResponse, Problem> {
     let node = Arc::clone(&shared.node);
     // Looking at the disk may block.
     let figures = message::blocking(move || Ok::<_, Problem>(node.figures())).await?;
+    let (commits, readiness) = (shared.node.commits(), shared.node.readiness());
     let sizes = Sizes {
         published: figures.published,
         sequenced: figures.sequenced,
         in_flight: figures.in_flight,
         disk_bytes: figures.disk_bytes,
         accepted: shared.node.accepted_by_kind(),
+        checkpoint_age_ms: figures.checkpoint_age_ms,
+        commit_entries: spread(&commits.entries, 1.0),
+        commit_seconds: spread(&commits.micros, 1e6),
+        stops: Stop::ALL
+            .iter()
+            .map(|stop| (stop.as_str(), readiness == Readiness::NotReady(*stop)))
+            .collect(),
     };
     let text = shared.metrics.text(&sizes).map_err(Problem::internal)?;
     Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4")).body(text))

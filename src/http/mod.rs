@@ -18,6 +18,7 @@ mod log;
 mod message;
 mod outcome;
 pub mod problem;
+mod security;
 mod sort;
 mod statement;
 mod subject;
@@ -25,6 +26,7 @@ mod token;
 
 use std::io;
 use std::net::SocketAddr;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
@@ -43,6 +45,7 @@ use crate::node::Node;
 use crate::telemetry::Metrics;
 
 pub use problem::Problem;
+pub use security::Security;
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +177,7 @@ pub const ROUTES: &[Route] = &[
     Route::post("/access/v1/search/resource", &[Party], 64 * KIB, |r| r.to(authzen::search_resource)).bare(),
     Route::post("/access/v1/search/action", &[Party], 64 * KIB, |r| r.to(authzen::search_action)).bare(),
     Route::get("/.well-known/authzen-configuration", &[Anyone], |r| r.to(authzen::metadata)),
+    Route::get("/.well-known/security.txt", &[Anyone], |r| r.to(security::text)),
     Route::get("/log/checkpoint", &[Anyone], |r| r.to(log::checkpoint)),
     Route::get("/log/tile/{path:.*}", &[Anyone], |r| r.to(log::tile)),
     Route::get("/log/attachments/{hash}", &[Anyone], |r| r.to(attachment::serve)),
@@ -183,11 +187,19 @@ pub const ROUTES: &[Route] = &[
     Route::get("/metrics", &[Anyone], |r| r.to(health::metrics)),
 ];
 
+/// The routes for whoever runs it: `metrics.listen` serves them, and moves the last.
+const OPERATING: [&str; 3] = ["/livez", "/readyz", METRICS];
+const METRICS: &str = "/metrics";
+
 /// How a server is run.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where `/metrics` is served instead, if anywhere; port 0 takes a free one.
+    pub metrics: Option<SocketAddr>,
+    /// What `/.well-known/security.txt` says.
+    pub security: Option<Security>,
     /// Worker threads; 0 means one a core.
     pub workers: usize,
     /// The URL callers use, without a slash at its end; empty means `http://` and the bound address.
@@ -219,6 +231,8 @@ impl Options {
     pub const fn new(listen: SocketAddr) -> Self {
         Self {
             listen,
+            metrics: None,
+            security: None,
             workers: 0,
             base_url: String::new(),
             batch_items: MAX_BATCH,
@@ -239,6 +253,9 @@ pub struct Shared {
     node: Arc<Node>,
     metrics: Metrics,
     base_url: String,
+    security: Option<Security>,
+    /// The routes served, in the order in which answers are counted.
+    routes: Vec<&'static Route>,
     batch_items: usize,
     receipt_patience: Duration,
     ids: envelope::Ids,
@@ -258,6 +275,7 @@ impl Shared {
 #[derive(Debug)]
 pub struct Running {
     addr: SocketAddr,
+    metrics: Option<SocketAddr>,
     handle: ServerHandle,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
@@ -267,6 +285,12 @@ impl Running {
     #[must_use]
     pub const fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// The bound address of `/metrics`, if it has one of its own.
+    #[must_use]
+    pub const fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics
     }
 
     /// Stops taking requests, answers those under way, and returns when all is quiet.
@@ -315,7 +339,7 @@ pub fn serve(node: Arc<Node>, options: Options) -> io::Result<Running> {
     let (tell, told) = mpsc::sync_channel(1);
     let thread = thread::Builder::new().name("http".into()).spawn(move || {
         actix_web::rt::System::new().block_on(async move {
-            let (server, addr) = match listen(node, &options) {
+            let bound = match listen(node, &options) {
                 Ok(bound) => bound,
                 Err(error) => {
                     // The starter waits for exactly this.
@@ -323,40 +347,80 @@ pub fn serve(node: Arc<Node>, options: Options) -> io::Result<Running> {
                     return Ok(());
                 }
             };
-            let _gone = tell.send(Ok((addr, server.handle())));
-            server.await
+            let operating = bound.operating.map(|(server, addr)| {
+                let handle = server.handle();
+                actix_web::rt::spawn(server);
+                (handle, addr)
+            });
+            let metrics = operating.as_ref().map(|(_, addr)| *addr);
+            let _gone = tell.send(Ok((bound.addr, metrics, bound.server.handle())));
+            let ended = bound.server.await;
+            if let Some((handle, _)) = operating {
+                handle.stop(false).await;
+            }
+            ended
         })
     })?;
     match told.recv() {
-        Ok(Ok((addr, handle))) => Ok(Running { addr, handle, thread: Some(thread) }),
+        Ok(Ok((addr, metrics, handle))) => Ok(Running { addr, metrics, handle, thread: Some(thread) }),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(io::Error::other("the http thread ended before it was bound")),
     }
 }
 
-fn listen(node: Arc<Node>, options: &Options) -> io::Result<(Server, SocketAddr)> {
-    let listener = std::net::TcpListener::bind(options.listen)?;
+/// Servers that are bound and not yet polled.
+struct Bound {
+    server: Server,
+    addr: SocketAddr,
+    operating: Option<(Server, SocketAddr)>,
+}
+
+fn listen(node: Arc<Node>, options: &Options) -> io::Result<Bound> {
+    let listener = TcpListener::bind(options.listen)?;
     let addr = listener.local_addr()?;
+    let operating = options.metrics.map(TcpListener::bind).transpose()?;
     let base_url = match options.base_url.trim_end_matches('/') {
         "" => format!("http://{addr}"),
         url => url.to_owned(),
     };
     let fixture = node.settings().authzen_fixture.then(authzen::Fixture::carried).transpose()?;
+    let routes: Vec<&'static Route> = ROUTES.iter().chain(options.more).collect();
+    let named = routes.iter().map(|route| format!("{} {}", route.method.as_str(), route.path));
     let shared = web::Data::new(Shared {
         fixture,
         node,
-        metrics: Metrics::new().map_err(io::Error::other)?,
+        metrics: Metrics::new(named).map_err(io::Error::other)?,
         base_url,
+        security: options.security.clone(),
+        routes: routes.clone(),
         batch_items: options.batch_items.min(MAX_BATCH),
         receipt_patience: options.receipt_patience,
         ids: envelope::Ids::new().map_err(io::Error::other)?,
     });
-    let more = options.more;
+    let moved = operating.is_some();
+    let public = routes.iter().copied().filter(|route| !(moved && route.path == METRICS)).collect();
+    let server = bind(listener, &shared, public, options)?;
+    let operating = operating.map(|listener| {
+        let addr = listener.local_addr()?;
+        let own = routes.into_iter().filter(|route| OPERATING.contains(&route.path)).collect();
+        // It ends with the other, whoever stops that.
+        let options = Options { workers: 1, signals: Signals::Ignored, ..options.clone() };
+        Ok::<_, io::Error>((bind(listener, &shared, own, &options)?, addr))
+    });
+    Ok(Bound { server, addr, operating: operating.transpose()? })
+}
+
+fn bind(
+    listener: TcpListener,
+    shared: &web::Data<Shared>,
+    routes: Vec<&'static Route>,
+    options: &Options,
+) -> io::Result<Server> {
+    let shared = shared.clone();
     let server = HttpServer::new(move || {
         App::new()
             .app_data(shared.clone())
-            .configure(|config| register(config, ROUTES))
-            .configure(|config| register(config, more))
+            .configure(|config| register(config, &routes))
             .default_service(web::to(envelope::no_route))
     });
     let server = server.shutdown_timeout(options.stop_patience.as_secs());
@@ -365,11 +429,11 @@ fn listen(node: Arc<Node>, options: &Options) -> io::Result<(Server, SocketAddr)
         Signals::Obeyed => server,
         Signals::Ignored => server.disable_signals(),
     };
-    Ok((server.listen(listener)?.run(), addr))
+    Ok(server.listen(listener)?.run())
 }
 
-fn register(config: &mut web::ServiceConfig, routes: &'static [Route]) {
-    for route in routes {
+fn register(config: &mut web::ServiceConfig, routes: &[&'static Route]) {
+    for route in routes.iter().copied() {
         let guarded = match route.method {
             Method::Get => web::route().guard(guard::Any(guard::Get()).or(guard::Head())),
             Method::Post => web::route().guard(guard::Post()),

@@ -152,6 +152,7 @@ impl From<Stop> for Problem {
             Stop::Loading
             | Stop::Anchor
             | Stop::Mark
+            | Stop::Lost
             | Stop::Io
             | Stop::Disk
             | Stop::Fixture
@@ -171,6 +172,7 @@ impl From<node::Error> for Problem {
                 Self { cause: Some(cause.to_string()), ..told }
             }
             node::Error::Vault(_)
+            | node::Error::Backup(_)
             | node::Error::Damaged(_)
             | node::Error::Identity(_)
             | node::Error::Cbor(_)

@@ -7,6 +7,7 @@
 //! and seals; `check` answers on the caller's own thread. Lacks, on purpose: HTTP,
 //! configuration files, the terminal.
 
+pub mod backup;
 mod check;
 pub mod clock;
 mod cohort;
@@ -17,6 +18,7 @@ pub mod fsck;
 mod intake;
 mod lane;
 mod mark;
+mod meter;
 mod people;
 mod publish;
 mod recover;
@@ -70,6 +72,8 @@ pub use intake::IAT_FUTURE_MS;
 pub use intake::IAT_PAST_MS;
 pub use intake::own_domain;
 pub use intake::party_domain;
+pub use meter::Commits;
+pub use meter::Spread;
 pub use publish::Published;
 pub use search::Capacity;
 pub use search::Found;
@@ -148,6 +152,8 @@ pub enum Stop {
     Anchor,
     /// The store lost entries that the mark knows.
     Mark,
+    /// Sealed statements are lost, and the operator has not accepted it.
+    Lost,
     /// An I/O error on the write path.
     Io,
     /// Free space is below the reserve: only closing acts are written.
@@ -163,6 +169,20 @@ pub enum Stop {
 }
 
 impl Stop {
+    /// Every reason.
+    pub const ALL: [Self; 10] = [
+        Self::Loading,
+        Self::Anchor,
+        Self::Mark,
+        Self::Lost,
+        Self::Io,
+        Self::Disk,
+        Self::Fixture,
+        Self::OtherLeader,
+        Self::Busy,
+        Self::Closing,
+    ];
+
     /// Stable code.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -170,6 +190,7 @@ impl Stop {
             Self::Loading => "loading",
             Self::Anchor => "anchor",
             Self::Mark => "mark",
+            Self::Lost => "lost",
             Self::Io => "io",
             Self::Disk => "disk",
             Self::Fixture => "authzen-fixture",
@@ -182,11 +203,11 @@ impl Stop {
     /// Whether the state may be behind what was acknowledged: then no check is answered.
     #[must_use]
     pub const fn doubts_state(self) -> bool {
-        matches!(self, Self::Loading | Self::Anchor | Self::Mark | Self::Io | Self::OtherLeader)
+        matches!(self, Self::Loading | Self::Anchor | Self::Mark | Self::Lost | Self::Io | Self::OtherLeader)
     }
 
     const fn ends_publishing(self) -> bool {
-        matches!(self, Self::Anchor | Self::Mark | Self::Io | Self::OtherLeader)
+        matches!(self, Self::Anchor | Self::Mark | Self::Lost | Self::Io | Self::OtherLeader)
     }
 }
 
@@ -205,6 +226,9 @@ pub enum Error {
     /// The vault.
     #[error(transparent)]
     Vault(#[from] vault::Error),
+    /// A backup.
+    #[error("backup: {0}")]
+    Backup(#[from] backup::frame::Error),
     /// Bytes of the store are not what the node wrote.
     #[error("the data is damaged: {0}; run `naru fsck`")]
     Damaged(String),
@@ -505,8 +529,10 @@ pub struct Figures {
     pub sequenced: TreeSize,
     /// Entries under the newest checkpoint.
     pub published: TreeSize,
-    /// Statements in flight.
-    pub in_flight: usize,
+    /// Statements in flight: opening acts, closing acts.
+    pub in_flight: [usize; 2],
+    /// Since this process has served the newest checkpoint, ms.
+    pub checkpoint_age_ms: u64,
     /// Bytes of the engine on disk.
     pub disk_bytes: u64,
 }

@@ -102,6 +102,11 @@ impl Publisher {
         }
     }
 
+    /// Whether a checkpoint covers everything that is sequenced.
+    pub(in crate::node) fn is_quiet(&self) -> bool {
+        self.tree.size() == self.integrated.size
+    }
+
     /// Appends the leaves of one commit.
     pub(in crate::node) fn push(&mut self, leaves: &[[u8; 32]], at: Timestamp) {
         leaves.iter().for_each(|leaf| self.tree.push(*leaf));
@@ -284,6 +289,11 @@ pub(in crate::node) fn entries(store: &dyn Store, from: u64, until: u64) -> Resu
         }
     }
     Ok(out)
+}
+
+/// The root at a size of a tree whose full tiles are kept.
+pub(in crate::node) fn root_at(store: &dyn Store, tree: &Tree, size: TreeSize) -> Result<[u8; 32], Error> {
+    Ok(merkle::root_at(&Tiles { store, edge: tree }, size)?)
 }
 
 /// Loads the tree at `size` from full tiles and commits; puts tiles that a crash lost.

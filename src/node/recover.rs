@@ -29,6 +29,7 @@ use crate::model::statement::Statement;
 use crate::node::Error;
 use crate::node::Inner;
 use crate::node::Stop;
+use crate::node::backup::restore::lost_id;
 use crate::node::mark;
 use crate::node::mark::Marked;
 use crate::node::people;
@@ -91,7 +92,7 @@ impl Inner {
             tracing::error!(
                 anchor = anchored.size,
                 log = next,
-                "the anchor is ahead: this is an old copy of the data"
+                "the anchor is ahead: this is an old copy of the data; `naru restore --log` catches up"
             );
             return Ok(false);
         }
@@ -141,6 +142,8 @@ impl Inner {
                 let effect = step.register.apply_with(&recorded, &packs);
                 step.register_changed |= matches!(effect, Effect::Applied(_));
             }
+            // Nobody knows what it said; the operator has been told.
+            Entry::Sealed { .. } if id == lost_id(index, entry) => {}
             Entry::Sealed { .. } => self.replay_sealed(step, id, index, at)?,
         }
         Ok(())

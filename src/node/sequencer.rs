@@ -33,6 +33,8 @@ use crate::model::statement::Statement;
 use crate::node::Error;
 use crate::node::Inner;
 use crate::node::Stop;
+use crate::node::backup::Wish;
+use crate::node::backup::Wishes;
 use crate::node::clock;
 use crate::node::intake::Acting;
 use crate::node::intake::Prepared;
@@ -68,6 +70,8 @@ pub(in crate::node) enum Job {
     Name(Row, oneshot::Sender<Result<(), Stop>>),
     /// Publish now, if anything is new; a tick by hand.
     Tick(oneshot::Sender<Result<(), Stop>>),
+    /// Hold on to the store's rows at the next moment that a checkpoint covers all of them.
+    Snapshot(Wish),
 }
 
 /// Ids and new persons' keys sequenced lately: what the pool's look-up may have missed.
@@ -129,6 +133,7 @@ pub(in crate::node) struct Sequencer {
     recent: Recent,
     mark: Mark,
     publisher: Publisher,
+    wishes: Wishes,
 }
 
 impl Sequencer {
@@ -141,7 +146,7 @@ impl Sequencer {
         publisher: Publisher,
     ) -> Self {
         let recent = Recent { since: next, ..Recent::default() };
-        Self { inner, epoch, next, at, recent, mark, publisher }
+        Self { inner, epoch, next, at, recent, mark, publisher, wishes: Wishes::default() }
     }
 
     /// Runs until the queue is shut.
@@ -169,7 +174,7 @@ impl Sequencer {
         for job in jobs {
             match job {
                 Job::Record(prepared, place) => records.push((prepared, place)),
-                Job::Name(..) | Job::Tick(_) => after.push(job),
+                Job::Name(..) | Job::Tick(_) | Job::Snapshot(_) => after.push(job),
             }
         }
         if !records.is_empty() {
@@ -185,9 +190,11 @@ impl Sequencer {
                     self.tick(true);
                     let _ = done.send(self.inner.stopped().map_or(Ok(()), Err));
                 }
+                Job::Snapshot(wish) => self.wishes.add(wish),
                 Job::Record(..) => {}
             }
         }
+        self.wishes.grant(&self.inner, &self.publisher);
     }
 
     fn name(&self, row: Row) -> Result<(), Stop> {
@@ -217,10 +224,12 @@ impl Sequencer {
             return self.halt(judged, &Error::from(error));
         }
         // At this point nothing is durable; a crash leaves no trace.
+        let watch = clock::Watch::start();
         let mut done = self.inner.store.append(self.epoch, &batch);
         if matches!(done, Append::InDoubt) {
             done = self.inner.store.settle(self.epoch, batch.id);
         }
+        self.inner.meter.commit(batch.ids.len(), watch.elapsed());
         match done {
             // At this point the statements are in force, come what may.
             Append::Sequenced { first } => self.sequenced(first, at, batch, judged, copies),
@@ -593,5 +602,6 @@ impl Sequencer {
         if let Err(stop) = self.publisher.tick(&self.inner, self.epoch, now) {
             self.inner.stop(stop);
         }
+        self.wishes.grant(&self.inner, &self.publisher);
     }
 }

@@ -27,6 +27,7 @@ use crate::node::Inner;
 use crate::node::Node;
 use crate::node::Settings;
 use crate::node::Stop;
+use crate::node::backup::restore;
 use crate::node::clock::Clock;
 use crate::node::cohort;
 use crate::node::cohort::Cohorts;
@@ -35,6 +36,7 @@ use crate::node::exception::Uses;
 use crate::node::lane::Lane;
 use crate::node::lane::LaneQueue;
 use crate::node::mark::Mark;
+use crate::node::meter::Meter;
 use crate::node::people::People;
 use crate::node::publish;
 use crate::node::publish::Published;
@@ -170,6 +172,14 @@ impl Node {
         if !empty && !inner.anchor_holds(&published, found.next)? {
             inner.stop(Stop::Anchor);
         }
+        if let Some(lost) = restore::unaccepted(inner.store.as_ref())? {
+            tracing::error!(
+                from = lost.from,
+                until = lost.until,
+                "sealed statements are lost; see `naru restore`"
+            );
+            inner.stop(Stop::Lost);
+        }
         inner.load_state(&found, epoch)?;
         if inner.settings.authzen_fixture {
             inner.begin_fixture()?;
@@ -242,6 +252,8 @@ impl Inner {
             grew: (Mutex::new(()), Condvar::new()),
             stop: RwLock::new(None),
             disk_low: AtomicBool::new(false),
+            meter: Meter::new(),
+            served_at: AtomicU64::new(clock.now().0),
             accepted: Mutex::new(BTreeMap::new()),
             excepted: Uses::new(clock.now()),
             log_signer: keys.log,

@@ -39,6 +39,8 @@ use crate::node::domains::Domains;
 use crate::node::exception::Uses;
 use crate::node::lane::Lane;
 use crate::node::lane::LaneQueue;
+use crate::node::meter::Commits;
+use crate::node::meter::Meter;
 use crate::node::people::People;
 use crate::node::publish;
 use crate::node::publish::Published;
@@ -83,8 +85,8 @@ impl Admission {
         self.counter(lane).fetch_sub(1, Ordering::AcqRel);
     }
 
-    fn in_flight(&self) -> usize {
-        self.open.load(Ordering::Acquire) + self.closing.load(Ordering::Acquire)
+    fn in_flight(&self) -> [usize; 2] {
+        [self.open.load(Ordering::Acquire), self.closing.load(Ordering::Acquire)]
     }
 }
 
@@ -112,6 +114,9 @@ pub struct Inner {
     pub(in crate::node) grew: (Mutex<()>, Condvar),
     pub(in crate::node) stop: RwLock<Option<Stop>>,
     pub(in crate::node) disk_low: AtomicBool,
+    pub(in crate::node) meter: Meter,
+    /// When the newest checkpoint began to be served, ms.
+    pub(in crate::node) served_at: AtomicU64,
     pub(in crate::node) accepted: Mutex<BTreeMap<Kind, u64>>,
     pub(in crate::node) excepted: Uses,
 }
@@ -150,6 +155,7 @@ impl Inner {
 
     pub(in crate::node) fn serve(&self, published: Published) {
         let size = published.size;
+        self.served_at.store(self.clock.now().0, Ordering::Release);
         *self.published.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(published);
         self.size.send_replace(size);
     }
@@ -231,7 +237,14 @@ impl Inner {
             published: self.published().size,
             in_flight: self.admission.in_flight(),
             disk_bytes: self.store.disk_bytes(),
+            checkpoint_age_ms: self.clock.now().0.saturating_sub(self.served_at.load(Ordering::Acquire)),
         }
+    }
+
+    /// The commits since the start.
+    #[must_use]
+    pub fn commits(&self) -> Commits {
+        self.meter.read()
     }
 
     /// The node's time.

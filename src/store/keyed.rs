@@ -29,7 +29,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::row::{self, Table};
 use super::{
     Append, Batch, BatchId, COMMITS_BYTES, Commit, Epoch, Error, Gate, Head, Holder, Integrate, Located,
-    MAX_PART, Name, NameAt, PersonRows, Project, Recovered, Row, Store,
+    MAX_PART, Name, NameAt, PersonRows, Project, Recovered, Row, Rows, Snapshot, Store,
 };
 use crate::model::id::{StatementId, SubjectId};
 
@@ -37,7 +37,7 @@ use crate::model::id::{StatementId, SubjectId};
 pub(super) type Pair = (Vec<u8>, Vec<u8>);
 
 /// Sees one row and says whether to go on.
-pub(super) type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, Error> + 'a;
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, Error> + 'a;
 
 /// When a write must be durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub enum Sync {
 pub struct Changes(BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>);
 
 impl Changes {
-    fn put(&mut self, table: Table, key: impl Into<Vec<u8>>, value: Vec<u8>) {
+    pub(super) fn put(&mut self, table: Table, key: impl Into<Vec<u8>>, value: Vec<u8>) {
         self.0.insert((table, key.into()), Some(value));
     }
 
@@ -108,6 +108,14 @@ pub trait Engine: Send + std::marker::Sync {
     /// # Errors
     /// What the engine says.
     fn sync(&self) -> Result<(), Error>;
+
+    /// Every row as of now.
+    ///
+    /// # Errors
+    /// What the engine says; an engine without snapshots refuses.
+    fn snapshot(&self) -> Result<Box<dyn Snapshot>, Error> {
+        Err(super::no_snapshot(self.name()))
+    }
 
     /// Bytes on disk.
     fn disk_bytes(&self) -> u64;
@@ -164,7 +172,7 @@ impl<E: Engine> Keyed<E> {
     }
 
     /// Writes, and stops all writing if that failed.
-    fn write(&self, changes: Changes, sync: Sync) -> Result<(), Error> {
+    pub(super) fn write(&self, changes: Changes, sync: Sync) -> Result<(), Error> {
         self.engine.write(changes, sync).inspect_err(|_| self.stopped.store(true, Ordering::Release))
     }
 
@@ -504,6 +512,14 @@ impl<E: Engine> Store for Keyed<E> {
         let key = row::blob_key(name);
         let row = self.engine.get(Table::Blobs, &key)?;
         row.map(|r| row::unchecked(Table::Blobs, &key, &r).map(<[u8]>::to_vec)).transpose()
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn Snapshot>, Error> {
+        self.engine.snapshot()
+    }
+
+    fn refill(&self, rows: &mut Rows<'_>) -> Result<(), Error> {
+        self.try_refill(rows)
     }
 
     fn disk_bytes(&self) -> u64 {

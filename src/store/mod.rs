@@ -22,10 +22,15 @@ pub mod memory;
 mod row;
 #[cfg(feature = "store-sled")]
 pub mod sled;
+mod whole;
 
 use std::ops::Range;
 
 use crate::model::id::{StatementId, SubjectId};
+
+pub use keyed::Visit;
+pub use row::Table;
+pub use whole::{RawRow, Rows, Snapshot};
 
 /// Who asks to lead: 16 random bytes drawn at start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -335,8 +340,8 @@ pub trait Store: Send + Sync {
     /// [`Error::Exists`] with other bytes; engine failure.
     fn put(&self, name: &str, bytes: &[u8], synced: bool) -> Result<(), Error>;
 
-    /// Overwrites a blob whose bytes are derived from entries (a tile), durable before it answers.
-    /// Only `fsck --rebuild` does, where the one kept is damaged. Needs no lead.
+    /// Overwrites a blob, durable before it answers: a tile that is damaged (`fsck --rebuild`), or what a
+    /// restore notes while it runs. Needs no lead.
     ///
     /// # Errors
     /// Engine failure.
@@ -348,8 +353,30 @@ pub trait Store: Send + Sync {
     /// Engine failure or damage.
     fn get(&self, name: &str) -> Result<Option<Vec<u8>>, Error>;
 
+    /// Every row as of now, to be read at leisure while others write: for a backup.
+    ///
+    /// # Errors
+    /// Engine failure; a store without snapshots refuses.
+    fn snapshot(&self) -> Result<Box<dyn Snapshot>, Error> {
+        Err(no_snapshot("this store"))
+    }
+
+    /// Puts the rows of a snapshot into a store that holds nothing, durable before it answers: a
+    /// restore. Needs no lead; nobody may lead before.
+    ///
+    /// # Errors
+    /// The store is not empty; a commit is damaged or missing; engine failure. What was written then
+    /// is worth nothing.
+    fn refill(&self, rows: &mut Rows<'_>) -> Result<(), Error> {
+        rows()?.map_or(Ok(()), |_| Err(no_snapshot("this store")))
+    }
+
     /// Bytes on disk, as far as the engine knows (0 in memory).
     fn disk_bytes(&self) -> u64;
+}
+
+fn no_snapshot(engine: &'static str) -> Error {
+    Error::Engine { engine, cause: "it takes no snapshots".into() }
 }
 
 /// Why a write was not done: every answer to a write has these two.

@@ -3,8 +3,8 @@
 //! Everything about a person outside the tree is ciphertext under that person's
 //! key; the key lies in a slot file beside the engine, wrapped by the epoch's key,
 //! which is wrapped by the master key. Overwriting one slot forgets one person.
-//! Lacks, on purpose: any idea of what is sealed; re-wrapping and erasure, which
-//! come with their own acts and fit the slot's layout.
+//! Lacks, on purpose: any idea of what is sealed; re-wrapping, which comes with its own
+//! act and fits the slot's layout; and whom to erase: it overwrites the slots it is told.
 //!
 //! Trusted: the master key file, the slot file's folder, the system's randomness.
 //! Not trusted: the store, which gives back ciphertext that is checked here.
@@ -12,6 +12,7 @@
 mod seal;
 mod slot;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -24,6 +25,7 @@ pub use seal::Key;
 pub use seal::Openings;
 pub use seal::PersonKey;
 pub use slot::SlotNumber;
+pub use slot::tagged;
 
 use slot::SlotFile;
 
@@ -166,6 +168,14 @@ impl Vault {
     /// I/O: stop writing, never retry.
     pub fn sync(&self) -> Result<(), Error> {
         self.slots.sync()
+    }
+
+    /// Overwrites every slot whose erasure tag is among these, durable when it answers; how many.
+    ///
+    /// # Errors
+    /// I/O.
+    pub fn overwrite(&self, tags: &BTreeSet<SubjectId>) -> Result<u64, Error> {
+        self.slots.overwrite(tags)
     }
 
     /// Reads a person's key.

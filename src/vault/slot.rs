@@ -8,8 +8,10 @@
 //! durable: then neighbours go to the file in one write, with one sync.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::fs::OpenOptions;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -41,6 +43,8 @@ const CHECKED: usize = 96;
 const MOST_NEW: usize = 4_096;
 
 type Bytes = [u8; SLOT];
+/// Bytes read at once when the whole file is looked through.
+const STRETCH: usize = 8_192 * SLOT;
 
 /// The open file, and the next free number.
 #[derive(Debug)]
@@ -115,6 +119,29 @@ impl SlotFile {
         Ok(())
     }
 
+    /// Overwrites the slots that carry one of these tags, and syncs.
+    pub(in crate::vault) fn overwrite(&self, tags: &BTreeSet<SubjectId>) -> Result<u64, Error> {
+        self.write(&mut self.unwritten())?;
+        let failed = || io_at(&self.path);
+        let (mut stretch, mut first, mut count) = (vec![0u8; STRETCH], 0u64, 0);
+        while !tags.is_empty() {
+            let read = read_up_to(&self.file, &mut stretch, first * SLOT as u64).map_err(failed())?;
+            for slot in tagged(stretch.get(..read).unwrap_or_default(), tags) {
+                let at = (first + slot.0) * SLOT as u64;
+                self.file.write_all_at(&[0; SLOT], at).map_err(failed())?;
+                count += 1;
+            }
+            if read < STRETCH {
+                break;
+            }
+            first += (STRETCH / SLOT) as u64;
+        }
+        if count > 0 {
+            self.sync()?;
+        }
+        Ok(count)
+    }
+
     pub(in crate::vault) fn sync(&self) -> Result<(), Error> {
         self.write(&mut self.unwritten())?;
         self.file.sync_data().map_err(io_at(&self.path))
@@ -145,8 +172,33 @@ impl SlotFile {
     }
 }
 
+/// Slots of a stretch of the key file whose erasure tags are among these: numbers from 0.
+///
+/// Whether a slot is sound does not matter: a damaged one is overwritten all the same.
+#[must_use]
+pub fn tagged(stretch: &[u8], tags: &BTreeSet<SubjectId>) -> Vec<SlotNumber> {
+    let (slots, _) = stretch.as_chunks::<SLOT>();
+    let has = |slot: &[u8; SLOT]| {
+        let tag = slot.get(16..32).and_then(|tag| <[u8; 16]>::try_from(tag).ok());
+        tag.is_some_and(|tag| tags.contains(&SubjectId(tag)))
+    };
+    (0u64..).zip(slots).filter(|(_, slot)| has(slot)).map(|(number, _)| SlotNumber(number)).collect()
+}
+
 fn slot_ad(subject: &SubjectId, slot: SlotNumber, epoch: u32) -> Vec<u8> {
     [b"slot\0".as_slice(), subject.as_bytes(), &slot.0.to_be_bytes(), &epoch.to_be_bytes()].concat()
+}
+
+/// Fills as much of the buffer as the file has from there on.
+fn read_up_to(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    let mut have = 0;
+    while let Some(rest) = buffer.get_mut(have..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, at + have as u64)? {
+            0 => break,
+            more => have += more,
+        }
+    }
+    Ok(have)
 }
 
 fn checksum(bytes: &[u8]) -> [u8; 4] {

@@ -2,6 +2,7 @@
 
 use naru::identity::item::sign as sign_statement;
 use naru::identity::login::{Login, sign_login};
+use naru::ledger::cbor;
 use naru::ledger::checkpoint::{self, Checkpoint};
 use naru::ledger::cose::{endorse, proof_of, statement_of};
 use naru::ledger::entry::{Entry, commitment, opening};
@@ -11,8 +12,10 @@ use naru::ledger::key::{Ed25519Signer, Signer};
 use naru::ledger::merkle::{self, List};
 use naru::ledger::promise::Promise;
 use naru::ledger::receipt::CheckpointSignature;
-use naru::model::id::{Nonce, Timestamp};
+use naru::model::id::{Hash, Nonce, Timestamp};
 use naru::model::statement::{Kind, V1};
+use naru::node::backup::frame::{Head, Manifest, Part};
+use naru::node::backup::restore::Lost;
 
 use super::examples::{Optional, example};
 
@@ -53,7 +56,15 @@ pub(crate) fn good() -> Vec<(&'static str, Vec<u8>)> {
     let controller = || Opening::Controller { at: AT, statement: statement.clone(), k1: K1, h2 };
     let (nonce, iat, exp) = (Nonce([7; 16]), Timestamp(T), Timestamp(T + 60_000));
     let login = Login { v: V1, origin: ORIGIN.into(), nonce, iat, exp };
+    let root = Hash(tree.root());
+    let part = Part { name: "commits".into(), frames: 3, bytes: 999, hash: root };
+    let backup = Head { v: 1, origin: ORIGIN.into(), size: 3, root, note: note.clone() };
+    let parts = vec![part.clone(), Part { name: "file/anchor".into(), ..part }];
+    let manifest = Manifest { v: 1, origin: ORIGIN.into(), size: 3, root, parts, keys: root };
     vec![
+        ("backup-head-made", cbor::encode(&backup).unwrap()),
+        ("backup-manifest-made", cbor::encode(&manifest).unwrap()),
+        ("lost-made", cbor::encode(&Lost { from: 3, until: 9 }).unwrap()),
         ("item-made", item.clone()),
         ("signed-made", item),
         ("endorsed-made", endorsed),

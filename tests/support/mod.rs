@@ -114,18 +114,33 @@ impl World {
         let memory = Memory::new();
         let store: Arc<dyn Store> = Arc::new(memory.clone());
         let act = naru::node::read_pack(naru::model::pack::kr_pipa_2026().as_bytes()).unwrap();
-        let mut world = Self::begun(memory, store, OCTOBER_2026, &[act]);
+        let mut world = Self::begun(tempfile::tempdir().unwrap(), memory, store, OCTOBER_2026, &[act]);
         world.populate();
         world
     }
 
     /// The same, over another store.
     pub fn bare(memory: Memory, store: Arc<dyn Store>) -> Self {
-        Self::begun(memory, store, START, &naru::node::home_packs().unwrap())
+        Self::bare_in(tempfile::tempdir().unwrap(), memory, |_| store)
     }
 
-    fn begun(memory: Memory, store: Arc<dyn Store>, at: u64, packs: &[PackFile]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+    /// The same, over a store in the world's own folder.
+    pub fn bare_in(
+        dir: tempfile::TempDir,
+        memory: Memory,
+        store: impl FnOnce(&std::path::Path) -> Arc<dyn Store>,
+    ) -> Self {
+        let store = store(dir.path());
+        Self::begun(dir, memory, store, START, &naru::node::home_packs().unwrap())
+    }
+
+    fn begun(
+        dir: tempfile::TempDir,
+        memory: Memory,
+        store: Arc<dyn Store>,
+        at: u64,
+        packs: &[PackFile],
+    ) -> Self {
         let clock = Clock::manual(Timestamp(at));
         let vault = Vault::create(&dir.path().join("vault"), &master()).unwrap();
         let settings = settings(&dir);

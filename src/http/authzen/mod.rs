@@ -21,6 +21,7 @@ use actix_web::web::Bytes;
 use crate::http::Shared;
 use crate::http::caller;
 use crate::http::caller::Denial;
+use crate::http::envelope;
 use crate::http::envelope::REQUEST_ID;
 use crate::http::message;
 use crate::http::message::Refused;
@@ -174,6 +175,13 @@ fn response(request: &HttpRequest, status: StatusCode) -> HttpResponseBuilder {
 }
 
 fn finish(request: &HttpRequest, outcome: Result<Vec<u8>, Fault>) -> HttpResponse {
+    let response = write(request, outcome);
+    let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    envelope::answered(request, response.status(), id.unwrap_or("-"), None);
+    response
+}
+
+fn write(request: &HttpRequest, outcome: Result<Vec<u8>, Fault>) -> HttpResponse {
     match outcome {
         Ok(body) => response(request, StatusCode::OK).insert_header((header::CONTENT_TYPE, JSON)).body(body),
         Err(fault) => {

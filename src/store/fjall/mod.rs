@@ -46,6 +46,7 @@ use ::fjall::{
 };
 
 use super::Error;
+use super::Snapshot;
 use super::keyed::{Changes, Engine, Keyed, Pair, Sync, Visit, caught, from_io};
 use super::row::Table;
 
@@ -53,6 +54,7 @@ use super::row::Table;
 pub type Fjall = Keyed<Tables>;
 
 /// One open database and its keyspaces.
+#[derive(Clone)]
 pub struct Tables {
     database: Database,
     commits: Keyspace,
@@ -205,8 +207,34 @@ impl Engine for Tables {
         guard("syncing", || self.database.persist(PersistMode::SyncData))
     }
 
+    fn snapshot(&self) -> Result<Box<dyn Snapshot>, Error> {
+        guard("reading", || Ok(self.database.snapshot()))
+            .map(|moment| Box::new(Moment { moment, tables: self.clone() }) as Box<dyn Snapshot>)
+    }
+
     fn disk_bytes(&self) -> u64 {
         guard("measuring", || self.database.disk_space()).unwrap_or(0)
+    }
+}
+
+/// All keyspaces as of one moment. The engine keeps what it shows until it is dropped.
+struct Moment {
+    // Before the tables, so that it is let go while the database is open.
+    moment: ::fjall::Snapshot,
+    tables: Tables,
+}
+
+impl Snapshot for Moment {
+    fn walk(&self, table: Table, visit: &mut Visit<'_>) -> Result<(), Error> {
+        let mut rows = guard("reading", || Ok(self.moment.iter(self.tables.table(table))))?;
+        while let Some((key, value)) =
+            guard("reading", || rows.next().map(::fjall::Guard::into_inner).transpose())?
+        {
+            if visit(&key, &value)? == ControlFlow::Break(()) {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 

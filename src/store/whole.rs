@@ -1,0 +1,64 @@
+//! A store as a whole: every row as of one moment, and every row put back.
+//!
+//! For backup and restore. Rows are what `row` says, key and value, table by table;
+//! who carries them needs to know nothing of them. Lacks a file format and hashes:
+//! those are the carrier's.
+//!
+//! Trusted: nothing that is put back. A row is read later as any row is: checked.
+
+use std::ops::ControlFlow;
+
+use super::Error;
+use super::keyed::{Changes, Engine, Keyed, Sync, Visit};
+use super::row;
+use super::row::Table;
+
+/// Every row as of one moment. What is written later does not show.
+pub trait Snapshot: Send {
+    /// Visits the rows of a table in key order.
+    ///
+    /// # Errors
+    /// What the engine or the visitor says.
+    fn walk(&self, table: Table, visit: &mut Visit<'_>) -> Result<(), Error>;
+}
+
+/// One row: key and value.
+pub type RawRow = (Table, Vec<u8>, Vec<u8>);
+
+/// Hands out rows until there is none left.
+pub type Rows<'a> = dyn FnMut() -> Result<Option<RawRow>, Error> + 'a;
+
+impl<E: Engine> Keyed<E> {
+    /// Puts rows into an empty store, in writes of a few MiB, durable when it answers.
+    pub(super) fn try_refill(&self, rows: &mut Rows<'_>) -> Result<(), Error> {
+        for table in Table::ALL {
+            let mut visit = |_: &[u8], _: &[u8]| {
+                Err(Error::Engine { engine: self.engine.name(), cause: "the store is not empty".into() })
+            };
+            self.engine.walk(table, &[], &mut visit)?;
+        }
+        let (mut changes, mut bytes) = (Changes::default(), 0usize);
+        while let Some((table, key, value)) = rows()? {
+            bytes += key.len() + value.len();
+            changes.put(table, key, value);
+            if bytes >= WRITE_BYTES {
+                self.write(std::mem::take(&mut changes), Sync::Later)?;
+                bytes = 0;
+            }
+        }
+        self.write(changes, Sync::Later)?;
+        self.engine.sync()?;
+        // At this point the rows are there; a commit that is damaged or missing is found now, not later.
+        let (mut next, commits) = (0, Table::Commits);
+        self.engine.walk(commits, &[], &mut |key, value| {
+            let (_, commit) = row::open_commit(key, value)?;
+            if commit.first != next {
+                return Err(Error::Corrupt { what: format!("the log has a gap below {}", commit.first) });
+            }
+            next += u64::try_from(commit.entries.len()).unwrap_or(u64::MAX);
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+}
+
+const WRITE_BYTES: usize = 4 << 20;
