@@ -2,6 +2,8 @@
 
 #[path = "http/authzen.rs"]
 mod authzen;
+#[path = "http/decisions.rs"]
+mod decisions;
 #[path = "http/files.rs"]
 mod files;
 #[path = "http/statements.rs"]
@@ -52,7 +54,10 @@ fn agent() -> ureq::Agent {
 
 impl Served {
     fn new() -> Self {
-        let mut world = World::new();
+        Self::over(World::new())
+    }
+
+    fn over(mut world: World) -> Self {
         let node = Arc::new(world.node.take().unwrap());
         let listen: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let options = http::Options { workers: 1, signals: Signals::Ignored, ..http::Options::new(listen) };

@@ -7,10 +7,12 @@
 //! [`Finding`]s that name the place; it goes on after each of them.
 //!
 //! Lacks: network, disk and clock (a source is handed in, the age of the log is
-//! the caller's to judge); sealed entries, which need openings; witnesses: one
-//! reader alone cannot see that the log says something else to another.
+//! the caller's to judge); sealed entries, which need openings (of one decision they
+//! come as [`decision::Evidence`]); witnesses: one reader alone cannot see that the
+//! log says something else to another.
 //! Trusted: the key and the origin handed in, nothing else.
 
+pub mod decision;
 mod finding;
 mod replay;
 mod tree;

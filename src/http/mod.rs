@@ -10,6 +10,7 @@
 mod attachment;
 mod authzen;
 mod caller;
+mod decision;
 mod envelope;
 mod health;
 mod log;
@@ -153,6 +154,8 @@ pub const ROUTES: &[Route] = &[
     Route::get("/v1/statements/{id}/receipt", &[Anyone], |r| r.to(statement::receipt)),
     Route::get("/v1/statements/{id}/evidence", &[Anyone, Citizen, Party], |r| r.to(statement::evidence)),
     Route::post("/v1/attachments", &[Party], MIB, |r| r.to(attachment::store)),
+    Route::get("/v1/decisions/{id}/evidence", &[Citizen, Party], |r| r.to(decision::evidence)),
+    Route::get("/v1/subjects/me/uses", &[Citizen], |r| r.to(decision::uses)),
     Route::get("/v1/subjects/me/ppids/{party}", &[Citizen], |r| r.to(subject::ppid)),
     Route::post("/oauth/token", &[Anyone], 16 * KIB, |r| r.to(token::issue)),
     Route::post("/access/v1/evaluation", &[Party], 64 * KIB, |r| r.to(authzen::evaluation)).bare(),

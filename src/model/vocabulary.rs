@@ -122,6 +122,17 @@ impl AskedAction {
             other => Action::parse(other).map(Self::Grantable),
         }
     }
+
+    /// The spelling on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Grantable(action) => action.as_str(),
+            Self::Link => "link",
+            Self::Match => "match",
+            Self::Reidentify => "reidentify",
+        }
+    }
 }
 
 /// What a party is registered as. One party may hold several roles.

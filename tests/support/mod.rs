@@ -85,6 +85,8 @@ pub struct World {
     pub node: Option<Node>,
     pub notice: StatementId,
     pub text: Hash,
+    /// Whether the node keeps a use log.
+    pub logging: bool,
 }
 
 pub const LOG: u8 = 1;
@@ -106,16 +108,29 @@ impl World {
         world
     }
 
+    /// The same, and every answer to an asker leaves a use line.
+    pub fn logging() -> Self {
+        let memory = Memory::new();
+        let store: Arc<dyn Store> = Arc::new(memory.clone());
+        let mut world = Self::bare_with(memory, store, true);
+        world.populate();
+        world
+    }
+
     /// The same, over another store.
     pub fn bare(memory: Memory, store: Arc<dyn Store>) -> Self {
+        Self::bare_with(memory, store, false)
+    }
+
+    fn bare_with(memory: Memory, store: Arc<dyn Store>, logging: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Clock::manual(Timestamp(START));
         let vault = Vault::create(&dir.path().join("vault"), &master()).unwrap();
-        let settings = settings(&dir);
+        let settings = Settings { use_log: logging, ..settings(&dir) };
         let genesis = genesis(Timestamp(START));
         let node = Node::create(settings, store, vault, keys(), clock.clone(), genesis).unwrap();
         let empty = Hash([0; 32]);
-        Self { dir, memory, clock, node: Some(node), notice: StatementId([0; 32]), text: empty }
+        Self { dir, memory, clock, node: Some(node), notice: StatementId([0; 32]), text: empty, logging }
     }
 
     pub fn populate(&mut self) {
@@ -157,7 +172,8 @@ impl World {
     pub fn open(&self) -> Result<Node, naru::node::Error> {
         let vault = Vault::open(&self.dir.path().join("vault"), &master()).unwrap();
         let store = Arc::new(self.memory.clone());
-        Node::open(settings(&self.dir), store, vault, keys(), self.clock.clone())
+        let settings = Settings { use_log: self.logging, ..settings(&self.dir) };
+        Node::open(settings, store, vault, keys(), self.clock.clone())
     }
 
     pub fn submit(&self, item: Vec<u8>) -> Outcome {
@@ -341,7 +357,8 @@ pub fn master() -> Key {
 }
 
 pub fn keys() -> Keys {
-    Keys { log: Box::new(signer(LOG)), token: Box::new(signer(TOKEN)) }
+    let [log, token, operator] = [LOG, TOKEN, OPERATOR].map(|seed| Box::new(signer(seed)));
+    Keys { log, token, operator: Some(operator) }
 }
 
 pub fn settings(dir: &tempfile::TempDir) -> Settings {

@@ -22,12 +22,11 @@ use crate::http::caller::Denial;
 use crate::http::envelope::REQUEST_ID;
 use crate::http::message;
 use crate::http::message::Refused;
-use crate::model::decision::Reason;
 use crate::model::id::PartyId;
-use crate::model::vocabulary::DataClass;
-use crate::node::Answer;
 use crate::node::Asked;
+use crate::node::Asker;
 use crate::node::Caller;
+use crate::node::Told;
 use crate::node::clock::Watch;
 use crate::telemetry::Act;
 
@@ -92,21 +91,16 @@ async fn asked(
     Ok((party, body))
 }
 
-/// One answer: from memory on this worker, else from the blocking pool.
-async fn answer(shared: &web::Data<Shared>, asked: Asked) -> Answer {
-    if let Some(answer) = shared.node.check_in_memory(&asked) {
-        return answer;
+/// One answer, its use line written: from memory on this worker, else from the blocking pool.
+async fn answer(shared: &web::Data<Shared>, party: &PartyId, asked: Asked) -> Told {
+    let asker = Asker { party, signed: None };
+    if let Some(told) = shared.node.tell_in_memory(asker, &asked) {
+        return told;
     }
     let node = std::sync::Arc::clone(&shared.node);
-    let failed = shared.node.unavailable();
-    match web::block(move || node.check(&asked)).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => {
-            tracing::error!(cause = %error, "a check could not be answered");
-            failed
-        }
-        Err(_) => failed,
-    }
+    let failed = shared.node.told(shared.node.unavailable(), &asked);
+    let party = party.clone();
+    web::block(move || node.tell(Asker { party: &party, signed: None }, &asked)).await.unwrap_or(failed)
 }
 
 /// Decides one well-formed question of a party that may ask it.
@@ -114,34 +108,15 @@ async fn decide(
     shared: &web::Data<Shared>,
     party: &PartyId,
     evaluation: &Evaluation<'_>,
-) -> Result<(Answer, DataClass), Fault> {
+) -> Result<shape::Decided, Fault> {
     let asked = evaluation.to_asked().map_err(Fault::bad)?;
     if !shared.node.may_ask(party, &asked.question.controller) {
         let message = "the token's party may not ask for this subject".to_owned();
         return Err(Fault { status: 403, message, challenge: None });
     }
-    let class = asked.question.class;
-    let answer = answer(shared, asked).await;
-    shared.metrics.decided(answer.decision.told());
-    Ok((answer, class))
-}
-
-/// The decision as told: where the exact reason is not told, neither is its rule.
-fn told(shared: &Shared, answer: &Answer, class: DataClass) -> shape::Decided {
-    let decision = &answer.decision;
-    let told = decision.told();
-    let mut rule = std::sync::Arc::clone(&decision.rule);
-    let mut valid_for_s = 0;
-    let register = shared.node.register();
-    for pack in register.packs().unwrap_or_default() {
-        if *pack.name() == decision.pack && pack.version() == decision.version {
-            valid_for_s = pack.valid_for_s();
-            if told != decision.reason {
-                rule = std::sync::Arc::clone(pack.rule_of(Reason::ConsentNotGiven, class));
-            }
-        }
-    }
-    shape::Decided::new(decision, told, rule, answer, valid_for_s)
+    let told = answer(shared, party, asked).await;
+    shared.metrics.decided(told.answer.decision.told());
+    Ok(shape::Decided::new(&told))
 }
 
 fn response(request: &HttpRequest, status: StatusCode) -> HttpResponseBuilder {
@@ -192,8 +167,7 @@ async fn one(
 ) -> Result<Vec<u8>, Fault> {
     let (party, body) = asked(request, payload, shared).await?;
     let evaluation: Evaluation<'_> = shape::parse(&body).map_err(Fault::bad)?;
-    let (answer, class) = decide(shared, &party, &evaluation).await?;
-    json(&told(shared, &answer, class))
+    json(&decide(shared, &party, &evaluation).await?)
 }
 
 /// `POST /access/v1/evaluations`
@@ -219,8 +193,7 @@ async fn many(
     let Some(items) = batch.evaluations.as_ref().filter(|items| !items.is_empty()) else {
         // A batch without items is a single evaluation of its defaults.
         let evaluation = batch.default_evaluation().map_err(Fault::bad)?;
-        let (answer, class) = decide(shared, &party, &evaluation).await?;
-        return json(&told(shared, &answer, class));
+        return json(&decide(shared, &party, &evaluation).await?);
     };
     if items.len() > shared.batch_items {
         return Err(Fault::bad(format!("at most {} evaluations in one request", shared.batch_items)));
@@ -229,7 +202,7 @@ async fn many(
     for item in items {
         let result = match batch.item(item) {
             Ok(evaluation) => match decide(shared, &party, &evaluation).await {
-                Ok((answer, class)) => shape::Item::Decided(Box::new(told(shared, &answer, class))),
+                Ok(decided) => shape::Item::Decided(Box::new(decided)),
                 Err(fault) => shape::Item::error(fault.status, fault.message),
             },
             Err(message) => shape::Item::error(400, message),

@@ -320,6 +320,7 @@ impl Kind {
                 | Self::PartyClose
                 | Self::PartySuspend
                 | Self::LogCreate
+                | Self::UseBatch
                 | Self::ConsentGrant
                 | Self::ConsentRefuse
                 | Self::ConsentWithdraw
