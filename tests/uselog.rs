@@ -22,10 +22,12 @@ use naru::model::id::Hash;
 use naru::model::id::Ppid;
 use naru::model::id::Timestamp;
 use naru::model::statement::*;
+use naru::model::use_line::UseAct;
 use naru::model::vocabulary::Action;
 use naru::node::Asked;
 use naru::node::Asker;
 use naru::node::Caller;
+use naru::node::Note;
 use naru::node::Page;
 use naru::node::Refusal;
 use naru::node::Settings;
@@ -540,9 +542,8 @@ fn where_no_line_can_be_written_nothing_is_permitted() {
     let world = World::logging();
     let ppid = granted(&world, 1, None);
     assert!(ask(&world, ppid).answer.decision.permits());
-    // The folder is gone, so the next segment cannot be made: another thread's first line needs one.
+    // The folder is gone, so the segment that counted uses need cannot be made.
     fs::rename(world.dir.path().join("use"), world.dir.path().join("elsewhere")).unwrap();
-    world.node().sync_uses().unwrap();
     let mut asked = world.ask(ppid, Action::Use);
     asked.question.use_id = Some("a".into());
     let limited = {
@@ -561,6 +562,36 @@ fn where_no_line_can_be_written_nothing_is_permitted() {
 
 fn uses_basis(world: &World, ppid: Ppid) -> naru::model::id::StatementId {
     world.check(ppid).decision.basis.unwrap()
+}
+
+#[test]
+fn a_handover_and_an_opening_are_lines_of_the_person() {
+    let world = World::logging();
+    let ppid = world.enrol(1);
+    let note = Note {
+        act: UseAct::Opening,
+        asker: party("pipc"),
+        controller: party("bank"),
+        ppid,
+        told: Reason::StatutoryException,
+        basis: None,
+        purpose: None,
+        recipient: None,
+    };
+    let handover = Note {
+        act: UseAct::Handover,
+        asker: party("bank"),
+        told: Reason::ConsentGiven,
+        recipient: Some(party("hospital")),
+        ..note.clone()
+    };
+    let ids = [&note, &handover].map(|n| world.node().note_use(n).unwrap().unwrap());
+    batch(&world).unwrap();
+    let lines = uses(&world, 1);
+    assert!(lines.iter().all(|l| ids.contains(&l.line.id)) && lines.len() == 2);
+    let opened = verify(&evidence(&world, ids[0], &Caller::Party(party("pipc")))).unwrap();
+    assert_eq!((opened.line.act, opened.line.asker.as_str()), (UseAct::Opening, "pipc"));
+    assert_eq!(World::new().node().note_use(&note).unwrap(), None);
 }
 
 #[test]

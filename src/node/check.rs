@@ -181,10 +181,11 @@ impl Inner {
             return Some(self.told(self.unavailable(), asked));
         }
         let (answer, whose) = self.look_in_memory(asked)?;
-        if answer.decision.counting.is_some() || self.wants_synced(asked) {
+        if answer.decision.counting.is_some() {
             return None;
         }
-        Some(self.written(asker, asked, answer, whose.as_deref()))
+        let (told, synced) = self.worded(answer, asked);
+        if synced { None } else { Some(self.written(asker, asked, told, whose.as_deref())) }
     }
 
     /// Answers an asker and writes its use line; may read the store, wait for `min_index` and for the disk.
@@ -202,8 +203,9 @@ impl Inner {
         if answer.decision.counting.is_some() {
             return self.counted(asker, asked, answer, whose.as_deref());
         }
-        let told = self.written(asker, asked, answer, whose.as_deref());
-        if told.id.is_some() && self.wants_synced(asked) && self.sync_uses().is_err() {
+        let (told, synced) = self.worded(answer, asked);
+        let told = self.written(asker, asked, told, whose.as_deref());
+        if told.id.is_some() && synced && self.sync_uses().is_err() {
             return self.told(self.unavailable(), asked);
         }
         told
@@ -212,11 +214,17 @@ impl Inner {
     /// What is told of an answer that no line stands for.
     #[must_use]
     pub fn told(&self, answer: Answer, asked: &Asked) -> Told {
+        self.worded(answer, asked).0
+    }
+
+    /// What is told, and whether a pack in force demands that the line be durable before it leaves.
+    fn worded(&self, answer: Answer, asked: &Asked) -> (Told, bool) {
         let decision = &answer.decision;
         let reason = decision.told();
-        let (mut rule, mut valid_for_s) = (Arc::clone(&decision.rule), 0);
+        let (mut rule, mut valid_for_s, mut synced) = (Arc::clone(&decision.rule), 0, false);
         let register = self.register();
         for pack in register.packs().unwrap_or_default() {
+            synced |= pack.wants_synced(asked.question.class);
             if *pack.name() == decision.pack && pack.version() == decision.version {
                 valid_for_s = pack.valid_for_s();
                 if reason != decision.reason {
@@ -224,18 +232,11 @@ impl Inner {
                 }
             }
         }
-        Told { answer, rule, valid_for_s, id: None }
-    }
-
-    /// A pack in force demands that the line be durable before the answer leaves.
-    fn wants_synced(&self, asked: &Asked) -> bool {
-        let register = self.register();
-        register.packs().unwrap_or_default().iter().any(|pack| pack.wants_synced(asked.question.class))
+        (Told { answer, rule, valid_for_s, id: None }, synced)
     }
 
     /// Writes the line of an answer that nothing needs to be counted for.
-    fn written(&self, asker: Asker<'_>, asked: &Asked, answer: Answer, whose: Option<&Loaded>) -> Told {
-        let told = self.told(answer, asked);
+    fn written(&self, asker: Asker<'_>, asked: &Asked, told: Told, whose: Option<&Loaded>) -> Told {
         let Some(uses) = self.uses.get() else { return told };
         if uses.is_broken() {
             return self.told(self.unavailable(), asked);

@@ -76,6 +76,7 @@ pub use token::Claims;
 pub use token::Denied;
 pub use token::TOKEN_LIFE_S;
 pub use uselog::Batch;
+pub use uselog::Note;
 pub use uselog::Page;
 pub use uselog::Seen;
 pub use uselog::Use;

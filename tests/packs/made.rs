@@ -82,52 +82,7 @@ pub(crate) fn good() -> Vec<(&'static str, Vec<u8>)> {
 /// A line with everything and one with nothing, and evidence of both in one batch.
 fn use_log(log: &Ed25519Signer, operator: &Ed25519Signer) -> Vec<(&'static str, Vec<u8>)> {
     let exact = cbor::encode(&Exact { rule: "r".into(), reason: Reason::Objected }).unwrap();
-    let bare = UseLine {
-        t: Timestamp(T),
-        v: V1,
-        at: Timestamp(T),
-        id: DecisionId([4; 16]),
-        act: UseAct::Check,
-        pack: "none".into(),
-        ppid: None,
-        rule: "none".into(),
-        told: Reason::LogUnavailable,
-        as_of: 9,
-        asker: PartyId::parse("bank").unwrap(),
-        basis: None,
-        class: None,
-        count: None,
-        exact: None,
-        action: None,
-        signed: None,
-        use_id: None,
-        purpose: None,
-        release: None,
-        version: 0,
-        recipient: None,
-        categories: Vec::new(),
-        controller: PartyId::parse("bank").unwrap(),
-        jurisdiction: None,
-    };
-    let full = UseLine {
-        act: UseAct::Handover,
-        told: Reason::ConsentNotGiven,
-        ppid: Some(Ppid([3; 16])),
-        basis: Some(StatementId([5; 32])),
-        class: Some(DataClass::RealName),
-        count: Some(1),
-        exact: Some(Hash(hash::hmac(&K2, &[&exact]))),
-        action: Some(AskedAction::Reidentify),
-        signed: Some(ByteBuf::from(vec![1])),
-        use_id: Some("u".into()),
-        purpose: Some("dpv:Marketing".into()),
-        release: Some("r".into()),
-        recipient: PartyId::parse("lab"),
-        categories: vec!["pd:Income".into()],
-        jurisdiction: Some("KR".into()),
-        ..bare.clone()
-    };
-    let lines = [cbor::encode(&full).unwrap(), cbor::encode(&bare).unwrap()];
+    let lines = lines(&exact).map(|line| cbor::encode(&line).unwrap());
     let leaves = lines.each_ref().map(|line| decision::leaf(&K1, line));
     let (list, root) = (List::new(&leaves), Hash(merkle::root(&leaves)));
     let (from, until) = (Timestamp(T), Timestamp(T + 1));
@@ -163,4 +118,54 @@ fn use_log(log: &Ed25519Signer, operator: &Ed25519Signer) -> Vec<(&'static str, 
         ("use-line-made-bare", lines[1].clone()),
         ("exact-reason-made", exact),
     ]
+}
+
+/// A line with everything, and one with nothing.
+fn lines(exact: &[u8]) -> [UseLine; 2] {
+    let bare = UseLine {
+        t: Timestamp(T),
+        v: V1,
+        at: Timestamp(T),
+        id: DecisionId([4; 16]),
+        act: UseAct::Check,
+        pack: "none".into(),
+        ppid: None,
+        rule: "none".into(),
+        told: Reason::LogUnavailable,
+        as_of: 9,
+        asker: PartyId::parse("bank").unwrap(),
+        basis: None,
+        class: None,
+        count: None,
+        exact: None,
+        action: None,
+        signed: None,
+        use_id: None,
+        purpose: None,
+        release: None,
+        version: 0,
+        recipient: None,
+        categories: Vec::new(),
+        controller: PartyId::parse("bank").unwrap(),
+        jurisdiction: None,
+    };
+    let full = UseLine {
+        act: UseAct::Handover,
+        told: Reason::ConsentNotGiven,
+        ppid: Some(Ppid([3; 16])),
+        basis: Some(StatementId([5; 32])),
+        class: Some(DataClass::RealName),
+        count: Some(1),
+        exact: Some(Hash(hash::hmac(&K2, &[exact]))),
+        action: Some(AskedAction::Reidentify),
+        signed: Some(ByteBuf::from(vec![1])),
+        use_id: Some("u".into()),
+        purpose: Some("dpv:Marketing".into()),
+        release: Some("r".into()),
+        recipient: PartyId::parse("lab"),
+        categories: vec!["pd:Income".into()],
+        jurisdiction: Some("KR".into()),
+        ..bare.clone()
+    };
+    [full, bare]
 }

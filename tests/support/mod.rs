@@ -122,7 +122,8 @@ impl World {
         Self::bare_with(memory, store, false)
     }
 
-    fn bare_with(memory: Memory, store: Arc<dyn Store>, logging: bool) -> Self {
+    /// The same, with a use log or without.
+    pub fn bare_with(memory: Memory, store: Arc<dyn Store>, logging: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Clock::manual(Timestamp(START));
         let vault = Vault::create(&dir.path().join("vault"), &master()).unwrap();

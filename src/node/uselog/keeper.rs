@@ -209,7 +209,10 @@ fn batch(inner: &Arc<Inner>, intake: &Queue) -> Result<Option<Outcome>, Error> {
             let statement = statement(&draft, now)?;
             let item = identity::item::sign(&statement, operator.as_ref())?;
             let outcome = record(inner, intake, item);
-            if let Ok(accepted) = &outcome {
+            // An inert one has no number of its own: the next draft takes it.
+            if let Ok(accepted) = outcome.as_ref()
+                && accepted.inert.is_none()
+            {
                 let Draft { from, until, .. } = draft;
                 uses.batched(&Batch { from, until, index: accepted.index, id: accepted.id });
             }

@@ -63,6 +63,7 @@ pub(in crate::node) use found::Opening;
 pub(in crate::node) use keeper::Keepers;
 pub use read::Use;
 pub(in crate::node) use track::Line;
+pub use view::Note;
 pub use view::Page;
 pub use view::Seen;
 

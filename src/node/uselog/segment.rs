@@ -241,7 +241,7 @@ pub(in crate::node::uselog) struct Segment {
     extent: Extent,
     /// Where the next frame goes; a mark behind the last line is overwritten.
     marked: Option<Timestamp>,
-    /// Something was written since [`Segment::to_sync`].
+    /// Something was written since [`Segment::take_up`].
     dirty: bool,
     buffer: Vec<u8>,
 }
@@ -320,7 +320,7 @@ impl Segment {
     }
 
     /// The file, to be synced by whoever takes it.
-    pub(in crate::node::uselog) fn to_sync(&mut self) -> Arc<File> {
+    pub(in crate::node::uselog) fn take_up(&mut self) -> Arc<File> {
         self.dirty = false;
         Arc::clone(&self.file)
     }

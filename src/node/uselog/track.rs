@@ -5,9 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use serde_bytes::Bytes;
-
 use crate::ledger::cbor;
+use crate::ledger::cbor::Writer;
 use crate::ledger::hash;
 use crate::model::id::DecisionId;
 use crate::model::id::Hash;
@@ -101,7 +100,12 @@ impl Track {
         line.says.exact = exact.as_ref().map(|exact| Hash(hash::hmac(&key.exact_key(&placed.id), &[exact])));
         let says = cbor::encode(&line.says)?;
         let leaf = hash::hmac(&key.line_key(&placed.id), &[&says]);
-        let plain = cbor::encode(&(Bytes::new(&says), exact.as_deref().map(Bytes::new)))?;
+        let plain = Writer::with_capacity(says.len() + 128).array(2).bytes(&says);
+        let plain = match &exact {
+            Some(exact) => plain.bytes(exact),
+            None => plain.null(),
+        }
+        .finish();
         segment.line::<Fault>(kind, t, |out| {
             out.extend_from_slice(&placed.hide(who));
             out.extend_from_slice(&leaf);
@@ -136,7 +140,7 @@ impl Track {
     fn end(&mut self, log: &UseLog, segment: &mut Segment, t: Timestamp) -> io::Result<()> {
         segment.end(t)?;
         held(&log.closed).insert(segment.extent().header.number, *segment.extent());
-        self.retired.push(segment.to_sync());
+        self.retired.push(segment.take_up());
         Ok(())
     }
 
@@ -160,7 +164,7 @@ impl Track {
             let stale = segment.marked().is_none_or(|last| self.mark >= last.plus_ms(BEAT_MS));
             if busy || segment.is_dirty() || stale {
                 segment.mark(self.mark)?;
-                files.push(segment.to_sync());
+                files.push(segment.take_up());
             }
         }
         Ok(self.mark)

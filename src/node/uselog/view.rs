@@ -4,16 +4,27 @@ use serde_bytes::ByteArray;
 use serde_bytes::ByteBuf;
 
 use crate::audit::decision;
+use crate::model::decision::Reason;
 use crate::model::id::DecisionId;
 use crate::model::id::KeyHash;
+use crate::model::id::PartyId;
+use crate::model::id::Ppid;
+use crate::model::id::StatementId;
 use crate::model::id::Timestamp;
+use crate::model::statement::V1;
+use crate::model::use_line::UseAct;
+use crate::model::use_line::UseLine;
 use crate::node::Caller;
 use crate::node::Error;
 use crate::node::Inner;
 use crate::node::Shown;
+use crate::node::Stop;
+use crate::node::uselog::Line;
 use crate::node::uselog::Use;
+use crate::node::uselog::UseLog;
 use crate::node::uselog::read::Opened;
 use crate::node::uselog::read::Taken;
+use crate::store::Name;
 use crate::vault::Pointed;
 
 /// Which part of a list is wanted: newest first.
@@ -34,7 +45,51 @@ pub struct Seen {
     pub batch: Option<u64>,
 }
 
+/// A use that is no question: a handover of a ppid, an opening for a regulator. Source: design §7, §8.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// What kind.
+    pub act: UseAct,
+    /// Who gets it.
+    pub asker: PartyId,
+    /// In whose domain.
+    pub controller: PartyId,
+    /// The person, by a ppid in any domain.
+    pub ppid: Ppid,
+    /// On what it rests.
+    pub told: Reason,
+    /// The statement it rests on.
+    pub basis: Option<StatementId>,
+    /// For which purpose.
+    pub purpose: Option<String>,
+    /// Whose ppid was handed over.
+    pub recipient: Option<PartyId>,
+}
+
 impl Inner {
+    /// Writes the line of a use that is no question, before what it names is handed out; `None` without a
+    /// use log.
+    ///
+    /// # Errors
+    /// The store, the disk: then hand nothing out.
+    pub fn note_use(&self, note: &Note) -> Result<Option<DecisionId>, Error> {
+        let Some(uses) = self.uses.get() else { return Ok(None) };
+        if uses.is_broken() {
+            return Err(Error::Stopped(Stop::Io));
+        }
+        let name = Name::Ppid(note.ppid.0);
+        let who = self.people.locate(&name, self.store.as_ref(), &self.vault)?;
+        let loaded = match who {
+            Some(who) => Some(self.people.load(who, self.store.as_ref(), &self.vault)?),
+            None => None,
+        };
+        let whose = loaded.as_ref().map_or_else(|| self.vault.decoy(), |l| (l.who, &l.key));
+        let at = self.clock.now();
+        let mut line = Line { says: note.line(at, self.sequenced()), exact: None };
+        let written = uses.append(&self.vault, whose, at, &mut line);
+        written.map(Some).inspect_err(|error| self.uses_failed(uses, error))
+    }
+
     /// The lines of the person who has this key, newest first; her own ppids in other domains too.
     ///
     /// # Errors
@@ -103,7 +158,7 @@ impl Inner {
     /// Every line before this instant is durable and none will be added; `None` without a use log.
     #[must_use]
     pub fn uses_synced(&self) -> Option<Timestamp> {
-        self.uses.get().map(crate::node::uselog::UseLog::synced)
+        self.uses.get().map(UseLog::synced)
     }
 
     /// Evidence of a decision: its asker gets what it was told, the person also what was decided.
@@ -140,6 +195,38 @@ impl Inner {
     }
 }
 
+impl Note {
+    fn line(&self, at: Timestamp, as_of: u64) -> UseLine {
+        UseLine {
+            t: at,
+            v: V1,
+            at,
+            id: DecisionId([0; 16]),
+            act: self.act,
+            pack: "none".into(),
+            ppid: Some(self.ppid),
+            rule: "none".into(),
+            told: self.told,
+            as_of,
+            asker: self.asker.clone(),
+            basis: self.basis,
+            class: None,
+            count: None,
+            exact: None,
+            action: None,
+            signed: None,
+            use_id: None,
+            purpose: self.purpose.clone(),
+            release: None,
+            version: 0,
+            recipient: self.recipient.clone(),
+            categories: Vec::new(),
+            controller: self.controller.clone(),
+            jurisdiction: None,
+        }
+    }
+}
+
 fn evidence_of(
     opened: Opened,
     path: &[[u8; 32]],
@@ -151,7 +238,7 @@ fn evidence_of(
     let exact = opened.exact.filter(|_| own);
     decision::Evidence {
         k: ByteArray::new(opened.key.line_key(&id)),
-        v: crate::model::statement::V1,
+        v: V1,
         line: ByteBuf::from(opened.line),
         path: path.iter().map(|hash| ByteArray::new(*hash)).collect(),
         batch: ByteBuf::from(batch),
