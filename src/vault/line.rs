@@ -9,11 +9,13 @@
 //! What it does not hide: after the key of an erased person is gone, the node still
 //! sees which of its unreadable lines belong together.
 
+use std::cell::RefCell;
 use std::path::Path;
+use std::sync::LazyLock;
 
-use openssl::symm::Cipher;
-use openssl::symm::Crypter;
-use openssl::symm::Mode;
+use openssl::cipher::Cipher;
+use openssl::cipher_ctx::CipherCtx;
+use openssl::error::ErrorStack;
 
 use crate::model::id::DecisionId;
 use crate::model::id::SubjectId;
@@ -80,15 +82,53 @@ fn block(part: u8, segment: u64, offset: u64) -> [u8; BLOCK] {
     out
 }
 
-fn aes<const N: usize>(key: &Key, mode: Mode, input: &[u8; N]) -> Result<[u8; N], Error> {
-    let mut crypter = Crypter::new(Cipher::aes_256_ecb(), mode, key.expose(), None)?;
-    crypter.pad(false);
-    // The library asks for room of one block more than it fills.
-    let mut room = [0u8; 64];
-    let filled = crypter.update(input, &mut room)?;
-    let mut out = [0u8; N];
-    out.iter_mut().zip(room.iter().take(filled)).for_each(|(o, r)| *o = *r);
-    Ok(out)
+/// AES-256 block by block, fetched once.
+static AES: LazyLock<Result<Cipher, ErrorStack>> = LazyLock::new(|| Cipher::fetch(None, "AES-256-ECB", None));
+
+/// Contexts that have their cipher: one encrypts, the other decrypts.
+type Contexts = (CipherCtx, CipherCtx);
+
+thread_local! {
+    static CONTEXTS: RefCell<Option<Contexts>> = const { RefCell::new(None) };
+}
+
+fn contexts() -> Result<Contexts, Error> {
+    let cipher = AES.as_ref().map_err(|e| Error::Crypto(e.clone()))?;
+    let (mut forth, mut back) = (CipherCtx::new()?, CipherCtx::new()?);
+    forth.encrypt_init(Some(cipher), None, None)?;
+    back.decrypt_init(Some(cipher), None, None)?;
+    Ok((forth, back))
+}
+
+enum Way {
+    Forth,
+    Back,
+}
+
+fn aes<const N: usize>(key: &Key, way: &Way, input: &[u8; N]) -> Result<[u8; N], Error> {
+    CONTEXTS.with_borrow_mut(|kept| {
+        let (forth, back) = match kept {
+            Some(contexts) => contexts,
+            None => kept.insert(contexts()?),
+        };
+        let context = match way {
+            Way::Forth => {
+                forth.encrypt_init(None, Some(key.expose()), None)?;
+                forth
+            }
+            Way::Back => {
+                back.decrypt_init(None, Some(key.expose()), None)?;
+                back
+            }
+        };
+        context.set_padding(false);
+        // The library asks for room of one block more than it fills.
+        let mut room = [0u8; 4 * BLOCK];
+        let filled = context.cipher_update(input, Some(&mut room))?;
+        let mut out = [0u8; N];
+        out.iter_mut().zip(room.iter().take(filled)).for_each(|(o, r)| *o = *r);
+        Ok(out)
+    })
 }
 
 impl Vault {
@@ -103,7 +143,7 @@ impl Vault {
         let mut blocks = [0u8; 3 * BLOCK];
         let parts = (0..3u8).flat_map(|part| block(part, segment, offset));
         blocks.iter_mut().zip(parts).for_each(|(o, b)| *o = b);
-        let made = aes(&self.places, Mode::Encrypt, &blocks)?;
+        let made = aes(&self.places, &Way::Forth, &blocks)?;
         let (mut id, mut mask) = ([0u8; BLOCK], [0u8; POINTER]);
         id.iter_mut().chain(&mut mask).zip(made).for_each(|(o, m)| *o = m);
         Ok(Placed { id: DecisionId(id), mask })
@@ -114,7 +154,7 @@ impl Vault {
     /// # Errors
     /// The cryptographic library.
     pub fn place_of(&self, id: &DecisionId) -> Result<Option<(u64, u64)>, Error> {
-        let plain = aes(&self.places, Mode::Decrypt, &id.0)?;
+        let plain = aes(&self.places, &Way::Back, &id.0)?;
         let ([segment, offset], _) = plain.as_chunks::<8>() else { return Ok(None) };
         let segment = u64::from_be_bytes(*segment);
         Ok((segment < SEGMENTS).then_some((segment, u64::from_be_bytes(*offset))))
