@@ -515,6 +515,21 @@ fn segments_roll_and_go_when_all_their_lines_are_past_the_term() {
 }
 
 #[test]
+fn a_clock_set_back_adds_no_line_to_an_interval_that_was_batched() {
+    let world = World::logging();
+    ask(&world, Ppid([7; 16]));
+    let first = batch(&world).unwrap();
+    world.clock.set(first.until.minus_ms(30_000));
+    let told = ask(&world, Ppid([7; 16]));
+    let line = all(&world).into_iter().find(|l| Some(l.line.id) == told.id).unwrap().line;
+    assert_eq!((line.at, line.t), (first.until.minus_ms(30_000), first.until));
+    assert_eq!(batch(&world), None, "what is to come is nobody's to vouch for");
+    world.clock.set(first.until.plus_ms(1_000));
+    assert_eq!(batch(&world).unwrap().from, first.until);
+    verify(&evidence(&world, told.id.unwrap(), &Caller::Party(party("bank")))).unwrap();
+}
+
+#[test]
 fn rows_of_batches_are_made_again_from_the_log() {
     let mut world = World::logging();
     let ids: Vec<_> = (0..3)
