@@ -43,6 +43,13 @@ pub struct Config {
     pub token_key: PathBuf,
     /// `keys.master`: 32 bytes that wrap the vault's keys. Default `keys/master.key`.
     pub master_key: PathBuf,
+    /// `keys.operator`: PEM of the operator's key, which signs use batches. Without it the lines of the
+    /// use log are kept and never batched.
+    pub operator_key: Option<PathBuf>,
+    /// `use_log`: every answer to an asker leaves a use line. Default true.
+    pub use_log: bool,
+    /// `use_batch_ms`: a use batch is made this often, ms. Default 60000.
+    pub use_batch_ms: u64,
     /// `tick_ms`: at most one checkpoint in so many ms. Default 1000.
     pub tick_ms: u64,
     /// `queue`: statements in flight. Default 16384.
@@ -105,7 +112,7 @@ impl std::fmt::Display for Error {
 }
 
 /// Every key, as written in the file; tables joined by a dot.
-pub const KEYS: [&str; 23] = [
+pub const KEYS: [&str; 26] = [
     "origin",
     "listen",
     "base_url",
@@ -118,6 +125,9 @@ pub const KEYS: [&str; 23] = [
     "keys.log",
     "keys.token",
     "keys.master",
+    "keys.operator",
+    "use_log",
+    "use_batch_ms",
     "tick_ms",
     "queue",
     "persons",
@@ -215,6 +225,9 @@ impl Default for Config {
             log_key: "keys/log.pem".into(),
             token_key: "keys/token.pem".into(),
             master_key: "keys/master.key".into(),
+            operator_key: None,
+            use_log: true,
+            use_batch_ms: 60_000,
             tick_ms: 1_000,
             queue: 16_384,
             persons: 200_000,
@@ -362,6 +375,9 @@ impl Draft {
             "keys.log" => config.log_key = path()?,
             "keys.token" => config.token_key = path()?,
             "keys.master" => config.master_key = path()?,
+            "keys.operator" => config.operator_key = Some(path()?),
+            "use_log" => config.use_log = raw.boolean()?,
+            "use_batch_ms" => config.use_batch_ms = raw.int()?,
             "tick_ms" => config.tick_ms = raw.int()?,
             "queue" => config.queue = raw.size()?,
             "persons" => config.persons = raw.size()?,
@@ -398,8 +414,8 @@ impl Draft {
         if config.anchor.as_ref().is_some_and(|anchor| anchor.starts_with(&config.data)) {
             self.fault("anchor", "lies inside `data`, so it would go back together with it");
         }
-        if config.tick_ms == 0 || config.queue == 0 {
-            self.fault("tick_ms, queue", "must not be 0");
+        if config.tick_ms == 0 || config.queue == 0 || config.use_batch_ms == 0 {
+            self.fault("tick_ms, queue, use_batch_ms", "must not be 0");
         }
         self.security(&config);
         match config.engine {

@@ -513,8 +513,13 @@ struct Service(std::process::Child, String);
 
 impl Service {
     fn start(desk: &Desk) -> Self {
+        Self::start_with(desk, &[])
+    }
+
+    fn start_with(desk: &Desk, variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_naru"));
         command.current_dir(desk.0.path()).env_clear().env("NARU_LISTEN", "127.0.0.1:0");
+        command.envs(variables.iter().copied());
         command.args(["serve", "--config", "log/naru.toml"]);
         let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
@@ -639,6 +644,77 @@ fn a_cohort_goes_on_after_kill_without_a_double_or_a_gap() {
     // Another file than was asked is not what the summary binds.
     desk.write("people", b"ppid_0\n");
     desk.naru(&again).exits(6).says("people");
+}
+
+/// Opens the log that a service has left.
+fn opened(desk: &Desk) -> naru::node::Node {
+    let pem = |name: &str| {
+        let text = fs::read_to_string(desk.path(&format!("log/keys/{name}.pem"))).unwrap();
+        naru::ledger::key::signer_from_pem(&text).unwrap()
+    };
+    let master = naru::vault::Key::from_slice(&fs::read(desk.path("log/keys/master.key")).unwrap()).unwrap();
+    let data = desk.path("log/data");
+    let vault = naru::vault::Vault::open(&data.join("vault"), &master).unwrap();
+    let store = naru::store::fjall::Fjall::open(data.join("store")).unwrap();
+    let keys = naru::node::Keys { log: pem("log"), token: pem("token"), operator: None };
+    let settings =
+        naru::node::Settings { grain_ms: 200, use_log: true, ..naru::node::Settings::new(ORIGIN, data) };
+    let clock = naru::node::clock::Clock::manual(naru::model::id::Timestamp(START));
+    naru::node::Node::open(settings, std::sync::Arc::new(store), vault, keys, clock).unwrap()
+}
+
+#[test]
+fn a_use_line_survives_kill_before_its_batch_and_proves_the_answer_offline() {
+    let desk = Desk::new();
+    desk.log();
+    desk.naru(&["keygen", "--out", "bank.pem"]).exits(0);
+    let registration = serde_json::json!({
+        "type": "party.register", "party": "bank", "name-ko": "bank", "name-en": "bank",
+        "roles": ["controller"], "jurisdiction": "KR",
+        "office": {"name": "privacy office", "contact": "privacy@bank.example"},
+    });
+    desk.write("bank.json", registration.to_string().as_bytes());
+    desk.naru(&["sign", "--key", "bank.pem", "--statement", "bank.json", "--out", "bank.cbor"]).exits(0);
+    let endorse = ["sign", "--endorse", "bank.cbor", "--key", "log/keys/operator.pem", "--out", "both.cbor"];
+    desk.naru(&endorse).exits(0);
+    let trust = ["--log-key", "log/log.vkey"];
+    // No batch comes in this life.
+    let service = Service::start_with(&desk, &[("NARU_USE_BATCH_MS", "3600000")]);
+    desk.naru(&["submit", "both.cbor", "--url", &service.1, trust[0], trust[1]]).exits(0);
+    let ppid = format!("ppid_{}", "07".repeat(16));
+    let asked = ["check", "--url", &service.1, "--origin", ORIGIN, "--party", "bank", "--key", "bank.pem"];
+    let what = ["--ppid", &ppid, "--purpose", PURPOSE, "--class", "real-name", "--action", "use", "--json"];
+    let told = desk.naru(&[&asked[..], &what[..]].concat()).exits(5).json();
+    let id = told["context"]["evaluation_id"].as_str().unwrap().to_owned();
+    assert_eq!(service.signal("-KILL"), None);
+
+    let service = Service::start_with(&desk, &[("NARU_USE_BATCH_MS", "100"), ("NARU_TICK_MS", "100")]);
+    let audit = ["audit", &service.1, trust[0], trust[1], "--json"];
+    let batched = |_: &u32| desk.naru(&audit).exits(0).json()["use_batches"].as_u64() > Some(0);
+    assert!((0..1_000).any(|n| batched(&n)), "a batch of what the killed service had answered");
+    assert_eq!(service.signal("-TERM"), Some(0));
+    desk.naru(&["fsck", "log"]).exits(0).says("sound");
+
+    let node = opened(&desk);
+    let id = naru::model::id::DecisionId::from_hex(&id).unwrap();
+    let Shown::Evidence(bytes) = node.decision_evidence(&id, &Caller::Party(party("bank"))).unwrap() else {
+        panic!("no evidence")
+    };
+    drop(node);
+    desk.write("decision.cbor", &bytes);
+    let verify = ["verify", "decision.cbor", trust[0], trust[1]];
+    let proven = desk.naru(&[&verify[..], &["--json"]].concat()).exits(0).json();
+    assert_eq!(proven["decision"], id.to_string());
+    assert_eq!((&proven["told"], &proven["line"]["asker"]), (&told["context"]["reason"], &"bank".into()));
+    assert_eq!((&proven["batch"], &proven["witnessed"]), (&0.into(), &false.into()));
+    desk.naru(&verify).exits(0).says("compare with the operator's key");
+    desk.naru_in("ko_KR.UTF-8", &verify).exits(0).says("증명됨");
+    for at in (0..bytes.len()).step_by(bytes.len() / 12) {
+        let mut bad = bytes.clone();
+        bad[at] ^= 1;
+        desk.write("bad.cbor", &bad);
+        desk.naru(&["verify", "bad.cbor", trust[0], trust[1]]).exits(6);
+    }
 }
 
 #[test]

@@ -6,6 +6,8 @@ mod authzen;
 mod certification;
 #[path = "http/cohorts.rs"]
 mod cohorts;
+#[path = "http/decisions.rs"]
+mod decisions;
 #[path = "http/exceptions.rs"]
 mod exceptions;
 #[path = "http/files.rs"]

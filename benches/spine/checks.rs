@@ -169,27 +169,36 @@ fn plain() -> SocketAddr {
     addr
 }
 
-pub fn run(table: &mut Table, size: Size) {
-    let people: u64 = if size == Size::Quick { 10_000 } else { 100_000 };
-    let time = Duration::from_secs(if size == Size::Quick { 2 } else { 5 });
-    let ground = Ground::new();
-    let running = ground.serve();
+/// Enrols people who grant; answers their ppids.
+fn prepared(ground: &Ground, addr: SocketAddr, people: u64) -> Vec<Ppid> {
     let creates = writes::on_both(0..people, |n| sign(&ground.world.key_create(), &person_key(n)));
-    writes::send(running.addr(), &creates);
-    let ppids = writes::ppids(&ground, 0..people);
+    writes::send(addr, &creates);
+    let ppids = writes::ppids(ground, 0..people);
     let grants = writes::on_both(0..people, |n| {
         sign(&ground.world.grant(ppids[n as usize], None).into(), &person_key(n))
     });
-    writes::send(running.addr(), &grants);
+    writes::send(addr, &grants);
+    ppids
+}
+
+pub fn run(table: &mut Table, size: Size) {
+    let people: u64 = if size == Size::Quick { 10_000 } else { 100_000 };
+    let time = Duration::from_secs(if size == Size::Quick { 2 } else { 5 });
+    let (ground, logged) = (Ground::new(), Ground::with(true));
+    let (running, log_running) = (ground.serve(), logged.serve());
+    let ppids = prepared(&ground, running.addr(), people);
+    let log_bodies: Vec<_> = prepared(&logged, log_running.addr(), people).iter().map(question).collect();
     let bodies: Vec<_> = ppids.iter().map(question).collect();
     let head = client::head("/access/v1/evaluation", "application/json", Some(&token(&ground)));
+    let log_head = client::head("/access/v1/evaluation", "application/json", Some(&token(&logged)));
     let plain_head = client::head("/", "application/json", None);
     let plain = plain();
     let database = postgres::start(people);
-    let (mut rates, mut limits, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut rates, mut logs, mut limits, mut others) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..3 {
         limits.push(closed_loop(plain, &plain_head, &bodies, time));
         rates.push(closed_loop(running.addr(), &head, &bodies, time));
+        logs.push(logged.syncing(|| closed_loop(log_running.addr(), &log_head, &log_bodies, time)));
         if let Some(database) = &database {
             others.push(closed_loop(database.addr, &plain_head, &bodies, time));
         }
@@ -203,6 +212,12 @@ pub fn run(table: &mut Table, size: Size) {
         &format!("{value:.0}"),
         &format!("{:.0} requests/s of a handler that parses 300 bytes of JSON", median(&mut limits)),
         &format!("{ratio_plain:.2}"),
+    );
+    table.row(
+        "the same, each leaving a use line (required 0.9 of the row above)",
+        &format!("{:.0}", median(&mut logs.clone())),
+        &format!("{value:.0} without"),
+        &format!("{:.2}", ratio(&logs, &rates)),
     );
     match others.is_empty() {
         true => {

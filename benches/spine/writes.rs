@@ -43,13 +43,34 @@ pub struct Ground {
 
 impl Ground {
     pub fn new() -> Self {
+        Self::with(false)
+    }
+
+    /// With a use log, or without.
+    pub fn with(logging: bool) -> Self {
         // Beside the build, not in a folder that may be memory.
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let store: Arc<dyn Store> = Arc::new(Fjall::open(dir.path().join("store")).unwrap());
-        let mut world = World::bare(naru::store::memory::Memory::new(), store);
+        let mut world = World::bare_with(naru::store::memory::Memory::new(), store, logging);
         world.populate();
         let node = Arc::new(world.node.take().unwrap());
         Self { world, node, dir }
+    }
+
+    /// Syncs the use log ten times a second, as a running service does.
+    pub fn syncing<T>(&self, work: impl FnOnce() -> T) -> T {
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    self.node.sync_uses().unwrap();
+                    std::thread::park_timeout(Duration::from_millis(100));
+                }
+            });
+            let out = work();
+            done.store(true, Ordering::Relaxed);
+            out
+        })
     }
 
     /// Publishes once a second, as a running service does.

@@ -8,10 +8,12 @@
 //! a copy that anybody may serve and audit again.
 //!
 //! Lacks: network, disk and clock (a source is handed in, the age of the log is
-//! the caller's to judge); sealed entries, which need openings; witnesses: one
-//! reader alone cannot see that the log says something else to another.
+//! the caller's to judge); sealed entries, which need openings (of one decision they
+//! come as [`decision::Evidence`]); witnesses: one reader alone cannot see that the
+//! log says something else to another.
 //! Trusted: the key and the origin handed in, nothing else.
 
+pub mod decision;
 mod finding;
 pub mod mirror;
 mod replay;

@@ -45,7 +45,8 @@ use crate::vault::Vault;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Writes into DIR: naru.toml, keys/ (log, operator, token, master), data/, log.vkey, log.pem.
-Take keys/operator.pem off this machine: a running node does not need it.
+keys/operator.pem signs use batches while the service runs. To keep it elsewhere, take `operator`
+out of naru.toml: use lines are then kept, but never proved in the log.
 Put the anchor on another volume or host: it tells an old copy of the data from the log.")]
 pub(in crate::cli) struct Args {
     /// Folder of the new log.
@@ -121,6 +122,7 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
         log_key: keys.join("log.pem"),
         token_key: keys.join("token.pem"),
         master_key: keys.join("master.key"),
+        operator_key: Some(keys.join("operator.pem")),
         ..chosen
     };
     folder(&config.data, 0o700)?;
@@ -158,8 +160,8 @@ fn tell(args: &Args, say: &Say, vkey: &Vkey, operator: &Made, size: u64) {
         &format!("began the log {}\n{vkey}\nnext: {next}", args.origin),
     );
     say.remark(
-        "keys/operator.pem 을 이 서버 밖에 보관하고, anchor 를 다른 볼륨에 두십시오.",
-        "Keep keys/operator.pem off this machine, and the anchor on another volume.",
+        "anchor 를 다른 볼륨에, keys/operator.pem 의 사본을 이 서버 밖에 두십시오.",
+        "Put the anchor on another volume, and a copy of keys/operator.pem off this machine.",
     );
 }
 
@@ -245,7 +247,9 @@ fn text_of(config: &Config, anchor: &Path) -> Result<String, Fail> {
         }
     }
     text.push_str(
-        "\n[keys]\nlog = \"keys/log.pem\"\ntoken = \"keys/token.pem\"\nmaster = \"keys/master.key\"\n",
+        "\n[keys]\nlog = \"keys/log.pem\"\ntoken = \"keys/token.pem\"\nmaster = \"keys/master.key\"\n\
+         # Signs use batches: without this line use lines are kept and never proved in the log.\n\
+         operator = \"keys/operator.pem\"\n",
     );
     if config.engine == Engine::Sled {
         text.push_str("\n[store]\nengine = \"sled\"\ndanger_accept_power_loss = true\n");

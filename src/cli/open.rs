@@ -53,6 +53,8 @@ pub(in crate::cli) fn settings(config: &Config, grain_ms: u64) -> Settings {
         disk_reserve: config.disk_reserve,
         listed: config.listed,
         authzen_fixture: config.danger_authzen_fixture,
+        use_log: config.use_log,
+        use_batch_ms: config.use_batch_ms,
         ..Settings::new(&config.origin, config.data.clone())
     }
 }
@@ -93,7 +95,8 @@ pub(in crate::cli) fn store(config: &Config) -> Result<Arc<dyn Store>, Fail> {
 }
 
 pub(in crate::cli) fn keys(config: &Config) -> Result<Keys, Fail> {
-    Ok(Keys { log: signer(&config.log_key)?, token: signer(&config.token_key)? })
+    let operator = config.operator_key.as_deref().map(signer).transpose()?;
+    Ok(Keys { log: signer(&config.log_key)?, token: signer(&config.token_key)?, operator })
 }
 
 pub(in crate::cli) fn master(config: &Config) -> Result<Key, Fail> {

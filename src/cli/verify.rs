@@ -1,10 +1,11 @@
-//! `naru verify`: evidence of one statement, or the promise for it, offline.
+//! `naru verify`: evidence of one statement, the promise for it, or evidence of one decision, offline.
 
 use std::path::PathBuf;
 
 use serde_json::Value;
 use serde_json::json;
 
+use crate::audit::decision;
 use crate::cli::Exit;
 use crate::cli::accepted::Accepted;
 use crate::cli::accepted::Kept;
@@ -25,6 +26,8 @@ use crate::ledger::evidence::Opened;
 #[command(after_help = "\
 Proves, with the log's key alone and without a network: the openings make the entry, the entry is
 in the tree that the log signed, and (with the citizen's or a public form) who signed the statement.
+Evidence of a decision proves that the line was among those the operator signed for in the log;
+not that none is missing.
 It does not prove that the log shows everybody the same tree: that needs witnesses, or an audit.
 A promise (`.accepted.cbor`) is checked too; with --log it is compared with what that log shows:
 exit 8 if the log shown does not reach the entry yet.
@@ -48,6 +51,9 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     let bytes = std::fs::read(&args.file).map_err(|cause| Fail::file(&args.file, cause))?;
     if let Ok(accepted) = Accepted::parse(&bytes) {
         return promised(&accepted, args, &log, say);
+    }
+    if let Ok(evidence) = decision::Evidence::parse(&bytes) {
+        return decided(&evidence, args, &log, say);
     }
     let proven = prove(&bytes, &log, args.grain_ms).map_err(|why| {
         Fail::new(format!("`{}` proves nothing", args.file.display()))
@@ -80,6 +86,44 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
         &document,
         &format!("증명됨: {kind}, 항목 {index} / 크기 {size}, 시각 {at}\n루트 {root}\n{ko}\n{statement}\nunwitnessed"),
         &format!("proven: {kind}, entry {index} of {size}, at {at}\nroot {root}\n{en}\n{statement}\nunwitnessed"),
+    );
+    Ok(Exit::Ok)
+}
+
+/// A decision: was this line among those the operator signed for in the log?
+fn decided(evidence: &decision::Evidence, args: &Args, log: &LogKey, say: &Say) -> Result<Exit, Fail> {
+    let proven = evidence.verify(&log.key, &log.origin, args.grain_ms).map_err(|error| {
+        Fail::new(format!("`{}` proves nothing", args.file.display()))
+            .why(error)
+            .next("compare log key and origin; if they are right, keep the file: it was altered or forged")
+            .exit(Exit::Tampered)
+    })?;
+    let decision::Proven { line, exact, batch, signer, opened } = proven;
+    let shown = |bytes: &[u8]| readable::of_cbor(bytes).map_err(Fail::new);
+    let words = shown(&evidence.line)?;
+    let reason = exact.as_ref().map(|exact| exact.reason.as_str());
+    let document = json!({
+        "proven": true, "decision": line.id.to_string(), "permitted": line.told.permits(),
+        "told": line.told.as_str(), "reason": reason, "line": words,
+        "exact": evidence.exact.as_ref().map(|bytes| shown(bytes)).transpose()?,
+        "batch": batch.number, "from": batch.from.0, "until": batch.until.0,
+        "signers": [signer.to_string()], "index": opened.index, "size": opened.size,
+        "root": hex(&opened.root), "checkpoint": opened.checkpoint, "witnessed": false,
+    });
+    let (index, size, number, at) = (opened.index, opened.size, batch.number, line.at.0);
+    let (asker, told) = (&line.asker, line.told.as_str());
+    let ko_exact = reason.map_or_else(String::new, |reason| format!("\n결정된 사유: {reason}"));
+    let en_exact = reason.map_or_else(String::new, |reason| format!("\ndecided: {reason}"));
+    say.result(
+        &document,
+        &format!(
+            "증명됨: {asker}의 물음에 시각 {at}에 {told}로 답함{ko_exact}\n이용 묶음 {number}, 항목 {index} / 크기 {size}\n\
+             묶음에 서명한 키 (운영자의 키와 비교하십시오): {signer}\n{words}\nunwitnessed"
+        ),
+        &format!(
+            "proven: {asker} asked and was told {told} at {at}{en_exact}\nuse batch {number}, entry {index} of {size}\n\
+             the batch is signed by (compare with the operator's key): {signer}\n{words}\nunwitnessed"
+        ),
     );
     Ok(Exit::Ok)
 }

@@ -2,9 +2,9 @@
 //!
 //! Reads the two folds and a pack, allocates nothing but the strings of the
 //! answer. Lacks: who asks (the node compares token, `acts_for` and domain before),
-//! `LOG_UNAVAILABLE` of its own state, releases, and the counting of uses: a grant
-//! with a count or frequency limit is always denied `USE_ID_REQUIRED` in this
-//! version, whatever the question names.
+//! `LOG_UNAVAILABLE` of its own state, releases, and the number of uses so far: a
+//! named use of a grant with a count or frequency limit is denied, and says which
+//! permit it becomes once it is counted ([`counted`]).
 
 use std::sync::Arc;
 
@@ -13,9 +13,10 @@ use crate::consent::party::Party;
 use crate::consent::person::Person;
 use crate::consent::register::{Asked, Register};
 use crate::consent::slot::{Slot, State, Terms};
-use crate::model::decision::{Decision, Question, Reason};
+use crate::model::decision::{Counting, Decision, Question, Reason};
 use crate::model::id::{StatementId, Timestamp};
 use crate::model::pack::{Border, DefaultMode, Exception, Pack};
+use crate::model::statement::Limits;
 use crate::model::vocabulary::{Action, AskedAction, DataClass, Role};
 
 /// What was found, before it is worded for the answer.
@@ -24,11 +25,13 @@ struct Finding<'a> {
     exception: Option<&'a Exception>,
     basis: Option<StatementId>,
     until: Option<Timestamp>,
+    /// The permit, its limited terms and its end.
+    counting: Option<(Reason, &'a Terms, Timestamp)>,
 }
 
 impl Finding<'_> {
     const fn of(reason: Reason) -> Self {
-        Self { reason, exception: None, basis: None, until: None }
+        Self { reason, exception: None, basis: None, until: None, counting: None }
     }
 }
 
@@ -86,7 +89,7 @@ pub fn decide_all(
     let mut permit: Option<Decision> = None;
     for pack in packs {
         let next = decide(register, person, pack, question, at);
-        if !next.permits() {
+        if !next.permits() && next.counting.is_none() {
             return next;
         }
         match &mut permit {
@@ -96,8 +99,11 @@ pub fn decide_all(
                     (Some(a), Some(b)) => Some(a.min(b)),
                     (a, b) => a.or(b),
                 };
-                // Of several permits the one that leaves a duty is named.
-                if next.is_exception() && pack.exception(&next.rule).is_some_and(Exception::is_owed) {
+                // A use that one pack lets be counted and another permits as it is must be counted; else of
+                // several permits the one that leaves a duty is named.
+                let counts = first.counting.is_none() && next.counting.is_some();
+                let owes = next.is_exception() && pack.exception(&next.rule).is_some_and(Exception::is_owed);
+                if counts || (first.counting.is_none() && owes) {
                     *first = next;
                 }
                 first.until = until;
@@ -112,6 +118,7 @@ pub fn decide_all(
         basis: None,
         until: None,
         acquainted: false,
+        counting: None,
     })
 }
 
@@ -127,6 +134,40 @@ pub fn decide_here(
     decide_all(register, person, &packs, question, at)
 }
 
+/// Uses of one grant before the one that is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Uses {
+    /// All of them.
+    pub all: u64,
+    /// Those within the period of the frequency limit that ends now.
+    pub lately: u64,
+}
+
+impl Uses {
+    /// Whether the limits leave room for one more.
+    #[must_use]
+    pub fn leave_room(self, limits: &Limits) -> bool {
+        limits.count.is_none_or(|count| self.all < u64::from(count))
+            && limits.frequency.as_ref().is_none_or(|f| self.lately < u64::from(f.max))
+    }
+}
+
+/// What a decision becomes once its use has been counted: the permit. Others stay as they are.
+#[must_use]
+pub fn counted(decision: Decision) -> Decision {
+    match decision.counting {
+        None => decision,
+        Some(counting) => Decision {
+            reason: counting.permit,
+            rule: counting.rule,
+            basis: Some(counting.grant),
+            until: Some(decision.until.map_or(counting.until, |until| until.min(counting.until))),
+            counting: None,
+            ..decision
+        },
+    }
+}
+
 fn worded(finding: &Finding<'_>, pack: &Pack, class: DataClass, acquainted: bool) -> Decision {
     let rule = finding.exception.map_or_else(|| pack.rule_of(finding.reason, class), |e| e.id.shared());
     Decision {
@@ -137,6 +178,16 @@ fn worded(finding: &Finding<'_>, pack: &Pack, class: DataClass, acquainted: bool
         basis: finding.basis,
         until: finding.until,
         acquainted,
+        counting: finding.counting.map(|(permit, terms, until)| {
+            Box::new(Counting {
+                permit,
+                rule: Arc::clone(pack.rule_of(permit, class)),
+                grant: terms.statement,
+                until,
+                kept_until: terms.fetch_until.max(terms.keep_until),
+                limits: terms.limits.clone().unwrap_or_default(),
+            })
+        }),
     }
 }
 
@@ -174,7 +225,7 @@ fn of_question<'a>(register: &'a Register, question: &Question, at: Timestamp) -
 
 /// Reasons of the person: objections, age, the slot's state, then what the grant says.
 fn of_person<'a>(
-    person: &Person,
+    person: &'a Person,
     pack: &'a Pack,
     question: &Question,
     sound: &Sound<'_>,
@@ -197,6 +248,10 @@ fn of_person<'a>(
     let slot = person.slot_of(Some(controller), Some(purpose), question.class);
     match standing(slot, sound.action, at) {
         Ok((permit, terms)) => match against(terms, pack, question, sound) {
+            Ok(()) if terms.is_limited() => Finding {
+                counting: Some((permit, terms, terms.end_for(sound.action))),
+                ..Finding::of(Reason::UsageLimitReached)
+            },
             Ok(()) => Finding {
                 basis: Some(terms.statement),
                 until: Some(terms.end_for(sound.action)),
@@ -298,7 +353,7 @@ fn against(terms: &Terms, pack: &Pack, question: &Question, sound: &Sound<'_>) -
     if !question.jurisdiction.as_deref().is_none_or(|country| reaches(terms, pack, country, sound)) {
         return Err(Reason::CrossBorderNotCovered);
     }
-    if terms.is_limited() {
+    if terms.is_limited() && question.use_id.is_none() {
         return Err(Reason::UseIdRequired);
     }
     Ok(())

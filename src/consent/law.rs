@@ -101,7 +101,7 @@ impl Register {
     }
 
     /// All packs named so far that are attached: past ones and those to come among them.
-    pub(in crate::consent) fn all_packs(&self) -> impl Iterator<Item = &Pack> {
+    pub fn all_packs(&self) -> impl Iterator<Item = &Pack> {
         self.laws.iter().filter_map(|law| law.pack.as_deref())
     }
 

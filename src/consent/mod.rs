@@ -43,6 +43,8 @@ use crate::model::id::PartyId;
 use crate::model::statement::Scope;
 use crate::model::vocabulary::DataClass;
 
+pub use decide::Uses;
+pub use decide::counted;
 pub use decide::decide;
 pub use decide::decide_all;
 pub use decide::decide_here;
@@ -62,6 +64,7 @@ pub use person::Grantor;
 pub use person::Key;
 pub use person::Person;
 pub use person::Seat;
+pub use register::Batched;
 pub use register::PackFile;
 pub use register::PackRef;
 pub use register::Register;

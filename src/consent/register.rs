@@ -24,7 +24,7 @@ use crate::identity::Recorded;
 use crate::model::decision::Why;
 use crate::model::id::{Hash, KeyHash, PartyId, StatementId, Timestamp};
 use crate::model::pack::Pack;
-use crate::model::statement::{FirstPack, Kind, NoticePublish, NoticeRetire, Statement};
+use crate::model::statement::{FirstPack, Kind, NoticePublish, NoticeRetire, Statement, UseBatch};
 use crate::model::terms::Vocabulary;
 use crate::model::vocabulary::{DataClass, Role};
 
@@ -63,6 +63,15 @@ pub(in crate::consent) struct Asked {
 
 type Asks = BTreeMap<String, Asked>;
 
+/// The use batches so far. Source: design §6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batched {
+    /// How many: the number of the next.
+    pub count: u64,
+    /// Where the last one ended: where the next begins.
+    pub until: Timestamp,
+}
+
 /// The public state.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(from = "Row", into = "Row")]
@@ -81,6 +90,7 @@ pub struct Register {
     pub(in crate::consent) home: Arc<BTreeSet<String>>,
     vocabulary: Option<Arc<Vocabulary>>,
     pub(in crate::consent) files: Vec<PackFile>,
+    batched: Option<Batched>,
 }
 
 /// How a register is stored.
@@ -91,6 +101,8 @@ struct Row {
     notices: Vec<Notice>,
     #[serde(default)]
     adopted: Vec<Adoption>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    batched: Option<Batched>,
 }
 
 impl From<Register> for Row {
@@ -100,6 +112,7 @@ impl From<Register> for Row {
             parties: r.parties.values().map(|p| p.as_ref().clone()).collect(),
             notices: r.notices.values().map(|n| n.as_ref().clone()).collect(),
             adopted: r.adopted.as_ref().clone(),
+            batched: r.batched,
         }
     }
 }
@@ -112,6 +125,7 @@ impl From<Row> for Register {
             parties: Arc::new(row.parties.into_iter().map(|p| (p.id.clone(), Arc::new(p))).collect()),
             notices: Arc::new(row.notices.into_iter().map(|n| (n.id, Arc::new(n))).collect()),
             adopted: Arc::new(row.adopted),
+            batched: row.batched,
             ..Self::default()
         };
         out.draw_laws();
@@ -130,6 +144,7 @@ impl PartialEq for Register {
             && self.parties == other.parties
             && self.notices == other.notices
             && self.adopted == other.adopted
+            && self.batched == other.batched
     }
 }
 
@@ -222,6 +237,12 @@ impl Register {
         asker == controller && self.party(asker).is_some_and(|p| p.is_live(at))
     }
 
+    /// The use batches so far, if there are any.
+    #[must_use]
+    pub const fn batched(&self) -> Option<Batched> {
+        self.batched
+    }
+
     /// A notice, retired ones too.
     #[must_use]
     pub fn notice(&self, id: &StatementId) -> Option<&Notice> {
@@ -276,11 +297,11 @@ impl Register {
             Statement::NoticePublish(s) => self.publish(s, recorded),
             Statement::NoticeRetire(s) => self.retire(s, recorded),
             Statement::PackAdopt(s) => self.adopt(s, recorded),
+            Statement::UseBatch(s) => self.batch(s, recorded),
             Statement::PartyRotate(_)
             | Statement::PartyEngage(_)
             | Statement::PartyDisengage(_)
             | Statement::PartySucceed(_)
-            | Statement::UseBatch(_)
             | Statement::ReleaseRegister(_)
             | Statement::ReleaseWithdraw(_)
             | Statement::ReleaseRecall(_)
@@ -358,6 +379,33 @@ impl Register {
         let notice = Notice { id: recorded.id(), index: recorded.index(), says: s.clone(), retired: None };
         Arc::make_mut(&mut self.notices).insert(recorded.id(), Arc::new(notice));
         self.index_notices_of(&s.controller);
+        Ok(())
+    }
+
+    /// By the operator alone: the next number, the next interval, its gaps inside it and in order.
+    fn batch(&mut self, s: &UseBatch, recorded: &Recorded) -> Result<(), Why> {
+        let signed = recorded.signed();
+        if Some(signed.signer) != self.operator_key() || !signed.endorsers.is_empty() {
+            return Err(Why::Role);
+        }
+        if s.number != self.batched.map_or(0, |b| b.count) || self.batched.is_some_and(|b| b.until != s.from)
+        {
+            return Err(Why::Superseded);
+        }
+        let mut last = s.from;
+        for gap in &s.gaps {
+            if gap.from < last || gap.until <= gap.from {
+                return Err(Why::Dates);
+            }
+            last = gap.until;
+        }
+        // Nobody vouches for what is to come. Whoever knows only the log knows `at` rounded down.
+        let grain = self.grain().unwrap_or_default();
+        let latest = recorded.at().rounded_to(grain).plus_ms(grain);
+        if s.until <= s.from || last > s.until || s.until > latest {
+            return Err(Why::Dates);
+        }
+        self.batched = Some(Batched { count: s.number.saturating_add(1), until: s.until });
         Ok(())
     }
 

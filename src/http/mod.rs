@@ -11,6 +11,7 @@ mod attachment;
 mod authzen;
 mod caller;
 mod cohort;
+mod decision;
 mod envelope;
 mod exception;
 mod health;
@@ -163,6 +164,8 @@ pub const ROUTES: &[Route] = &[
     Route::get("/v1/statements/{id}/receipt", &[Anyone], |r| r.to(statement::receipt)),
     Route::get("/v1/statements/{id}/evidence", &[Anyone, Citizen, Party], |r| r.to(statement::evidence)),
     Route::post("/v1/attachments", &[Party], MIB, |r| r.to(attachment::store)),
+    Route::get("/v1/decisions/{id}/evidence", &[Citizen, Party], |r| r.to(decision::evidence)),
+    Route::get("/v1/subjects/me/uses", &[Citizen], |r| r.to(decision::uses)),
     Route::get("/v1/subjects/me/ppids/{party}", &[Citizen], |r| r.to(subject::ppid)),
     Route::post("/v1/cohorts", &[Party], GIB, |r| r.to(cohort::begin)),
     Route::get("/v1/cohorts/{id}", &[Party], |r| r.to(cohort::status)),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::model::id::{PartyId, StatementId, Timestamp};
+use crate::model::statement::Limits;
 use crate::model::vocabulary::{AskedAction, DataClass};
 
 /// One question about one person, as the asker put it. Time, pack and law are the node's.
@@ -44,6 +45,12 @@ macro_rules! reasons {
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
+            }
+
+            /// Parses the spelling on the wire.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$name),)* _ => None }
             }
         }
     };
@@ -144,6 +151,25 @@ pub struct Decision {
     pub until: Option<Timestamp>,
     /// Whether the asker's domain has a statement of this person: only then is a denial told exactly.
     pub acquainted: bool,
+    /// The permit that a named use of a limited grant may become: `reason` denies until it is counted.
+    pub counting: Option<Box<Counting>>,
+}
+
+/// A permit under a count or frequency limit, not yet counted. Source: design §6.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counting {
+    /// The permit.
+    pub permit: Reason,
+    /// Its rule.
+    pub rule: Arc<str>,
+    /// The grant whose uses are counted.
+    pub grant: StatementId,
+    /// The permit ends here.
+    pub until: Timestamp,
+    /// The grant ends here: names of its uses are kept until then.
+    pub kept_until: Timestamp,
+    /// The limits.
+    pub limits: Limits,
 }
 
 impl Decision {
@@ -268,6 +294,7 @@ mod tests {
             basis: None,
             until: None,
             acquainted,
+            counting: None,
         };
         assert_eq!(of(Reason::ConsentWithdrawn, false).told(), Reason::ConsentNotGiven);
         assert_eq!(of(Reason::ConsentWithdrawn, true).told(), Reason::ConsentWithdrawn);

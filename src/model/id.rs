@@ -94,6 +94,10 @@ bytes_name!(
     StatementId, 32, "32 bytes naming a statement"
 );
 bytes_name!(
+    /// One evaluation, as its asker was told: where its use line stands, to the node alone.
+    DecisionId, 16, "16 bytes naming a decision"
+);
+bytes_name!(
     /// `SHA-256(SPKI)` of a public key.
     KeyHash, 32, "32 bytes, SHA-256 of an SPKI"
 );

@@ -14,4 +14,5 @@ pub mod id;
 pub mod pack;
 pub mod statement;
 pub mod terms;
+pub mod use_line;
 pub mod vocabulary;

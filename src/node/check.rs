@@ -3,20 +3,33 @@
 //! Time, pack and law are the node's, never the asker's. Persons are read as the
 //! sequencer has just replaced them, so an act that was answered is in force.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use serde_bytes::ByteBuf;
 
 use crate::consent;
 use crate::model::decision::Decision;
 use crate::model::decision::Question;
 use crate::model::decision::Reason;
+use crate::model::id::DecisionId;
 use crate::model::id::PartyId;
 use crate::model::id::Ppid;
 use crate::model::id::Timestamp;
 use crate::model::id::TreeSize;
+use crate::model::statement::V1;
+use crate::model::use_line::Exact;
+use crate::model::use_line::UseAct;
+use crate::model::use_line::UseLine;
 use crate::node::Error;
 use crate::node::Inner;
 use crate::node::intake::party_domain;
+use crate::node::people::Loaded;
+use crate::node::uselog::Counted;
+use crate::node::uselog::Line;
+use crate::node::uselog::Wish;
 use crate::store::Name;
+use crate::vault::PersonKey;
 use crate::vault::Pointed;
 
 /// How long a check waits for `min_index`.
@@ -53,6 +66,52 @@ pub struct Answer {
     pub at: Timestamp,
 }
 
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker<'a> {
+    /// The party of the token.
+    pub party: &'a PartyId,
+    /// Its signature over the request, as it came (RFC 9421), if it sent one.
+    pub signed: Option<&'a [u8]>,
+}
+
+/// What an asker is told, after its use line was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The answer; tell [`Decision::told`], not its reason.
+    pub answer: Answer,
+    /// The rule to tell: where the exact reason is not told, neither is its rule.
+    pub rule: Arc<str>,
+    /// How long the asker may keep the answer, s.
+    pub valid_for_s: u32,
+    /// Name of the decision; `None` where no line was written.
+    pub id: Option<DecisionId>,
+}
+
+/// Longest text of a question, bytes.
+const MAX_TEXT: usize = 256;
+/// Most categories of a question.
+const MAX_CATEGORIES: usize = 64;
+
+impl Asked {
+    /// Whether its texts are short enough to be kept in a use line.
+    #[must_use]
+    pub fn is_bounded(&self) -> bool {
+        let q = &self.question;
+        let release = match &self.resource {
+            Resource::Release(name) => name.len(),
+            Resource::Person(_) => 0,
+        };
+        let texts = [&q.jurisdiction, &q.use_id].into_iter().flatten().chain(&q.categories);
+        q.categories.len() <= MAX_CATEGORIES
+            && release.max(q.purpose.len()) <= MAX_TEXT
+            && texts.into_iter().all(|text| text.len() <= MAX_TEXT)
+    }
+}
+
+/// A question answered, and whose line it will be: nobody's is the decoy's.
+type Looked = (Answer, Option<Arc<Loaded>>);
+
 impl Inner {
     /// Whether `asker` may ask in the controller's domain at all; else 403.
     #[must_use]
@@ -64,41 +123,173 @@ impl Inner {
     /// blocking is allowed).
     #[must_use]
     pub fn check_in_memory(&self, asked: &Asked) -> Option<Answer> {
+        self.look_in_memory(asked).map(|(answer, _)| self.uncounted(answer))
+    }
+
+    fn look_in_memory(&self, asked: &Asked) -> Option<Looked> {
         if asked.min_index.is_some_and(|min| self.sequenced() < min) {
             return None;
         }
-        let Resource::Person(ppid) = &asked.resource else { return Some(self.without_person(asked)) };
+        let Resource::Person(ppid) = &asked.resource else {
+            return Some((self.without_person(asked), None));
+        };
         if self.doubtful() {
-            return Some(self.unavailable());
+            return Some((self.unavailable(), None));
         }
         let who = self.people.known(&Name::Ppid(ppid.0))?;
         let loaded = self.people.current(&who.subject)?;
         let at_home = self.is_at_home(asked, *ppid, &who.subject);
         let person = if at_home { &loaded.person } else { &self.decoy };
-        Some(self.answer(asked, person, who))
+        Some((self.answer(asked, person, who), Some(loaded)))
     }
 
-    /// Answers one question; may read the store and wait for `min_index`.
+    /// Answers one question; may read the store and wait for `min_index`. Leaves no line, so a use that
+    /// must be counted is denied: an asker is answered by [`Inner::tell`].
     ///
     /// # Errors
     /// The store: answer 503, permit nothing.
     pub fn check(&self, asked: &Asked) -> Result<Answer, Error> {
+        self.look(asked).map(|(answer, _)| self.uncounted(answer))
+    }
+
+    fn look(&self, asked: &Asked) -> Result<Looked, Error> {
         if let Some(min) = asked.min_index
             && !self.wait_sequenced(min, PATIENCE)
         {
-            return Ok(self.unavailable());
+            return Ok((self.unavailable(), None));
         }
-        let Resource::Person(ppid) = &asked.resource else { return Ok(self.without_person(asked)) };
+        let Resource::Person(ppid) = &asked.resource else { return Ok((self.without_person(asked), None)) };
         if self.doubtful() {
-            return Ok(self.unavailable());
+            return Ok((self.unavailable(), None));
         }
         let who = self.people.locate(&Name::Ppid(ppid.0), self.store.as_ref(), &self.vault)?;
         // Unknown and foreign ppids are decided against the decoy: same code, same reads.
+        // The line of a foreign ppid is sealed under the person it names, so she is loaded.
         let (decoy, _) = self.vault.decoy();
-        let pointed = who.filter(|w| self.is_at_home(asked, *ppid, &w.subject)).unwrap_or(decoy);
+        let pointed = who.unwrap_or(decoy);
+        let at_home = who.is_some_and(|w| self.is_at_home(asked, *ppid, &w.subject));
         let loaded = self.people.load(pointed, self.store.as_ref(), &self.vault)?;
-        let person = if pointed == decoy { &self.decoy } else { &loaded.person };
-        Ok(self.answer(asked, person, pointed))
+        let person = if at_home { &loaded.person } else { &self.decoy };
+        Ok((self.answer(asked, person, pointed), Some(loaded)))
+    }
+
+    /// Answers an asker from memory alone and writes its use line, or `None` if the store must be read, or
+    /// the disk waited for (then use [`Inner::tell`] where blocking is allowed).
+    #[must_use]
+    pub fn tell_in_memory(&self, asker: Asker<'_>, asked: &Asked) -> Option<Told> {
+        if !asked.is_bounded() {
+            return Some(self.told(self.unavailable(), asked));
+        }
+        let (answer, whose) = self.look_in_memory(asked)?;
+        if answer.decision.counting.is_some() {
+            return None;
+        }
+        let (told, synced) = self.worded(answer, asked);
+        if synced { None } else { Some(self.written(asker, asked, told, whose.as_deref())) }
+    }
+
+    /// Answers an asker and writes its use line; may read the store, wait for `min_index` and for the disk.
+    ///
+    /// What cannot be answered is `LOG_UNAVAILABLE`, and leaves its line too.
+    #[must_use]
+    pub fn tell(&self, asker: Asker<'_>, asked: &Asked) -> Told {
+        if !asked.is_bounded() {
+            return self.told(self.unavailable(), asked);
+        }
+        let (answer, whose) = self.look(asked).unwrap_or_else(|error| {
+            tracing::error!(cause = %error, "a check could not be answered");
+            (self.unavailable(), None)
+        });
+        if answer.decision.counting.is_some() {
+            return self.counted(asker, asked, answer, whose.as_deref());
+        }
+        let (told, synced) = self.worded(answer, asked);
+        let told = self.written(asker, asked, told, whose.as_deref());
+        if told.id.is_some() && synced && self.sync_uses().is_err() {
+            return self.told(self.unavailable(), asked);
+        }
+        told
+    }
+
+    /// What is told of an answer that no line stands for.
+    #[must_use]
+    pub fn told(&self, answer: Answer, asked: &Asked) -> Told {
+        self.worded(answer, asked).0
+    }
+
+    /// What is told, and whether a pack in force demands that the line be durable before it leaves.
+    fn worded(&self, answer: Answer, asked: &Asked) -> (Told, bool) {
+        let decision = &answer.decision;
+        let reason = decision.told();
+        let (mut rule, mut valid_for_s, mut synced) = (Arc::clone(&decision.rule), 0, false);
+        let register = self.register();
+        for pack in register.packs_of(&asked.question.controller, answer.at).unwrap_or_default() {
+            synced |= pack.wants_synced(asked.question.class);
+            if *pack.name() == decision.pack && pack.version() == decision.version {
+                // An answer is not kept beyond the instant at which the law changes.
+                let next = register.next_adoption(answer.at);
+                let left = next.map_or(u64::MAX, |next| (next.0 - answer.at.0) / 1_000);
+                valid_for_s = pack.valid_for_s().min(u32::try_from(left).unwrap_or(u32::MAX));
+                if reason != decision.reason {
+                    rule = Arc::clone(pack.rule_of(Reason::ConsentNotGiven, asked.question.class));
+                }
+            }
+        }
+        (Told { answer, rule, valid_for_s, id: None }, synced)
+    }
+
+    /// Writes the line of an answer that nothing needs to be counted for.
+    fn written(&self, asker: Asker<'_>, asked: &Asked, told: Told, whose: Option<&Loaded>) -> Told {
+        let Some(uses) = self.uses.get() else { return told };
+        if uses.is_broken() {
+            return self.told(self.unavailable(), asked);
+        }
+        let mut line = line(asker, asked, &told, None);
+        match uses.append(&self.vault, self.holder(whose), told.answer.at, &mut line) {
+            Ok(id) => Told { id: Some(id), ..told },
+            Err(error) => {
+                self.uses_failed(uses, &error);
+                self.told(self.unavailable(), asked)
+            }
+        }
+    }
+
+    /// Counts a named use of a limited grant; without a use log there is no count to vouch for.
+    fn counted(&self, asker: Asker<'_>, asked: &Asked, answer: Answer, whose: Option<&Loaded>) -> Told {
+        let wish = (&answer.decision.counting, &asked.question.use_id, self.uses.get());
+        let (Some(counting), Some(use_id), Some(uses)) = wish else {
+            return self.told(self.uncounted(answer), asked);
+        };
+        if uses.is_broken() {
+            return self.told(self.unavailable(), asked);
+        }
+        let wish = Wish { asker: asker.party, use_id, counting };
+        let mut told = self.told(answer.clone(), asked);
+        let counted = uses.count(&self.vault, self.holder(whose), answer.at, &wish, &mut |outcome| {
+            let (decision, number) = match outcome {
+                Counted::Use(number) => (consent::counted(answer.decision.clone()), Some(number)),
+                Counted::Reached => (Decision { counting: None, ..answer.decision.clone() }, None),
+            };
+            told = self.told(Answer { decision, ..answer.clone() }, asked);
+            line(asker, asked, &told, number)
+        });
+        match counted {
+            Ok(id) => Told { id: Some(id), ..told },
+            Err(error) => {
+                self.uses_failed(uses, &error);
+                self.told(self.unavailable(), asked)
+            }
+        }
+    }
+
+    /// Under whose key a line is sealed: the decoy's for whoever is not known.
+    fn holder<'a>(&'a self, whose: Option<&'a Loaded>) -> (Pointed, &'a PersonKey) {
+        whose.map_or_else(|| self.vault.decoy(), |loaded| (loaded.who, &loaded.key))
+    }
+
+    /// A use that must be counted, where nobody counts.
+    fn uncounted(&self, answer: Answer) -> Answer {
+        if answer.decision.counting.is_some() { self.unavailable() } else { answer }
     }
 
     /// Whether the ppid is hers in the controller's domain.
@@ -152,5 +343,48 @@ fn nothing(reason: Reason) -> Decision {
         basis: None,
         until: None,
         acquainted: false,
+        counting: None,
     }
+}
+
+/// The line of one question and what is told of it.
+fn line(asker: Asker<'_>, asked: &Asked, told: &Told, count: Option<u64>) -> Line {
+    let (q, decision) = (&asked.question, &told.answer.decision);
+    let reason = decision.told();
+    let (ppid, release) = match &asked.resource {
+        Resource::Person(ppid) => (Some(*ppid), None),
+        Resource::Release(name) => (None, Some(name.clone())),
+    };
+    // Always there for a denial of the person: that it is there tells nothing.
+    let exact = (!reason.permits() && !reason.is_of_the_question())
+        .then(|| Exact { rule: decision.rule.to_string(), reason: decision.reason });
+    let says = UseLine {
+        t: told.answer.at,
+        v: V1,
+        at: told.answer.at,
+        // Where the line stands is its name: whoever writes it knows.
+        id: DecisionId([0; 16]),
+        act: UseAct::Check,
+        pack: decision.pack.to_string(),
+        ppid,
+        rule: told.rule.to_string(),
+        told: reason,
+        as_of: told.answer.as_of,
+        asker: asker.party.clone(),
+        basis: decision.basis.filter(|_| reason.permits()),
+        class: Some(q.class),
+        count,
+        exact: None,
+        action: Some(q.action),
+        signed: asker.signed.map(ByteBuf::from),
+        use_id: q.use_id.clone(),
+        purpose: Some(q.purpose.clone()),
+        release,
+        version: decision.version,
+        recipient: q.recipient.clone(),
+        categories: q.categories.clone(),
+        controller: q.controller.clone(),
+        jurisdiction: q.jurisdiction.clone(),
+    };
+    Line { says, exact }
 }

@@ -15,14 +15,21 @@ pub enum Clock {
     /// The system's clock.
     System,
     /// Set by hand: tests and the demo's year.
-    Manual(Arc<AtomicU64>),
+    Manual(Arc<Hands>),
+}
+
+/// What a manual clock shows.
+#[derive(Debug, Default)]
+pub struct Hands {
+    at: AtomicU64,
+    boots: AtomicU64,
 }
 
 impl Clock {
     /// A clock that stands at `at` until it is set.
     #[must_use]
     pub fn manual(at: Timestamp) -> Self {
-        Self::Manual(Arc::new(AtomicU64::new(at.0)))
+        Self::Manual(Arc::new(Hands { at: AtomicU64::new(at.0), boots: AtomicU64::new(0) }))
     }
 
     /// Now.
@@ -34,14 +41,41 @@ impl Clock {
                 let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
                 Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
             }
-            Self::Manual(at) => Timestamp(at.load(Ordering::Acquire)),
+            Self::Manual(hands) => Timestamp(hands.at.load(Ordering::Acquire)),
         }
     }
 
     /// Sets a manual clock, forwards or backwards; does nothing to the system's.
     pub fn set(&self, at: Timestamp) {
-        if let Self::Manual(clock) = self {
-            clock.store(at.0, Ordering::Release);
+        if let Self::Manual(hands) = self {
+            hands.at.store(at.0, Ordering::Release);
+        }
+    }
+
+    /// Names the boot of the machine: another one means that what was not synced may be gone.
+    ///
+    /// Where the system does not say, each start counts as another boot: that may name a gap too many,
+    /// never one too few.
+    ///
+    /// # Errors
+    /// Neither a boot id nor randomness.
+    pub fn boot_id(&self) -> Result<[u8; 16], getrandom::Error> {
+        match self {
+            Self::System => match std::fs::read_to_string("/proc/sys/kernel/random/boot_id") {
+                Ok(text) => Ok(first_16(crate::ledger::hash::sha256(&[b"boot", text.trim().as_bytes()]))),
+                Err(_) => random(),
+            },
+            Self::Manual(hands) => {
+                let boots = hands.boots.load(Ordering::Acquire);
+                Ok(first_16(crate::ledger::hash::sha256(&[b"boot", &boots.to_be_bytes()])))
+            }
+        }
+    }
+
+    /// Pretends that the machine was started anew; does nothing to the system's.
+    pub fn reboot(&self) {
+        if let Self::Manual(hands) = self {
+            hands.boots.fetch_add(1, Ordering::AcqRel);
         }
     }
 
@@ -50,6 +84,12 @@ impl Clock {
     pub const fn runs(&self) -> bool {
         matches!(self, Self::System)
     }
+}
+
+fn first_16(sum: [u8; 32]) -> [u8; 16] {
+    let mut out = [0u8; 16];
+    out.iter_mut().zip(sum).for_each(|(o, s)| *o = s);
+    out
 }
 
 /// A running stop watch, for deadlines and progress.

@@ -21,6 +21,7 @@ mod mark;
 mod meter;
 mod people;
 mod publish;
+mod recent;
 mod recover;
 mod search;
 mod sequencer;
@@ -28,6 +29,7 @@ mod start;
 mod state;
 mod ticket;
 mod token;
+mod uselog;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -57,7 +59,9 @@ use crate::vault;
 
 pub use check::Answer;
 pub use check::Asked;
+pub use check::Asker;
 pub use check::Resource;
+pub use check::Told;
 pub use cohort::CohortId;
 pub use cohort::CohortStatus;
 pub use cohort::KEEP_MS;
@@ -94,6 +98,11 @@ pub use token::Caller;
 pub use token::Claims;
 pub use token::Denied;
 pub use token::TOKEN_LIFE_S;
+pub use uselog::Batch;
+pub use uselog::Note;
+pub use uselog::Page;
+pub use uselog::Seen;
+pub use uselog::Use;
 
 /// What a node is told at start.
 #[derive(Clone, Debug)]
@@ -121,6 +130,12 @@ pub struct Settings {
     /// The AuthZEN certification fixture answers in place of the ledger: opens only a log that
     /// holds no person, and nothing is written while it is on.
     pub authzen_fixture: bool,
+    /// Whether every answer to an asker leaves a use line. Without it no limited grant can be used.
+    pub use_log: bool,
+    /// A use batch is made this often, ms.
+    pub use_batch_ms: u64,
+    /// A segment of the use log is full at this many bytes.
+    pub use_segment_bytes: u64,
 }
 
 impl Settings {
@@ -139,6 +154,9 @@ impl Settings {
             threads: 0,
             disk_reserve: 256 << 20,
             authzen_fixture: false,
+            use_log: false,
+            use_batch_ms: 60_000,
+            use_segment_bytes: 64 << 20,
         }
     }
 }
@@ -324,6 +342,7 @@ pub struct Node {
     inner: Arc<Inner>,
     intake: Arc<lane::LaneQueue<Vec<Raw>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    keepers: uselog::Keepers,
     sequencer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -372,33 +391,7 @@ impl Node {
     }
 
     fn enqueue(&self, raws: Vec<Raw>) {
-        // The type is read before the signature.
-        let closes = |raw: &Raw| raw.item.kind().bearing() == Bearing::Closing;
-        let lane = if raws.iter().all(closes) { Lane::Closing } else { Lane::Open };
-        if let Some(stop) = self.inner.refuses(lane) {
-            raws.into_iter().for_each(|raw| raw.place.fill(Err(Refusal::Unavailable(stop))));
-            return;
-        }
-        let mut piece = Vec::with_capacity(PIECE);
-        for raw in raws {
-            if !self.inner.admit(lane) {
-                raw.place.fill(Err(Refusal::Unavailable(Stop::Busy)));
-                continue;
-            }
-            let place = raw.place.counted(Arc::clone(&self.inner.admission), lane);
-            piece.push(Raw { place, item: raw.item });
-            if piece.len() == PIECE {
-                self.hand_over(lane, std::mem::take(&mut piece));
-            }
-        }
-        if !piece.is_empty() {
-            self.hand_over(lane, piece);
-        }
-    }
-
-    fn hand_over(&self, lane: Lane, piece: Vec<Raw>) {
-        // A shut queue gives the piece back; dropping it answers each place.
-        drop(self.intake.push(lane, piece));
+        enqueue(&self.inner, &self.intake, raws);
     }
 
     /// Takes items in and waits on this thread.
@@ -482,6 +475,8 @@ impl Node {
     /// Everything in flight, answered; no new statement is taken in. Dropping does the same.
     pub fn close(&self) {
         self.inner.cohorts.close();
+        // First, while what they wait for is still answered.
+        self.keepers.stop();
         self.intake.shut();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
@@ -493,6 +488,7 @@ impl Node {
         if let Some(thread) = sequencer {
             drop(thread.join());
         }
+        self.inner.close_uses();
     }
 }
 
@@ -500,6 +496,39 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// Where the verifying pool takes its work from.
+type Queue = lane::LaneQueue<Vec<Raw>>;
+
+fn enqueue(inner: &Inner, intake: &Queue, raws: Vec<Raw>) {
+    // The type is read before the signature.
+    let closes = |raw: &Raw| raw.item.kind().bearing() == Bearing::Closing;
+    let lane = if raws.iter().all(closes) { Lane::Closing } else { Lane::Open };
+    if let Some(stop) = inner.refuses(lane) {
+        raws.into_iter().for_each(|raw| raw.place.fill(Err(Refusal::Unavailable(stop))));
+        return;
+    }
+    let mut piece = Vec::with_capacity(PIECE);
+    for raw in raws {
+        if !inner.admit(lane) {
+            raw.place.fill(Err(Refusal::Unavailable(Stop::Busy)));
+            continue;
+        }
+        let place = raw.place.counted(Arc::clone(&inner.admission), lane);
+        piece.push(Raw { place, item: raw.item });
+        if piece.len() == PIECE {
+            hand_over(intake, lane, std::mem::take(&mut piece));
+        }
+    }
+    if !piece.is_empty() {
+        hand_over(intake, lane, piece);
+    }
+}
+
+fn hand_over(intake: &Queue, lane: Lane, piece: Vec<Raw>) {
+    // A shut queue gives the piece back; dropping it answers each place.
+    drop(intake.push(lane, piece));
 }
 
 /// One verifying thread.

@@ -7,7 +7,6 @@
 
 use std::collections::HashMap;
 use std::collections::HashSet;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +43,7 @@ use crate::node::mark::Mark;
 use crate::node::people;
 use crate::node::people::Loaded;
 use crate::node::publish::Publisher;
+use crate::node::recent::Recent;
 use crate::node::ticket::Accepted;
 use crate::node::ticket::Place;
 use crate::node::ticket::Refusal;
@@ -58,8 +58,6 @@ use crate::store::Row;
 
 /// Most statements in one commit.
 const MOST: usize = 1024;
-/// How many recent ids are remembered beside the store.
-const RECENT: usize = 65_536;
 
 /// What the sequencer is given to do.
 #[derive(Debug)]
@@ -72,31 +70,6 @@ pub(in crate::node) enum Job {
     Tick(oneshot::Sender<Result<(), Stop>>),
     /// Hold on to the store's rows at the next moment that a checkpoint covers all of them.
     Snapshot(Wish),
-}
-
-/// Ids and new persons' keys sequenced lately: what the pool's look-up may have missed.
-#[derive(Debug, Default)]
-struct Recent {
-    index_of: HashMap<StatementId, u64>,
-    keys: HashSet<[u8; 32]>,
-    order: VecDeque<(StatementId, Option<[u8; 32]>)>,
-    /// Ids and keys from this index on are all here.
-    since: u64,
-}
-
-impl Recent {
-    fn add(&mut self, id: StatementId, key: Option<[u8; 32]>, index: u64) {
-        self.index_of.insert(id, index);
-        self.keys.extend(key);
-        self.order.push_back((id, key));
-        if self.order.len() > RECENT
-            && let Some((old, key)) = self.order.pop_front()
-            && let Some(index) = self.index_of.remove(&old)
-        {
-            self.since = self.since.max(index + 1);
-            key.map(|key| self.keys.remove(&key));
-        }
-    }
 }
 
 /// Copies that show the entries before: kept only on `Sequenced`.
@@ -145,7 +118,7 @@ impl Sequencer {
         mark: Mark,
         publisher: Publisher,
     ) -> Self {
-        let recent = Recent { since: next, ..Recent::default() };
+        let recent = Recent::from(next);
         Self { inner, epoch, next, at, recent, mark, publisher, wishes: Wishes::default() }
     }
 

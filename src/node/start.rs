@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Condvar;
 use std::sync::Mutex;
+use std::sync::OnceLock;
 use std::sync::RwLock;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
@@ -44,17 +45,20 @@ use crate::node::publish::Publisher;
 use crate::node::sequencer::Sequencer;
 use crate::node::state::Admission;
 use crate::node::token::Tokens;
+use crate::node::uselog::Keepers;
 use crate::node::verify_loop;
 use crate::store::Holder;
 use crate::store::Store;
 use crate::vault::Vault;
 
-/// The private keys a running node needs. The operator's is not among them.
+/// The private keys a running node needs.
 pub struct Keys {
     /// Signs checkpoints, receipts and promises.
     pub log: Box<dyn Signer>,
     /// Signs access tokens.
     pub token: Box<dyn Signer>,
+    /// The operator's: signs use batches. Without it lines are kept and never batched.
+    pub operator: Option<Box<dyn Signer>>,
 }
 
 impl std::fmt::Debug for Keys {
@@ -187,6 +191,9 @@ impl Node {
         let mut publisher = Publisher::new(tree, integrated);
         publisher.waiting_from(&inner, found.next);
         inner.look_at_disk();
+        if inner.settings.use_log {
+            inner.open_uses()?;
+        }
         inner.cohorts_recover()?;
         let sequencer = Sequencer::new(Arc::clone(&inner), epoch, (found.next, found.at), mark, publisher);
         Self::spawn(inner, sequencer)
@@ -220,7 +227,14 @@ impl Node {
             .name("sequencer".into())
             .spawn(move || sequencer.run())
             .map_err(thread_failed)?;
-        Ok(Self { inner, intake, threads: Mutex::new(threads), sequencer: Mutex::new(Some(sequencer)) })
+        let keepers = Keepers::start(&inner, &intake).map_err(thread_failed)?;
+        Ok(Self {
+            inner,
+            intake,
+            threads: Mutex::new(threads),
+            keepers,
+            sequencer: Mutex::new(Some(sequencer)),
+        })
     }
 }
 
@@ -256,6 +270,8 @@ impl Inner {
             served_at: AtomicU64::new(clock.now().0),
             accepted: Mutex::new(BTreeMap::new()),
             excepted: Uses::new(clock.now()),
+            uses: OnceLock::new(),
+            operator: keys.operator,
             log_signer: keys.log,
             vocabulary,
             settings,

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::Condvar;
 use std::sync::Mutex;
+use std::sync::OnceLock;
 use std::sync::PoisonError;
 use std::sync::RwLock;
 use std::sync::atomic::AtomicBool;
@@ -47,6 +48,7 @@ use crate::node::publish::Published;
 use crate::node::read_pack;
 use crate::node::sequencer::Job;
 use crate::node::token::Tokens;
+use crate::node::uselog::UseLog;
 use crate::store::Name;
 use crate::store::Store;
 use crate::vault::Pointed;
@@ -119,6 +121,9 @@ pub struct Inner {
     pub(in crate::node) served_at: AtomicU64,
     pub(in crate::node) accepted: Mutex<BTreeMap<Kind, u64>>,
     pub(in crate::node) excepted: Uses,
+    /// Set once all else is loaded, if the settings ask for it.
+    pub(in crate::node) uses: OnceLock<UseLog>,
+    pub(in crate::node) operator: Option<Box<dyn Signer>>,
 }
 
 impl std::fmt::Debug for Inner {

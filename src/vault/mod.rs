@@ -9,6 +9,7 @@
 //! Trusted: the master key file, the slot file's folder, the system's randomness.
 //! Not trusted: the store, which gives back ciphertext that is checked here.
 
+mod line;
 mod seal;
 mod slot;
 
@@ -21,6 +22,8 @@ use std::path::PathBuf;
 use crate::model::id::Ppid;
 use crate::model::id::SubjectId;
 
+pub use line::POINTER;
+pub use line::Placed;
 pub use seal::Key;
 pub use seal::Openings;
 pub use seal::PersonKey;
@@ -36,6 +39,8 @@ pub enum Sealed {
     Body,
     /// A state row.
     State,
+    /// A use line.
+    Line,
 }
 
 impl Sealed {
@@ -43,6 +48,7 @@ impl Sealed {
         match self {
             Self::Body => b"body",
             Self::State => b"state",
+            Self::Line => b"line",
         }
     }
 }
@@ -109,6 +115,7 @@ pub struct Vault {
     slots: SlotFile,
     wrapping: Key,
     pairwise: Key,
+    places: Key,
     decoy: Pointed,
     decoy_key: PersonKey,
 }
@@ -146,12 +153,13 @@ impl Vault {
     pub fn open(dir: &Path, master: &Key) -> Result<Self, Error> {
         let wrapping = read_wrapped(&dir.join("epoch-1.key"), master, "epoch")?;
         let pairwise = read_wrapped(&dir.join("pairwise.key"), master, "pairwise")?;
+        let places = line::places(dir, master)?;
         let slots = SlotFile::open(&dir.join("slots"))?;
         let path = dir.join("decoy");
         let sealed = fs::read(&path).map_err(io_at(&path))?;
         let decoy = pointed(&wrapping, b"decoy", &sealed)?;
         let decoy_key = slots.read(decoy, &wrapping)?;
-        Ok(Self { slots, wrapping, pairwise, decoy, decoy_key })
+        Ok(Self { slots, wrapping, pairwise, places, decoy, decoy_key })
     }
 
     /// Draws a person: random id and key, a slot that is not durable yet (see [`Vault::sync`]).

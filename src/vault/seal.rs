@@ -15,6 +15,7 @@ use sha2::Sha256;
 use zeroize::Zeroize;
 use zeroize::Zeroizing;
 
+use crate::model::id::DecisionId;
 use crate::model::id::StatementId;
 use crate::model::id::SubjectId;
 use crate::vault::Error;
@@ -141,19 +142,25 @@ impl Key {
     /// # Errors
     /// Randomness, the cryptographic library.
     pub fn seal(&self, ad: &[u8], plain: &[u8]) -> Result<Vec<u8>, Error> {
-        let nonce: [u8; 12] = random()?;
         let mut out = Vec::with_capacity(12 + plain.len() + 16 + 16);
+        self.seal_into(ad, plain, &mut out)?;
+        Ok(out)
+    }
+
+    /// As [`Key::seal`], appended to `out`; after an error `out` ends in rubbish.
+    fn seal_into(&self, ad: &[u8], plain: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        let nonce: [u8; 12] = random()?;
         out.extend_from_slice(&nonce);
         let mut tag = [0u8; 16];
         with_contexts(|Contexts { sealing: context, .. }| {
             context.encrypt_init(None, Some(self.0.as_slice()), Some(&nonce))?;
             context.cipher_update(ad, None)?;
-            context.cipher_update_vec(plain, &mut out)?;
-            context.cipher_final_vec(&mut out)?;
+            context.cipher_update_vec(plain, out)?;
+            context.cipher_final_vec(out)?;
             context.tag(&mut tag)
         })?;
         out.extend_from_slice(&tag);
-        Ok(out)
+        Ok(())
     }
 
     /// Opens what [`Key::seal`] made under the same `ad`; `what` names it in the error.
@@ -227,6 +234,33 @@ impl PersonKey {
         self.record_key(record).seal(&associated(kind, who, record), plain)
     }
 
+    /// As [`PersonKey::seal`], appended to `out`; after an error `out` ends in rubbish.
+    ///
+    /// # Errors
+    /// Randomness, the cryptographic library.
+    pub fn seal_into(
+        &self,
+        kind: Sealed,
+        who: &SubjectId,
+        record: &[u8],
+        plain: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        self.record_key(record).seal_into(&associated(kind, who, record), plain, out)
+    }
+
+    /// Opens one use line. Source: design §4, §6.
+    #[must_use]
+    pub fn line_key(&self, id: &DecisionId) -> [u8; 32] {
+        self.0.mac(&[b"naru-line", &[0], &id.0])
+    }
+
+    /// Opens the exact reason of one use line: does not follow from the line's key.
+    #[must_use]
+    pub fn exact_key(&self, id: &DecisionId) -> [u8; 32] {
+        self.0.mac(&[b"naru-line-exact", &[0], &id.0])
+    }
+
     /// Opens one record.
     ///
     /// # Errors
@@ -241,6 +275,7 @@ impl PersonKey {
         let what = match kind {
             Sealed::Body => "body",
             Sealed::State => "state row",
+            Sealed::Line => "use line",
         };
         self.record_key(record).open(&associated(kind, who, record), sealed, what)
     }

@@ -1,6 +1,6 @@
 //! Rules of the decision, one reason after the other.
 
-use naru::consent::{Actor, Effect, Person, Touched, decide, decide_all};
+use naru::consent::{Actor, Effect, Person, Touched, Uses, counted, decide, decide_all};
 use naru::model::decision::{Question, Reason};
 use naru::model::id::{StatementId, SubjectId, Timestamp};
 use naru::model::pack::{Pack, kcern_2018};
@@ -265,21 +265,39 @@ fn a_border_is_crossed_by_a_grant_for_that_country() {
 }
 
 #[test]
-fn a_limited_grant_is_used_by_name_and_not_at_all_yet() {
+fn a_limited_grant_is_used_by_name_and_denied_until_the_use_is_counted() {
     let frequency = Frequency { max: 1, per_ms: DAY };
     for limits in [
         Limits { count: Some(3), ..Limits::default() },
         Limits { frequency: Some(frequency), ..Limits::default() },
     ] {
-        let c = granted(|g| g.limits = Some(limits));
+        let c = granted(|g| g.limits = Some(limits.clone()));
         assert_eq!(c.ask(&question(Action::Use)), Reason::UseIdRequired);
         let q = with(Action::Use, |q| q.use_id = Some("1".into()));
-        assert_eq!(c.ask(&q), Reason::UseIdRequired);
+        let denied = decide(&c.w.register, &c.ann, &c.w.packs[0], &q, c.w.now);
+        assert_eq!((denied.reason, denied.permits()), (Reason::UsageLimitReached, false));
+        assert_eq!((denied.basis, denied.until), (None, None));
+        let counting = denied.counting.clone().unwrap();
+        assert_eq!(counting.limits, limits);
+        let permit = counted(denied);
+        assert_eq!((permit.reason, permit.until), (Reason::ConsentGiven, Some(T0.plus_ms(20 * DAY))));
+        assert_eq!((permit.basis, permit.counting), (c.ann.slot(&slot_key()).unwrap().last, None));
+        assert!(c.w.packs[0].rule_exists(&permit.rule), "{}", permit.rule);
         assert_eq!(c.ask(&question(Action::Profile)), Reason::ActionNotCovered, "the last reason");
     }
     let view = Limits { mode: Some(Mode::View), ..Limits::default() };
     let c = granted(|g| g.limits = Some(view));
     assert_eq!(c.ask(&question(Action::Use)), Reason::ConsentGiven);
+}
+
+#[test]
+fn both_limits_must_leave_room() {
+    let frequency = Some(Frequency { max: 2, per_ms: DAY });
+    let limits = Limits { count: Some(5), frequency, mode: None };
+    let room = |all, lately| Uses { all, lately }.leave_room(&limits);
+    assert!(room(0, 0) && room(4, 1));
+    assert!(!room(5, 0) && !room(4, 2) && !room(9, 9));
+    assert!(Uses { all: 9, lately: 9 }.leave_room(&Limits::default()));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Rules of the public fold.
 
-use naru::consent::{Effect, Register, Touched};
+use naru::consent::{Batched, Effect, Register, Touched};
 use naru::model::decision::Why;
-use naru::model::id::{StatementId, Timestamp};
+use naru::model::id::{Hash, StatementId, Timestamp};
 use naru::model::pack::{kcern_2018, kr_pipa_2026};
 use naru::model::statement::*;
 use naru::model::vocabulary::{DataClass, Role};
@@ -337,4 +337,28 @@ fn attachments_are_what_the_statement_names() {
     assert_eq!(Register::attachments_of(&s.into()), vec![hash("text")]);
     assert_eq!(Register::attachments_of(&w.genesis().into()), vec![hash("kcern-2018")]);
     assert_eq!(Register::attachments_of(&close("bank").into()), Vec::new());
+}
+
+#[test]
+fn use_batches_are_the_operators_numbered_and_adjacent() {
+    let mut w = World::home();
+    let at = w.now;
+    let batch = |number, from: Timestamp, until: Timestamp, gaps: Vec<Interval>| {
+        let (v, kind, iat, nonce, root) = (V1, Kind::UseBatch, T0, NONCE, Hash([0; 32]));
+        UseBatch { v, kind, iat, nonce, number, from, until, root, gaps }
+    };
+    let from = at.minus_ms(100);
+    let first = batch(0, from, at, vec![Interval { from, until: at }]);
+    for (signer, endorsers) in [("bank", &[][..]), ("kisa", &[]), ("log", &[]), ("operator", &["kisa"])] {
+        assert_eq!(w.public(signer, endorsers, first.clone()), inert(Why::Role), "{signer}");
+    }
+    assert_eq!(w.public("operator", &[], batch(1, from, at, vec![])), inert(Why::Superseded));
+    assert_eq!(w.register.batched(), None);
+    assert_eq!(w.public("operator", &[], first.clone()), Effect::Applied(Touched::Register));
+    assert_eq!(w.register.batched(), Some(Batched { count: 1, until: at }));
+    assert_eq!(w.public("operator", &[], first), inert(Why::Superseded), "twice");
+    // It outlives the row.
+    let row = serde_cbor::to_vec(&w.register).unwrap();
+    let again: Register = serde_cbor::from_slice(&row).unwrap();
+    assert_eq!(again.batched(), w.register.batched());
 }

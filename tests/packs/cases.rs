@@ -153,7 +153,6 @@ pub(crate) struct Expect {
     pub reason: String,
     pub rule: String,
     pub told: Option<String>,
-    pub today: Option<String>,
 }
 
 impl Notice {

@@ -88,6 +88,8 @@ pub struct World {
     pub node: Option<Node>,
     pub notice: StatementId,
     pub text: Hash,
+    /// Whether the node keeps a use log.
+    pub logging: bool,
 }
 
 pub const LOG: u8 = 1;
@@ -114,14 +116,30 @@ impl World {
         let memory = Memory::new();
         let store: Arc<dyn Store> = Arc::new(memory.clone());
         let act = naru::node::read_pack(naru::model::pack::kr_pipa_2026().as_bytes()).unwrap();
-        let mut world = Self::begun(tempfile::tempdir().unwrap(), memory, store, OCTOBER_2026, &[act]);
+        let dir = tempfile::tempdir().unwrap();
+        let mut world = Self::begun(dir, memory, store, OCTOBER_2026, &[act], false);
+        world.populate();
+        world
+    }
+
+    /// The same, and every answer to an asker leaves a use line.
+    pub fn logging() -> Self {
+        let memory = Memory::new();
+        let store: Arc<dyn Store> = Arc::new(memory.clone());
+        let mut world = Self::bare_with(memory, store, true);
         world.populate();
         world
     }
 
     /// The same, over another store.
     pub fn bare(memory: Memory, store: Arc<dyn Store>) -> Self {
-        Self::bare_in(tempfile::tempdir().unwrap(), memory, |_| store)
+        Self::bare_with(memory, store, false)
+    }
+
+    /// The same, with a use log or without.
+    pub fn bare_with(memory: Memory, store: Arc<dyn Store>, logging: bool) -> Self {
+        let packs = naru::node::home_packs().unwrap();
+        Self::begun(tempfile::tempdir().unwrap(), memory, store, START, &packs, logging)
     }
 
     /// The same, over a store in the world's own folder.
@@ -131,7 +149,7 @@ impl World {
         store: impl FnOnce(&std::path::Path) -> Arc<dyn Store>,
     ) -> Self {
         let store = store(dir.path());
-        Self::begun(dir, memory, store, START, &naru::node::home_packs().unwrap())
+        Self::begun(dir, memory, store, START, &naru::node::home_packs().unwrap(), false)
     }
 
     fn begun(
@@ -140,14 +158,15 @@ impl World {
         store: Arc<dyn Store>,
         at: u64,
         packs: &[PackFile],
+        logging: bool,
     ) -> Self {
         let clock = Clock::manual(Timestamp(at));
         let vault = Vault::create(&dir.path().join("vault"), &master()).unwrap();
-        let settings = settings(&dir);
+        let settings = Settings { use_log: logging, ..settings(&dir) };
         let genesis = genesis_of(Timestamp(at), packs);
         let node = Node::create(settings, store, vault, keys(), clock.clone(), genesis).unwrap();
         let empty = Hash([0; 32]);
-        Self { dir, memory, clock, node: Some(node), notice: StatementId([0; 32]), text: empty }
+        Self { dir, memory, clock, node: Some(node), notice: StatementId([0; 32]), text: empty, logging }
     }
 
     pub fn populate(&mut self) {
@@ -189,7 +208,8 @@ impl World {
     pub fn open(&self) -> Result<Node, naru::node::Error> {
         let vault = Vault::open(&self.dir.path().join("vault"), &master()).unwrap();
         let store = Arc::new(self.memory.clone());
-        Node::open(settings(&self.dir), store, vault, keys(), self.clock.clone())
+        let settings = Settings { use_log: self.logging, ..settings(&self.dir) };
+        Node::open(settings, store, vault, keys(), self.clock.clone())
     }
 
     pub fn submit(&self, item: Vec<u8>) -> Outcome {
@@ -373,7 +393,8 @@ pub fn master() -> Key {
 }
 
 pub fn keys() -> Keys {
-    Keys { log: Box::new(signer(LOG)), token: Box::new(signer(TOKEN)) }
+    let [log, token, operator] = [LOG, TOKEN, OPERATOR].map(|seed| Box::new(signer(seed)));
+    Keys { log, token, operator: Some(operator) }
 }
 
 pub fn settings(dir: &tempfile::TempDir) -> Settings {

@@ -357,7 +357,8 @@ pub(super) fn master_bytes(seed: Seed) -> [u8; 32] {
 }
 
 fn keys(seed: Seed) -> Keys {
-    Keys { log: Box::new(seed.signer("log", 0)), token: Box::new(seed.signer("token", 0)) }
+    let [log, token, operator] = ["log", "token", "operator"].map(|name| Box::new(seed.signer(name, 0)));
+    Keys { log, token, operator: Some(operator) }
 }
 
 /// The genesis item: by the log key, endorsed by the operator.

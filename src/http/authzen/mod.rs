@@ -25,11 +25,11 @@ use crate::http::envelope;
 use crate::http::envelope::REQUEST_ID;
 use crate::http::message;
 use crate::http::message::Refused;
-use crate::model::decision::Reason;
 use crate::model::id::PartyId;
-use crate::node::Answer;
 use crate::node::Asked;
+use crate::node::Asker;
 use crate::node::Caller;
+use crate::node::Told;
 use crate::node::clock::Watch;
 use crate::telemetry::Act;
 
@@ -104,21 +104,16 @@ async fn asked(
     Ok((party, body))
 }
 
-/// One answer: from memory on this worker, else from the blocking pool.
-async fn answer(shared: &web::Data<Shared>, asked: Asked) -> Answer {
-    if let Some(answer) = shared.node.check_in_memory(&asked) {
-        return answer;
+/// One answer, its use line written: from memory on this worker, else from the blocking pool.
+async fn answer(shared: &web::Data<Shared>, party: &PartyId, asked: Asked) -> Told {
+    let asker = Asker { party, signed: None };
+    if let Some(told) = shared.node.tell_in_memory(asker, &asked) {
+        return told;
     }
     let node = std::sync::Arc::clone(&shared.node);
-    let failed = shared.node.unavailable();
-    match web::block(move || node.check(&asked)).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => {
-            tracing::error!(cause = %error, "a check could not be answered");
-            failed
-        }
-        Err(_) => failed,
-    }
+    let failed = shared.node.told(shared.node.unavailable(), &asked);
+    let party = party.clone();
+    web::block(move || node.tell(Asker { party: &party, signed: None }, &asked)).await.unwrap_or(failed)
 }
 
 /// Whether the token's party may ask in the controller's domain.
@@ -141,28 +136,9 @@ async fn decide(
     }
     let asked = evaluation.to_asked().map_err(Fault::bad)?;
     may_ask(shared, party, &asked.question.controller)?;
-    let class = asked.question.class;
-    let answer = answer(shared, asked).await;
-    shared.metrics.decided(answer.decision.told());
-    Ok(told(shared, &answer, class))
-}
-
-/// The decision as told: where the exact reason is not told, neither is its rule.
-fn told(shared: &Shared, answer: &Answer, class: crate::model::vocabulary::DataClass) -> shape::Decided {
-    let decision = &answer.decision;
-    let told = decision.told();
-    let mut rule = std::sync::Arc::clone(&decision.rule);
-    let mut valid_for_s = 0;
-    let register = shared.node.register();
-    if let Some(pack) = register.pack(&decision.pack, decision.version) {
-        // An answer is not kept beyond the instant at which the law changes.
-        let left = register.next_adoption(answer.at).map_or(u64::MAX, |next| (next.0 - answer.at.0) / 1_000);
-        valid_for_s = pack.valid_for_s().min(u32::try_from(left).unwrap_or(u32::MAX));
-        if told != decision.reason {
-            rule = std::sync::Arc::clone(pack.rule_of(Reason::ConsentNotGiven, class));
-        }
-    }
-    shape::Decided::new(decision, told, rule, answer, valid_for_s)
+    let told = answer(shared, party, asked).await;
+    shared.metrics.decided(told.answer.decision.told());
+    Ok(shape::Decided::new(&told))
 }
 
 fn response(request: &HttpRequest, status: StatusCode) -> HttpResponseBuilder {

@@ -22,16 +22,14 @@ use serde::Serializer;
 use serde::de;
 use serde_json::value::RawValue;
 
-use crate::model::decision::Decision;
 use crate::model::decision::Question;
-use crate::model::decision::Reason;
 use crate::model::id::PartyId;
 use crate::model::id::Ppid;
 use crate::model::vocabulary::AskedAction;
 use crate::model::vocabulary::DataClass;
-use crate::node::Answer;
 use crate::node::Asked;
 use crate::node::Resource as About;
+use crate::node::Told;
 
 /// A JSON object. A derived struct alone would take an array of its members for one.
 #[derive(Clone, Debug)]
@@ -306,11 +304,17 @@ impl Evaluation<'_> {
             categories: properties.map(ResourceProperties::categories).unwrap_or_default(),
         };
         let use_id = context.and_then(|c| c.use_id.clone()).map(Cow::into_owned);
-        Ok(Asked {
+        let asked = Asked {
             resource: about,
             question: Question { use_id, ..topic.question()? },
             min_index: context.and_then(|c| c.min_index),
-        })
+        };
+        // What is asked is kept in a use line.
+        if asked.is_bounded() {
+            Ok(asked)
+        } else {
+            Err("a text of the question has more than 256 bytes, or there are more than 64 categories".into())
+        }
     }
 }
 
@@ -331,6 +335,9 @@ fn text<S: Serializer>(shared: &Arc<str>, s: S) -> Result<S::Ok, S::Error> {
 struct DecidedContext {
     reason: &'static str,
     policy: Policy,
+    /// Names the use line: `/v1/decisions/{id}/evidence`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evaluation_id: Option<String>,
     as_of: u64,
     valid_for_s: u32,
     /// The permit ends here, ms since 1970.
@@ -362,21 +369,19 @@ pub(super) struct Decided {
 }
 
 impl Decided {
-    pub(super) fn new(
-        decision: &Decision,
-        told: Reason,
-        rule: Arc<str>,
-        answer: &Answer,
-        valid_for_s: u32,
-    ) -> Self {
-        let permits = told.permits();
+    pub(super) fn new(told: &Told) -> Self {
+        let decision = &told.answer.decision;
+        let reason = decision.told();
+        let permits = reason.permits();
+        let (pack, rule) = (Arc::clone(&decision.pack), Arc::clone(&told.rule));
         Self {
             decision: permits,
             context: AnyContext::Ledger(DecidedContext {
-                reason: told.as_str(),
-                policy: Policy { pack: Arc::clone(&decision.pack), version: decision.version, rule },
-                as_of: answer.as_of,
-                valid_for_s,
+                reason: reason.as_str(),
+                policy: Policy { pack, version: decision.version, rule },
+                evaluation_id: told.id.map(|id| id.to_string()),
+                as_of: told.answer.as_of,
+                valid_for_s: told.valid_for_s,
                 until: decision.until.filter(|_| permits).map(|t| t.0),
                 basis: decision.basis.filter(|_| permits).map(|id| id.to_string()),
             }),

@@ -8,10 +8,12 @@ use crate::ledger::hash::Hash;
 use crate::ledger::tile;
 
 mod prove;
+mod sides;
 mod tree;
 mod verify;
 
 pub use prove::{List, path, prove_consistency, prove_inclusion, root, root_at};
+pub use sides::{root_from_sides, sides};
 pub use tree::{FullTile, Tree};
 pub use verify::{root_from_consistency, root_from_inclusion, verify_consistency, verify_inclusion};
 

@@ -322,6 +322,7 @@ impl Kind {
                 | Self::PartySuspend
                 | Self::PackAdopt
                 | Self::LogCreate
+                | Self::UseBatch
                 | Self::ConsentGrant
                 | Self::ConsentRefuse
                 | Self::ConsentWithdraw

@@ -1,0 +1,249 @@
+//! Who is shown which lines: the asker its own, the person hers, detectors all.
+
+use serde_bytes::ByteArray;
+use serde_bytes::ByteBuf;
+
+use crate::audit::decision;
+use crate::model::decision::Reason;
+use crate::model::id::DecisionId;
+use crate::model::id::KeyHash;
+use crate::model::id::PartyId;
+use crate::model::id::Ppid;
+use crate::model::id::StatementId;
+use crate::model::id::Timestamp;
+use crate::model::statement::V1;
+use crate::model::use_line::UseAct;
+use crate::model::use_line::UseLine;
+use crate::node::Caller;
+use crate::node::Error;
+use crate::node::Inner;
+use crate::node::Shown;
+use crate::node::Stop;
+use crate::node::uselog::Line;
+use crate::node::uselog::Use;
+use crate::node::uselog::UseLog;
+use crate::node::uselog::read::Opened;
+use crate::node::uselog::read::Taken;
+use crate::store::Name;
+use crate::vault::Pointed;
+
+/// Which part of a list is wanted: newest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Only older ones than this decision.
+    pub after: Option<DecisionId>,
+    /// At most so many.
+    pub most: usize,
+}
+
+/// One line of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The line.
+    pub seen: Use,
+    /// Number of the batch that covers it; `None` until there is one.
+    pub batch: Option<u64>,
+}
+
+/// A use that is no question: a handover of a ppid, an opening for a regulator. Source: design §7, §8.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// What kind.
+    pub act: UseAct,
+    /// Who gets it.
+    pub asker: PartyId,
+    /// In whose domain.
+    pub controller: PartyId,
+    /// The person, by a ppid in any domain.
+    pub ppid: Ppid,
+    /// On what it rests.
+    pub told: Reason,
+    /// The statement it rests on.
+    pub basis: Option<StatementId>,
+    /// For which purpose.
+    pub purpose: Option<String>,
+    /// Whose ppid was handed over.
+    pub recipient: Option<PartyId>,
+}
+
+impl Inner {
+    /// Writes the line of a use that is no question, before what it names is handed out; `None` without a
+    /// use log.
+    ///
+    /// # Errors
+    /// The store, the disk: then hand nothing out.
+    pub fn note_use(&self, note: &Note) -> Result<Option<DecisionId>, Error> {
+        let Some(uses) = self.uses.get() else { return Ok(None) };
+        if uses.is_broken() {
+            return Err(Error::Stopped(Stop::Io));
+        }
+        let name = Name::Ppid(note.ppid.0);
+        let who = self.people.locate(&name, self.store.as_ref(), &self.vault)?;
+        let loaded = match who {
+            Some(who) => Some(self.people.load(who, self.store.as_ref(), &self.vault)?),
+            None => None,
+        };
+        let whose = loaded.as_ref().map_or_else(|| self.vault.decoy(), |l| (l.who, &l.key));
+        let at = self.clock.now();
+        let mut line = Line { says: note.line(at, self.sequenced()), exact: None };
+        let written = uses.append(&self.vault, whose, at, &mut line);
+        written.map(Some).inspect_err(|error| self.uses_failed(uses, error))
+    }
+
+    /// The lines of the person who has this key, newest first; her own ppids in other domains too.
+    ///
+    /// # Errors
+    /// The disk, or damage.
+    pub fn uses_of(&self, key: &KeyHash, page: Page) -> Result<Vec<Seen>, Error> {
+        let (Some(uses), Some(who)) = (self.uses.get(), self.person_of_key(key)?) else {
+            return Ok(Vec::new());
+        };
+        let mut hers: Vec<Taken> = Vec::new();
+        uses.each(Timestamp(0), Timestamp(u64::MAX), &mut |frame| {
+            hers.extend(Taken::of(frame, &self.vault)?.filter(|taken| taken.who.subject == who.subject));
+            Ok(())
+        })?;
+        hers.sort_unstable_by_key(|taken| std::cmp::Reverse((taken.t, taken.place)));
+        let after = match page.after {
+            None => None,
+            Some(id) => Some(self.vault.place_of(&id)?.unwrap_or_default()),
+        };
+        let from = match after {
+            None => 0,
+            Some(place) => hers.iter().position(|taken| taken.place == place).map_or(hers.len(), |at| at + 1),
+        };
+        let mut out = Vec::new();
+        for taken in hers.into_iter().skip(from).take(page.most) {
+            let batch = uses.batch_at(taken.t)?.map(|(number, _)| number);
+            if let Some(opened) = taken.open(&self.vault)? {
+                out.push(Seen { seen: opened.says, batch });
+            }
+        }
+        Ok(out)
+    }
+
+    /// Every line written in `[from, until)`, in no order of time: for detectors and for one party's lines.
+    ///
+    /// Up to [`Inner::uses_synced`] an interval is whole: no line is ever added to it. Lines of erased
+    /// persons cannot be opened and are left out.
+    ///
+    /// # Errors
+    /// The disk, damage, what `f` answers.
+    pub fn uses_between(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        f: &mut dyn FnMut(Use) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.each_use(from, until, &mut |_, seen| f(seen))
+    }
+
+    /// As [`Inner::uses_between`], with whose line it is.
+    pub(in crate::node) fn each_use(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        f: &mut dyn FnMut(Pointed, Use) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let Some(uses) = self.uses.get() else { return Ok(()) };
+        uses.each(from, until, &mut |frame| {
+            let Some(taken) = Taken::of(frame, &self.vault)? else { return Ok(()) };
+            match taken.open(&self.vault)? {
+                Some(opened) => f(opened.who, opened.says),
+                None => Ok(()),
+            }
+        })
+    }
+
+    /// Every line before this instant is durable and none will be added; `None` without a use log.
+    #[must_use]
+    pub fn uses_synced(&self) -> Option<Timestamp> {
+        self.uses.get().map(UseLog::synced)
+    }
+
+    /// Evidence of a decision: its asker gets what it was told, the person also what was decided.
+    ///
+    /// # Errors
+    /// The disk, or damage.
+    pub fn decision_evidence(&self, id: &DecisionId, caller: &Caller) -> Result<Shown, Error> {
+        let Some(uses) = self.uses.get() else { return Ok(Shown::Nothing) };
+        let Some(taken) = uses.of_decision(&self.vault, id)? else { return Ok(Shown::Nothing) };
+        let t = taken.t;
+        let Some(opened) = taken.open(&self.vault)? else { return Ok(Shown::Nothing) };
+        let own = match caller {
+            Caller::Party(party) if opened.says.line.asker == *party => false,
+            Caller::Citizen(key)
+                if self.person_of_key(key)?.is_some_and(|c| c.subject == opened.who.subject) =>
+            {
+                true
+            }
+            Caller::Party(_) | Caller::Citizen(_) => return Ok(Shown::Nothing),
+        };
+        let Some((_, batch)) = uses.batch_at(t)? else { return Ok(Shown::NotYet) };
+        let entry = match self.evidence(&batch.id, None)? {
+            Shown::Evidence(entry) => entry,
+            other @ (Shown::NotYet | Shown::Nothing) => return Ok(other),
+        };
+        let damaged =
+            || Error::Damaged(format!("the use batch at entry {} is not of its lines", batch.index));
+        let way = uses.way(&batch, &opened.leaf)?.ok_or_else(damaged)?;
+        let evidence = evidence_of(opened, &way.path, way.sides, entry, own);
+        // What does not hold is never handed out.
+        let (log, origin) = (self.log_key(), self.settings.origin.as_str());
+        evidence.verify(log, origin, Some(self.settings.grain_ms)).map_err(|_| damaged())?;
+        Ok(Shown::Evidence(evidence.encode().map_err(|_| damaged())?))
+    }
+}
+
+impl Note {
+    fn line(&self, at: Timestamp, as_of: u64) -> UseLine {
+        UseLine {
+            t: at,
+            v: V1,
+            at,
+            id: DecisionId([0; 16]),
+            act: self.act,
+            pack: "none".into(),
+            ppid: Some(self.ppid),
+            rule: "none".into(),
+            told: self.told,
+            as_of,
+            asker: self.asker.clone(),
+            basis: self.basis,
+            class: None,
+            count: None,
+            exact: None,
+            action: None,
+            signed: None,
+            use_id: None,
+            purpose: self.purpose.clone(),
+            release: None,
+            version: 0,
+            recipient: self.recipient.clone(),
+            categories: Vec::new(),
+            controller: self.controller.clone(),
+            jurisdiction: None,
+        }
+    }
+}
+
+fn evidence_of(
+    opened: Opened,
+    path: &[[u8; 32]],
+    sides: u64,
+    batch: Vec<u8>,
+    own: bool,
+) -> decision::Evidence {
+    let id = opened.says.line.id;
+    let exact = opened.exact.filter(|_| own);
+    decision::Evidence {
+        k: ByteArray::new(opened.key.line_key(&id)),
+        v: V1,
+        line: ByteBuf::from(opened.line),
+        path: path.iter().map(|hash| ByteArray::new(*hash)).collect(),
+        batch: ByteBuf::from(batch),
+        k_exact: exact.as_ref().map(|_| ByteArray::new(opened.key.exact_key(&id))),
+        exact: exact.map(ByteBuf::from),
+        sides,
+    }
+}
