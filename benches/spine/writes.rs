@@ -32,7 +32,7 @@ use crate::support::sign;
 use crate::verify_limit;
 
 const BATCH: usize = 256;
-const CONNECTIONS: usize = 4;
+const CONNECTIONS: usize = 8;
 
 /// A world over fjall on this disk.
 pub struct Ground {

@@ -156,8 +156,10 @@ use Role::Citizen;
 use Role::Party;
 use Role::Regulator;
 
-/// Every route of this module.
+/// Every route of this module. Addresses are tried in this order: what is asked most stands first.
 pub const ROUTES: &[Route] = &[
+    Route::post("/access/v1/evaluation", &[Party], 64 * KIB, |r| r.to(authzen::evaluation)).bare(),
+    Route::post("/access/v1/evaluations", &[Party], MIB, |r| r.to(authzen::evaluations)).bare(),
     Route::post("/v1/statements", &[Anyone], 64 * KIB, |r| r.to(statement::submit)),
     Route::post("/v1/statements:batch", &[Anyone], 8 * MIB, |r| r.to(statement::submit_batch)),
     Route::get("/v1/statements/{id}", &[Anyone], |r| r.to(statement::place)),
@@ -174,8 +176,6 @@ pub const ROUTES: &[Route] = &[
     Route::get("/v1/subjects/me/exceptions", &[Citizen], |r| r.to(exception::mine)),
     Route::get("/v1/parties/{id}/exceptions", &[Regulator], |r| r.to(exception::of_party)),
     Route::post("/oauth/token", &[Anyone], 16 * KIB, |r| r.to(token::issue)),
-    Route::post("/access/v1/evaluation", &[Party], 64 * KIB, |r| r.to(authzen::evaluation)).bare(),
-    Route::post("/access/v1/evaluations", &[Party], MIB, |r| r.to(authzen::evaluations)).bare(),
     Route::post("/access/v1/search/subject", &[Party], 64 * KIB, |r| r.to(authzen::search_subject)).bare(),
     Route::post("/access/v1/search/resource", &[Party], 64 * KIB, |r| r.to(authzen::search_resource)).bare(),
     Route::post("/access/v1/search/action", &[Party], 64 * KIB, |r| r.to(authzen::search_action)).bare(),

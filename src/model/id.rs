@@ -41,7 +41,8 @@ macro_rules! bytes_name {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+                let mut text = [0u8; $len * 2];
+                f.write_str(hex(&self.0, &mut text))
             }
         }
 
@@ -105,6 +106,15 @@ bytes_name!(
     /// A SHA-256 of something: an attachment, a pack, a Merkle node.
     Hash, 32, "32 bytes of SHA-256"
 );
+
+/// Writes lower-case hex, two digits a byte, and answers it: names stand in every answer.
+fn hex<'a>(bytes: &[u8], text: &'a mut [u8]) -> &'a str {
+    let digit = |n: u8| if n < 10 { b'0' + n } else { b'a' + n - 10 };
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 0x0f)]);
+    }
+    std::str::from_utf8(text).unwrap_or_default()
+}
 
 impl Ppid {
     /// Prefix of the text form.
