@@ -26,7 +26,10 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use naru::identity::item;
+use naru::identity::login;
+use naru::identity::login::Login;
 use naru::ledger::cbor;
 use naru::ledger::checkpoint;
 use naru::ledger::checkpoint::Checkpoint;
@@ -39,11 +42,17 @@ use naru::ledger::promise::Promise;
 use naru::ledger::tile;
 use naru::ledger::tile::Hashes;
 use naru::model::id::Nonce;
+use naru::model::id::Ppid;
 use naru::model::id::StatementId;
+use naru::model::statement::ConsentLift;
+use naru::model::statement::ConsentObject;
 use naru::model::statement::KeyCreate;
 use naru::model::statement::KeyUse;
 use naru::model::statement::Kind;
+use naru::model::statement::Scope;
+use naru::model::statement::Statement;
 use naru::model::statement::V1;
+use naru::model::vocabulary::DataClass;
 use naru::node::clock::Clock;
 use naru::node::clock::Watch;
 use serde::Deserialize;
@@ -56,6 +65,8 @@ type Res<T> = Result<T, Box<dyn Error + Send + Sync>>;
 const SENDERS: u64 = 3;
 /// Batches that each of them signs before the load begins.
 const READY_BATCHES: u64 = 24;
+/// Persons of every second batch who object, lift and object again.
+const ACTIVE: usize = 12;
 /// How long the newest checkpoint may take to cover what was answered.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -180,31 +191,131 @@ fn load(seed: u64) -> Res<()> {
 }
 
 fn send(url: &str, out: &Out, seed: u64, sender: u64, ready: Vec<(usize, Vec<u8>)>) -> Res<()> {
-    let (agent, url) = (agent(), format!("{url}/v1/statements:batch"));
+    let agent = agent();
+    let (_, note) = get(&agent, &format!("{url}/log/checkpoint"))?;
+    let origin = String::from_utf8_lossy(&note).lines().next().unwrap_or_default().to_owned();
+    let door = Door { agent, url, out, origin };
     let mut ready = ready.into_iter();
     for n in 0.. {
         let (count, bytes) = match ready.next() {
             Some(batch) => batch,
             None => batch(seed, sender, n)?,
         };
-        out.say(&format!("TRY {count}\n"))?;
-        let request = agent.post(&url).header("content-type", "application/cbor-seq");
-        let mut answer = request.header("accept", "application/cbor").send(&bytes[..])?;
+        let answers = door.post(count, &bytes)?;
+        if n % 2 == 0 {
+            let keys = (0u64..).map(|position| number(seed, sender, n, position)).zip(&answers);
+            let keys = keys.filter(|(_, answer)| answer.id.is_some()).map(|(key, _)| key);
+            door.go_back_and_forth(&keys.take(ACTIVE).collect::<Vec<_>>())?;
+        }
+    }
+    Ok(())
+}
+
+/// The service, as one sender sees it.
+struct Door<'a> {
+    agent: ureq::Agent,
+    url: &'a str,
+    out: &'a Out,
+    origin: String,
+}
+
+impl Door<'_> {
+    /// Posts a batch and tells what came back.
+    fn post(&self, count: usize, bytes: &[u8]) -> Res<Vec<Answer>> {
+        self.out.say(&format!("TRY {count}\n"))?;
+        let request = self.agent.post(format!("{}/v1/statements:batch", self.url));
+        let request = request.header("content-type", "application/cbor-seq");
+        let mut answer = request.header("accept", "application/cbor").send(bytes)?;
         let status = answer.status().as_u16();
         let body = answer.body_mut().with_config().limit(64 << 20).read_to_vec()?;
         if status != 200 {
-            out.say(&format!("NO {status} whole-batch\n"))?;
-            continue;
+            self.out.say(&format!("NO {status} whole-batch\n"))?;
+            return Ok(Vec::new());
         }
-        let (mut text, mut rest) = (String::new(), &body[..]);
+        let (mut answers, mut rest) = (Vec::new(), &body[..]);
         while !rest.is_empty() {
             let (one, after) = cbor::split_first(rest)?;
-            text.push_str(&cbor::decode::<Answer>(one)?.line());
+            answers.push(cbor::decode::<Answer>(one)?);
             rest = after;
         }
-        out.say(&text)?;
+        self.out.say(&answers.iter().map(Answer::line).collect::<String>())?;
+        Ok(answers)
     }
-    Ok(())
+
+    /// Persons object to everything, lift it and object again: closing acts by their own lane, opening
+    /// ones over what was applied last, state that is replaced.
+    fn go_back_and_forth(&self, keys: &[[u8; 32]]) -> Res<()> {
+        let people = keys.iter().map(|key| {
+            let signer = Ed25519Signer::from_seed(*key);
+            Ok((*key, self.own_ppid(key, &signer)?, signer))
+        });
+        let people = people.collect::<Res<Vec<_>>>()?;
+        let object = |round: u64| {
+            let items = people.iter().map(|(key, ppid, signer)| sign(&objection(*ppid, key, round), signer));
+            items.collect::<Res<Vec<_>>>()
+        };
+        let objected = self.post(people.len(), &object(0)?.concat())?;
+        let over = objected.iter().map(|answer| answer.id.as_ref().map(|id| StatementId(**id)));
+        let lifts = people.iter().zip(over).map(|((key, ppid, signer), over)| {
+            let lift = ConsentLift {
+                v: V1,
+                kind: Kind::ConsentLift,
+                iat: Clock::System.now(),
+                nonce: nonce(key, 1),
+                ppid: *ppid,
+                by: None,
+                over,
+                controller: Scope::Any,
+                purpose: Scope::Any,
+                class: DataClass::RealName,
+            };
+            sign(&lift.into(), signer)
+        });
+        let lifts = lifts.collect::<Res<Vec<_>>>()?;
+        self.post(people.len(), &lifts.concat())?;
+        self.post(people.len(), &object(2)?.concat())?;
+        Ok(())
+    }
+
+    /// The person's ppid in the log's own domain, by a login of hers.
+    fn own_ppid(&self, key: &[u8; 32], signer: &Ed25519Signer) -> Res<Ppid> {
+        let iat = Clock::System.now();
+        let (origin, nonce) = (self.origin.clone(), nonce(key, 9));
+        let login = Login { v: V1, origin, nonce, iat, exp: iat.plus_ms(30_000) };
+        let login = URL_SAFE_NO_PAD.encode(login::sign_login(&login, signer)?);
+        let form = [("grant_type", "urn:naru:login"), ("login", login.as_str())];
+        let mut answer = self.agent.post(format!("{}/oauth/token", self.url)).send_form(form)?;
+        let token: serde_json::Value = serde_json::from_slice(&answer.body_mut().read_to_vec()?)?;
+        let token = token["access_token"].as_str().ok_or("no token")?;
+        let request = self.agent.get(format!("{}/v1/subjects/me/ppids/self", self.url));
+        let mut answer = request.header("authorization", format!("Bearer {token}")).call()?;
+        let ppid: serde_json::Value = serde_json::from_slice(&answer.body_mut().read_to_vec()?)?;
+        Ok(ppid["ppid"].as_str().and_then(Ppid::from_text).ok_or("no ppid")?)
+    }
+}
+
+fn nonce(key: &[u8; 32], round: u64) -> Nonce {
+    let sum = hash::sha256(&[b"nonce", key, &round.to_be_bytes()]);
+    Nonce(sum.first_chunk().copied().unwrap_or_default())
+}
+
+fn objection(ppid: Ppid, key: &[u8; 32], round: u64) -> Statement {
+    ConsentObject {
+        v: V1,
+        kind: Kind::ConsentObject,
+        iat: Clock::System.now(),
+        nonce: nonce(key, round),
+        ppid,
+        by: None,
+        controller: Scope::Any,
+        purpose: Scope::Any,
+        class: DataClass::RealName,
+    }
+    .into()
+}
+
+fn sign(statement: &Statement, signer: &Ed25519Signer) -> Res<Vec<u8>> {
+    Ok(item::sign(statement, signer)?)
 }
 
 /// Tells every checkpoint it sees: a served one may never be taken back.
