@@ -15,6 +15,7 @@
 
 mod checks;
 mod client;
+mod decide;
 mod growth;
 mod load;
 mod postgres;
@@ -120,6 +121,9 @@ fn main() {
     }
     if wants("engine") {
         writes::run_engine(&mut table, size);
+    }
+    if wants("decide") {
+        decide::run(&mut table);
     }
     if wants("checks") {
         checks::run(&mut table, size);
