@@ -64,7 +64,9 @@ impl Service {
 
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, Unread> {
         let unread = |cause: String| Unread { what: self.0.url(path), cause };
-        let answer = self.0.get(path).map_err(|fail| unread(fail.why.unwrap_or(fail.what)))?;
+        // A service may close an idle connection just as it is used again: reading is asked once more.
+        let answer = self.0.get(path).or_else(|_| self.0.get(path));
+        let answer = answer.map_err(|fail| unread(fail.why.unwrap_or(fail.what)))?;
         match answer.status {
             200 => Ok(Some(answer.body)),
             404 | 410 => Ok(None),
