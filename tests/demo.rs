@@ -173,8 +173,18 @@ fn nothing_personal_is_public(out: &Path) {
             Entry::Sealed { .. } => {
                 sealed += 1;
                 assert!(entry.len() < 64, "a sealed entry is a commitment");
-                for word in ["consent", "key.", "subject.", "delegation", "bank", "hospital", "broker", "idp"]
-                {
+                for word in [
+                    "consent",
+                    "key.",
+                    "subject.",
+                    "delegation",
+                    "bank",
+                    "hospital",
+                    "broker",
+                    "idp",
+                    "telecom",
+                    "adnet",
+                ] {
                     assert!(!contains(&entry, word.as_bytes()), "`{word}` in a sealed entry");
                 }
             }

@@ -10,11 +10,7 @@ use std::path::Path;
 
 use crate::cli::demo::Error;
 use crate::cli::demo::act::Life;
-use crate::cli::demo::offer::BANK;
-use crate::cli::demo::offer::DATA_BROKER;
-use crate::cli::demo::offer::HOSPITAL;
-use crate::cli::demo::offer::IDP;
-use crate::cli::demo::offer::REGULATOR;
+use crate::cli::demo::offer;
 use crate::cli::demo::world::ORIGIN;
 use crate::cli::demo::world::World;
 use crate::cli::demo::year::Sample;
@@ -138,7 +134,7 @@ pub(super) fn verify(world: &World, bytes: &[u8]) -> Result<(), Error> {
 pub(super) fn operation(world: &World, out: &Path) -> Result<(), Error> {
     let keys = out.join("keys");
     fs::create_dir_all(&keys).map_err(Error::at(&keys))?;
-    for name in ["log", "token", "operator", REGULATOR, IDP, BANK, HOSPITAL, DATA_BROKER] {
+    for name in ["log", "token", "operator"].iter().chain(&offer::PARTIES) {
         let pem = world.party_key(name).to_pem()?;
         secret(&keys.join(format!("{name}.pem")), pem.as_bytes())?;
     }

@@ -206,7 +206,7 @@ fn demo(args: &Args, voice: Voice) -> Result<(), Error> {
         seed: args.seed,
         rule,
         citizens: all,
-        parties: vec![offer::BANK, offer::DATA_BROKER, offer::HOSPITAL, offer::IDP, offer::REGULATOR],
+        parties: offer::PARTIES.to_vec(),
         vocabulary: format!("DPV {}", world.node.vocabulary().version()),
         people,
         tally: world.tally.clone(),

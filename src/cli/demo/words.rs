@@ -79,6 +79,9 @@ pub(super) fn party(id: &str) -> (&'static str, &'static str) {
         "bank" => ("나루은행", "Naru Bank"),
         "hospital" => ("강변병원", "Riverside Hospital"),
         "broker" => ("데이터상회", "Data Broker Co."),
+        "telecom" => ("나루텔레콤", "Naru Telecom"),
+        "anonymiser" => ("한강익명가공", "Hangang Anonymisation"),
+        "adnet" => ("모아광고망", "Moa Ad Network"),
         "idp" => ("본인확인기관", "Identity Provider"),
         _ => ("이름 없는 기관", "Nameless Party"),
     }

@@ -14,12 +14,15 @@ use std::sync::atomic::Ordering;
 use serde_bytes::ByteBuf;
 
 use crate::cli::demo::Error;
+use crate::cli::demo::offer::AD_NETWORK;
+use crate::cli::demo::offer::ANONYMISER;
 use crate::cli::demo::offer::BANK;
 use crate::cli::demo::offer::DATA_BROKER;
 use crate::cli::demo::offer::HOSPITAL;
 use crate::cli::demo::offer::IDP;
 use crate::cli::demo::offer::Offered;
 use crate::cli::demo::offer::REGULATOR;
+use crate::cli::demo::offer::TELECOM;
 use crate::cli::demo::seed::Seed;
 use crate::cli::demo::tally::Tally;
 use crate::cli::demo::words;
@@ -119,14 +122,21 @@ impl World {
             (BANK, vec![Role::Controller, Role::Recipient]),
             (HOSPITAL, vec![Role::Controller, Role::Recipient]),
             (DATA_BROKER, vec![Role::Controller]),
+            (TELECOM, vec![Role::Controller, Role::Recipient]),
+            (AD_NETWORK, vec![Role::Controller]),
         ] {
             let item = self.endorsed(&self.registration(party, roles, None)?, party, &["operator"])?;
             self.accept("party.register", Kind::PartyRegister, item)?;
         }
-        let licence = Licence { number: "2024-1".into(), regulator: id(REGULATOR)? };
-        let says = self.registration(IDP, vec![Role::IdentityProvider], Some(licence))?;
-        let item = self.endorsed(&says, IDP, &["operator", REGULATOR])?;
-        self.accept("party.register", Kind::PartyRegister, item)?;
+        for (party, roles, number) in [
+            (IDP, vec![Role::IdentityProvider], "2024-1"),
+            (ANONYMISER, vec![Role::Controller, Role::Anonymiser], "2024-2"),
+        ] {
+            let licence = Licence { number: number.into(), regulator: id(REGULATOR)? };
+            let says = self.registration(party, roles, Some(licence))?;
+            let item = self.endorsed(&says, party, &["operator", REGULATOR])?;
+            self.accept("party.register", Kind::PartyRegister, item)?;
+        }
         for (controller, notice) in NOTICES {
             self.publish(controller, notice, 1)?;
         }
@@ -396,7 +406,7 @@ fn office(party: &str) -> Office {
 }
 
 /// Controllers and their notices, each with all offers of that name.
-const NOTICES: [(&str, &str); 8] = [
+const NOTICES: [(&str, &str); 12] = [
     (BANK, "accounts"),
     (BANK, "marketing"),
     (BANK, "statistics"),
@@ -405,4 +415,8 @@ const NOTICES: [(&str, &str); 8] = [
     (HOSPITAL, "statistics"),
     (HOSPITAL, "survey"),
     (DATA_BROKER, "advertising"),
+    (TELECOM, "line"),
+    (TELECOM, "mobility"),
+    (AD_NETWORK, "advertising"),
+    (ANONYMISER, "releases"),
 ];

@@ -10,10 +10,13 @@ use crate::cli::demo::act::Life;
 use crate::cli::demo::act::Setting;
 use crate::cli::demo::draw::Act;
 use crate::cli::demo::draw::Ask;
+use crate::cli::demo::offer::AD_NETWORK;
+use crate::cli::demo::offer::ANONYMISER;
 use crate::cli::demo::offer::BANK;
 use crate::cli::demo::offer::DATA_BROKER;
 use crate::cli::demo::offer::HOSPITAL;
 use crate::cli::demo::offer::Offered;
+use crate::cli::demo::offer::TELECOM;
 use crate::cli::demo::world::World;
 use crate::cli::demo::world::key_hash;
 use crate::identity::item;
@@ -76,6 +79,7 @@ impl Story {
             60 => signal(world),
             75 => refusals(world),
             90 => public::registrations(world),
+            120 => network(world),
             150 => public::survey_ends(world),
             200 => public::broker(world),
             240 => questions(world),
@@ -107,7 +111,15 @@ impl<'a> Player<'a> {
 
     fn names(&mut self) -> Result<(), Error> {
         let key = key_hash(&self.signer);
-        for domain in [None, Some(BANK), Some(HOSPITAL), Some(DATA_BROKER)] {
+        for domain in [
+            None,
+            Some(BANK),
+            Some(HOSPITAL),
+            Some(DATA_BROKER),
+            Some(TELECOM),
+            Some(AD_NETWORK),
+            Some(ANONYMISER),
+        ] {
             self.life.ppids.insert(domain, self.world.ppid(&key, domain)?);
         }
         Ok(())
@@ -204,6 +216,28 @@ fn signal(world: &mut World) -> Result<(), Error> {
     player.asked(Offered::Marketing, Ask::Use, Reason::ConsentNotGiven)?;
     player.does(grant(Offered::Marketing, 90))?;
     player.asked(Offered::Marketing, Ask::Use, Reason::ConsentGiven)
+}
+
+/// One objection covers everything the ad network does and will ask; nobody else feels it.
+fn network(world: &mut World) -> Result<(), Error> {
+    let mut player = Player::returns(world, Role::Careful, "network")?;
+    player.does(grant(Offered::Targeted, 90))?;
+    player.does(grant(Offered::Line, 90))?;
+    player.asked(Offered::Targeted, Ask::Use, Reason::ConsentGiven)?;
+    player.does(Act::ObjectNetwork)?;
+    for offered in [Offered::Targeted, Offered::Recommended] {
+        player.asked(offered, Ask::Use, Reason::Objected)?;
+        player.refuse(&player.says(grant(offered, 90), None)?, "objected")?;
+    }
+    player.asked(Offered::Line, Ask::Use, Reason::ConsentGiven)?;
+    // Lifting it leaves what was granted before as it was.
+    player.does(Act::LiftNetwork)?;
+    player.asked(Offered::Targeted, Ask::Use, Reason::ConsentGiven)?;
+    player.asked(Offered::Recommended, Ask::Use, Reason::ConsentNotGiven)?;
+    // Nothing recorded: her record may go into a release, until she objects to that one.
+    player.asked(Offered::Release, Ask::Anonymise, Reason::OptOutDefaultAllow)?;
+    player.does(Act::Object(Offered::Release))?;
+    player.asked(Offered::Release, Ask::Anonymise, Reason::Objected)
 }
 
 /// What nobody may do, and what leaves no trace.
