@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::process::Output;
 
+use naru::audit::decision;
 use naru::ledger::checkpoint;
 use naru::ledger::entry::Entry;
 use naru::ledger::evidence::Evidence;
@@ -134,6 +135,33 @@ fn what_it_leaves(out: &Path) {
         flipped[bytes.len() / 3] ^= 4;
         assert!(verify(&flipped).is_err(), "{}", path.display());
     }
+    decisions_are_proven(out, &key);
+}
+
+/// What was told, to the asker and to the person, each under a batch the operator signed.
+fn decisions_are_proven(out: &Path, key: &PublicKey) {
+    let mut reasons = HashSet::new();
+    for path in files(&out.join("uselog")).iter().filter(|p| p.extension().is_some_and(|e| e == "cbor")) {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let bytes = fs::read(path).unwrap();
+        let verify = |bytes: &[u8]| {
+            let evidence = decision::Evidence::parse(bytes).map_err(|_| ())?;
+            evidence.verify(key, ORIGIN, Some(GRAIN_MS)).map_err(|_| ())
+        };
+        let proven = verify(&bytes).unwrap();
+        assert!(name.contains(proven.line.told.as_str()), "{name}");
+        // What was decided is shown to the person alone.
+        assert!(proven.exact.is_none() || name.contains("person"), "{name}");
+        reasons.insert(proven.line.told.as_str());
+        for at in (0..bytes.len()).step_by(97) {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1;
+            assert!(verify(&flipped).is_err(), "{name}, byte {at}");
+        }
+    }
+    for reason in ["CONSENT_GIVEN", "CONSENT_WITHDRAWN", "OBJECTED", "OPT_OUT_DEFAULT_ALLOW"] {
+        assert!(reasons.contains(reason), "{reason}");
+    }
 }
 
 fn other_commands_agree(out: &Path) {
@@ -146,6 +174,11 @@ fn other_commands_agree(out: &Path) {
         let output = Command::new(env!("CARGO_BIN_EXE_naru")).args(&args).output().unwrap();
         assert!(output.status.success(), "{args:?}: {output:?}");
     }
+    let audited = ["audit", "--json", "--log-key", &path("log.vkey"), &path("log")];
+    let output = Command::new(env!("CARGO_BIN_EXE_naru")).args(audited).output().unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    // Thirteen spans of the year; the live part adds its own.
+    assert!(told["clean"] == true && told["use_batches"].as_u64().unwrap() >= 13, "{told}");
     let flipped = ["verify", "--log-key", &path("log.vkey"), &path("live/evidence.flipped.cbor")];
     let output = Command::new(env!("CARGO_BIN_EXE_naru")).args(flipped).output().unwrap();
     assert_eq!(output.status.code(), Some(6), "{output:?}");

@@ -8,11 +8,13 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use crate::audit::decision;
 use crate::cli::demo::Error;
 use crate::cli::demo::act::Life;
 use crate::cli::demo::offer;
 use crate::cli::demo::world::ORIGIN;
 use crate::cli::demo::world::World;
+use crate::cli::demo::year::Decided;
 use crate::cli::demo::year::Sample;
 use crate::ledger::checkpoint;
 use crate::ledger::key::Signer as _;
@@ -121,6 +123,39 @@ pub(super) fn evidence(world: &World, out: &Path, samples: &[Sample]) -> Result<
         }
     }
     Ok(written)
+}
+
+/// Evidence of decisions of the year, as the asker gets it and as the person gets it.
+///
+/// Taken while the year's clock stands: what the live part adds, and what is past its term by then, does
+/// not matter.
+pub(super) fn decisions(world: &World, out: &Path, decided: &[Decided]) -> Result<u64, Error> {
+    let folder = out.join("uselog");
+    let mut written = 0;
+    for one in decided {
+        let key = super::world::key_hash(&super::year::citizen_key(world, one.citizen));
+        let asker = Caller::Party(super::world::id(one.asker)?);
+        for (who, caller) in [("asker", asker), ("person", Caller::Citizen(key))] {
+            let missing = || Error::Unexpected { step: "decision evidence", found: one.id.to_string() };
+            let Shown::Evidence(bytes) = world.node.decision_evidence(&one.id, &caller)? else {
+                return Err(missing());
+            };
+            verify_decision(world, &bytes)?;
+            write(&folder.join(format!("{written:03}-{}-{who}.cbor", one.told.as_str())), &bytes)?;
+            written += 1;
+        }
+    }
+    Ok(written)
+}
+
+/// Verifies evidence of a decision with nothing but the log's key; the batch is the operator's.
+pub(super) fn verify_decision(world: &World, bytes: &[u8]) -> Result<decision::Proven, Error> {
+    let evidence = decision::Evidence::parse(bytes)?;
+    let proven = evidence.verify(world.node.log_key(), ORIGIN, Some(super::world::GRAIN_MS))?;
+    if proven.signer != super::world::key_hash(&world.party_key("operator")) {
+        return Err(Error::Unexpected { step: "use batch", found: "not signed by the operator".into() });
+    }
+    Ok(proven)
 }
 
 /// Verifies evidence with nothing but the log's key.

@@ -147,6 +147,9 @@ pub(in crate::cli) enum Error {
     /// Evidence of our own.
     #[error(transparent)]
     Evidence(#[from] crate::ledger::evidence::Error),
+    /// Evidence of a decision of our own.
+    #[error(transparent)]
+    Decision(#[from] crate::audit::decision::Error),
     /// JSON.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
@@ -200,7 +203,8 @@ fn demo(args: &Args, voice: Voice) -> Result<(), Error> {
     let (made, refused) = (world.tally.statements(), world.tally.refusals());
     let rate = u128::from(made + refused) * 1000 / ms;
     let seconds = format!("{}.{}", ms / 1000, ms % 1000 / 100);
-    voice.tell(words::YEAR_DONE, &[&made, &refused, &world.tally.checks(), &seconds, &rate]);
+    let (checks, lines) = (world.tally.checks(), world.tally.use_lines());
+    voice.tell(words::YEAR_DONE, &[&made, &refused, &checks, &lines, &seconds, &rate]);
 
     let summary = Summary {
         seed: args.seed,
@@ -214,13 +218,14 @@ fn demo(args: &Args, voice: Voice) -> Result<(), Error> {
     let path = args.out.join("summary.json");
     export::write(&path, summary.to_json()?.as_bytes())?;
     export::operation(&world, &args.out)?;
+    let mut evidence = export::decisions(&world, &args.out, &kept.decisions)?;
     let world = world.reopen(&args.out)?;
     let running = live::serve(&world, args.listen)?;
     let base = live::base(&running);
     let life = kept.lives.first().cloned().unwrap_or_default();
     live::play(&world, &args.out, &base, life, voice)?;
 
-    let evidence = export::evidence(&world, &args.out, &kept.samples)?;
+    evidence += export::evidence(&world, &args.out, &kept.samples)?;
     let size = export::log(&world, &args.out, &kept.old)?;
     export::secrets(&world, &args.out, &kept.lives)?;
     voice.tell(words::LEFT, &[&args.out.display(), &size, &evidence, &path.display()]);

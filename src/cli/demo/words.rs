@@ -129,8 +129,8 @@ pub(super) const YEAR: Words = Words {
 };
 /// After the year.
 pub(super) const YEAR_DONE: Words = Words {
-    ko: "  기록 {}건, 거절 {}건, 조회 {}건, {}초 (초당 진술 {}건)",
-    en: "  {} recorded, {} refused, {} checks, in {} s ({} statements a second)",
+    ko: "  기록 {}건, 거절 {}건, 조회 {}건(이용 기록 {}줄), {}초 (초당 진술 {}건)",
+    en: "  {} recorded, {} refused, {} checks ({} use lines), in {} s ({} statements a second)",
 };
 /// What was left.
 pub(super) const LEFT: Words = Words {

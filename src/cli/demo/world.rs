@@ -53,11 +53,14 @@ use crate::model::statement::Statement;
 use crate::model::statement::V1;
 use crate::model::vocabulary::Role;
 use crate::node::Accepted;
+use crate::node::Asked;
+use crate::node::Asker;
 use crate::node::Keys;
 use crate::node::Node;
 use crate::node::Outcome;
 use crate::node::Refusal;
 use crate::node::Settings;
+use crate::node::Told;
 use crate::node::clock::Clock;
 use crate::node::home_packs;
 use crate::store::Store;
@@ -71,6 +74,8 @@ pub(super) const ORIGIN: &str = "localhost:8080/log";
 pub(super) const GRAIN_MS: u64 = 200;
 /// 2024-11-01T00:00:00+09:00.
 pub(super) const FROM: Timestamp = Timestamp(1_730_386_800_000);
+/// A use batch is made this often in the live part, ms.
+pub(super) const USE_BATCH_MS: u64 = 1_000;
 /// A day, ms.
 pub(super) const DAY_MS: u64 = 86_400_000;
 
@@ -314,6 +319,22 @@ impl World {
         self.node.ppid(key, party.as_ref())?.ok_or_else(unknown)
     }
 
+    /// Answers the controller as it is answered over HTTP: its line is written first.
+    pub(super) fn tell(&self, asked: &Asked) -> Told {
+        let asker = Asker { party: &asked.question.controller, signed: None };
+        self.node.tell_in_memory(asker, asked).unwrap_or_else(|| self.node.tell(asker, asked))
+    }
+
+    /// Syncs the use log by hand and has the operator sign for its lines so far.
+    pub(super) fn batch_uses(&mut self) -> Result<(), Error> {
+        self.node.sync_uses()?;
+        if let Some(outcome) = self.node.batch_uses()? {
+            self.tally.statement(Kind::UseBatch, &outcome);
+            outcome.map_err(|refusal| Error::Refused { step: "use.batch", refusal })?;
+        }
+        Ok(())
+    }
+
     /// Moves the clock on.
     pub(super) fn advance(&self, ms: u64) {
         self.clock.set(self.clock.now().plus_ms(ms));
@@ -348,6 +369,8 @@ fn settings(out: &Path) -> Settings {
         tick_ms: GRAIN_MS,
         anchor,
         disk_reserve: 0,
+        use_log: true,
+        use_batch_ms: USE_BATCH_MS,
         ..Settings::new(ORIGIN, out.join("data"))
     }
 }

@@ -30,6 +30,7 @@ use crate::model::vocabulary::Action;
 use crate::model::vocabulary::AskedAction;
 use crate::model::vocabulary::DataClass;
 use crate::node::Accepted;
+use crate::node::Asked;
 
 mod family;
 mod public;
@@ -83,6 +84,7 @@ impl Story {
             150 => public::survey_ends(world),
             200 => public::broker(world),
             240 => questions(world),
+            250 => counted(world),
             _ => Ok(()),
         }
     }
@@ -165,13 +167,15 @@ pub(super) fn asked(
     ask: Ask,
     told: Reason,
 ) -> Result<(), Error> {
-    let answer = world.node.check(&act::question(ppid, offered, ask)?)?;
-    world.tally.decision(&answer.decision);
-    if answer.decision.told() == told {
-        Ok(())
-    } else {
-        Err(Error::Unexpected { step, found: answer.decision.told().as_str().to_owned() })
-    }
+    answered(world, step, &act::question(ppid, offered, ask)?, told)
+}
+
+/// Any question with the answer that must come.
+fn answered(world: &mut World, step: &'static str, asked: &Asked, told: Reason) -> Result<(), Error> {
+    let answer = world.tell(asked);
+    world.tally.decision(&answer);
+    let reason = answer.answer.decision.told();
+    if reason == told { Ok(()) } else { Err(Error::Unexpected { step, found: reason.as_str().to_owned() }) }
 }
 
 /// A plain grant of a year.
@@ -305,26 +309,33 @@ fn questions(world: &mut World) -> Result<(), Error> {
     let ppid = player.life.ppid(Some(HOSPITAL))?;
     let mut question = act::question(ppid, Offered::Care, Ask::Use)?;
     question.question.purpose = "dpv:DirectMarketing".into();
-    told(player.world, &question, Reason::PurposeMismatch)?;
+    answered(player.world, "question", &question, Reason::PurposeMismatch)?;
     let mut question = act::question(ppid, Offered::Care, Ask::Use)?;
     question.question.action = AskedAction::Grantable(Action::Profile);
-    told(player.world, &question, Reason::ActionNotCovered)?;
+    answered(player.world, "question", &question, Reason::ActionNotCovered)?;
     let mut question = act::question(ppid, Offered::Care, Ask::Use)?;
     question.question.class = DataClass::Pseudonymous;
-    told(player.world, &question, Reason::ClassNotEstablished)?;
+    answered(player.world, "question", &question, Reason::ClassNotEstablished)?;
     let mut question = act::question(ppid, Offered::Care, Ask::Use)?;
     question.min_index = Some(u64::MAX);
-    told(player.world, &question, Reason::LogUnavailable)
+    answered(player.world, "question", &question, Reason::LogUnavailable)
 }
 
-/// Any question with the answer that must come.
-fn told(world: &mut World, question: &crate::node::Asked, told: Reason) -> Result<(), Error> {
-    let answer = world.node.check(question)?;
-    world.tally.decision(&answer.decision);
-    if answer.decision.told() == told {
-        Ok(())
-    } else {
-        let found = answer.decision.told().as_str().to_owned();
-        Err(Error::Unexpected { step: "question", found })
+/// A grant of three uses: each has a name, the same name is the same use, the fourth is denied.
+fn counted(world: &mut World) -> Result<(), Error> {
+    let player = Player::returns(world, Role::Careful, "counted")?;
+    let ppid = player.life.ppid(Some(HOSPITAL))?;
+    for (name, reason) in [
+        ("visit-1", Reason::ConsentGiven),
+        ("visit-2", Reason::ConsentGiven),
+        ("visit-1", Reason::ConsentGiven),
+        ("visit-3", Reason::ConsentGiven),
+        ("visit-4", Reason::UsageLimitReached),
+    ] {
+        let mut asked = act::question(ppid, Offered::Care, Ask::Use)?;
+        asked.question.use_id = Some(name.into());
+        answered(player.world, "counted", &asked, reason)?;
+        player.world.advance(1_000);
     }
+    Ok(())
 }
