@@ -9,8 +9,10 @@ use std::process::Output;
 
 use naru::audit::decision;
 use naru::ledger::checkpoint;
+use naru::ledger::cohort;
 use naru::ledger::entry::Entry;
 use naru::ledger::evidence::Evidence;
+use naru::ledger::hash::sha256;
 use naru::ledger::key::PublicKey;
 use naru::ledger::receipt;
 use naru::ledger::tile;
@@ -178,7 +180,7 @@ fn other_commands_agree(out: &Path) {
     let output = Command::new(env!("CARGO_BIN_EXE_naru")).args(audited).output().unwrap();
     let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     // Thirteen spans of the year; the live part adds its own.
-    assert!(told["clean"] == true && told["use_batches"].as_u64().unwrap() >= 13, "{told}");
+    assert!(told["clean"] == true && told["use_batches"].as_u64().unwrap() > 13, "{told}");
     let flipped = ["verify", "--log-key", &path("log.vkey"), &path("live/evidence.flipped.cbor")];
     let output = Command::new(env!("CARGO_BIN_EXE_naru")).args(flipped).output().unwrap();
     assert_eq!(output.status.code(), Some(6), "{output:?}");
@@ -235,18 +237,50 @@ fn nothing_personal_is_public(out: &Path) {
 fn the_live_steps_are_said_with_their_lines() {
     let dir = tempfile::tempdir().unwrap();
     let said = ran(&dir.path().join("demo"), &["--citizens", "30"]);
-    assert_eq!(said.matches("$ curl -s").count(), 10, "{said}");
+    assert_eq!(said.matches("$ curl -s").count(), 27, "{said}");
+    let wide = said.lines().filter(|line| line.chars().count() > 100 && line.contains("curl"));
+    assert_eq!(wide.collect::<Vec<_>>(), Vec::<&str>::new());
     for word in [
         "\"decision\":true",
         "\"decision\":false",
         "ms from sending the withdrawal to the denial",
         "verified",
+        "the line that says CONSENT_GIVEN is in use batch",
+        "bank  dpv:AccountManagement  CONSENT_WITHDRAWN  withdrawal-always",
+        "12 of 12 recorded",
+        "the signature holds, ",
+        "3 names of its own domain",
+        "hospital: PIPA art. 28-2(1), dpv:ScientificResearch",
+        "CONSENT_NOT_GIVEN  kcern-2018#pseudonymous-opt-in",
+        "USAGE_LIMIT_REACHED",
     ] {
         assert!(said.contains(word), "`{word}` in\n{said}");
     }
-    for name in ["grant.cose", "withdraw.cose", "check.json", "evidence.cbor", "evidence.flipped.cbor"] {
+    // Every file that a line sends lies where the lines run.
+    let sent = said.split_whitespace().filter_map(|word| word.strip_prefix('@'));
+    let made = ["evidence.cbor", "evidence.flipped.cbor", "decision.cbor", "summary.cose", "verdicts.jsonl"];
+    for name in sent.chain(made) {
         assert!(dir.path().join("demo/live").join(name).exists(), "{name}");
     }
+    a_cohort_and_her_own_view(&dir.path().join("demo"));
+}
+
+/// The summary binds the verdicts; she sees every use of her data.
+fn a_cohort_and_her_own_view(out: &Path) {
+    let read = |name: &str| fs::read(out.join("cohort").join(name)).unwrap();
+    let (input, verdicts, signed) = (read("input.txt"), read("verdicts.jsonl"), read("summary.cose"));
+    let summary = cohort::open(&signed, &log_key(out)).unwrap();
+    assert_eq!((summary.input, summary.verdicts), (sha256(&[&input]), sha256(&[&verdicts])));
+    assert_eq!(summary.told.values().sum::<u64>(), summary.lines);
+    assert!(summary.told["CONSENT_GIVEN"] > 0, "{summary:?}");
+    let mine: serde_json::Value =
+        serde_json::from_slice(&fs::read(out.join("uselog/mine.json")).unwrap()).unwrap();
+    let uses = mine["uses"].as_array().unwrap();
+    // The three questions of the live part, newest first, and those of the year.
+    assert!(
+        uses.len() > 3 && uses[0]["told"] == "CONSENT_WITHDRAWN" && uses[2]["told"] == "CONSENT_GIVEN",
+        "{mine}"
+    );
 }
 
 #[test]

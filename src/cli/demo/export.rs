@@ -36,9 +36,25 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     fs::write(path, bytes).map_err(Error::at(path))
 }
 
-/// Writes everything a stranger needs to check the log.
+/// Writes everything a stranger needs to check the log; answers its size.
+///
+/// While the service runs, a use batch may come in between: then it is written once more.
 pub(super) fn log(world: &World, out: &Path, old: &(String, TreeSize)) -> Result<TreeSize, Error> {
     world.node.tick().map_err(Error::Stopped)?;
+    loop {
+        for folder in ["log", "receipts"].map(|name| out.join(name)) {
+            if folder.exists() {
+                fs::remove_dir_all(&folder).map_err(Error::at(&folder))?;
+            }
+        }
+        let size = as_published(world, out, old)?;
+        if world.node.published().size == size {
+            return Ok(size);
+        }
+    }
+}
+
+fn as_published(world: &World, out: &Path, old: &(String, TreeSize)) -> Result<TreeSize, Error> {
     let published = world.node.published();
     let key = world.node.log_key();
     write(&out.join("log.pem"), key.to_pem().as_bytes())?;
@@ -71,7 +87,7 @@ fn tree(world: &World, folder: &Path, size: TreeSize) -> Result<(), Error> {
     }
     let register = world.node.register();
     let mut hashes: Vec<_> = register.notices().flat_map(|n| n.says.texts.iter().map(|t| t.hash)).collect();
-    hashes.extend(crate::node::home_packs()?.into_iter().map(|pack| pack.hash));
+    hashes.extend(register.adoptions().map(|adoption| adoption.pack.hash));
     for hash in hashes {
         let missing = || Error::Unexpected { step: "attachment", found: hash.to_string() };
         let bytes = world.node.attachment(&hash)?.ok_or_else(missing)?;

@@ -202,9 +202,8 @@ fn demo(args: &Args, voice: Voice) -> Result<(), Error> {
     let ms = watch.elapsed().as_millis().max(1);
     let (made, refused) = (world.tally.statements(), world.tally.refusals());
     let rate = u128::from(made + refused) * 1000 / ms;
-    let seconds = format!("{}.{}", ms / 1000, ms % 1000 / 100);
     let (checks, lines) = (world.tally.checks(), world.tally.use_lines());
-    voice.tell(words::YEAR_DONE, &[&made, &refused, &checks, &lines, &seconds, &rate]);
+    voice.tell(words::YEAR_DONE, &[&made, &refused, &checks, &lines, &seconds(watch), &rate]);
 
     let summary = Summary {
         seed: args.seed,
@@ -222,17 +221,24 @@ fn demo(args: &Args, voice: Voice) -> Result<(), Error> {
     let world = world.reopen(&args.out)?;
     let running = live::serve(&world, args.listen)?;
     let base = live::base(&running);
-    let life = kept.lives.first().cloned().unwrap_or_default();
-    live::play(&world, &args.out, &base, life, voice)?;
+    let watch = Watch::start();
+    live::play(&world, &args.out, &base, &kept.lives, voice)?;
+    voice.tell(words::LIVE_DONE, &[&seconds(watch)]);
 
+    let watch = Watch::start();
     evidence += export::evidence(&world, &args.out, &kept.samples)?;
     let size = export::log(&world, &args.out, &kept.old)?;
     export::secrets(&world, &args.out, &kept.lives)?;
-    voice.tell(words::LEFT, &[&args.out.display(), &size, &evidence, &path.display()]);
+    voice.tell(words::LEFT, &[&args.out.display(), &size, &evidence, &path.display(), &seconds(watch)]);
     if args.once {
         return running.stop().map_err(Error::at(&args.out));
     }
     live::stay(world, &args.out, running, voice)
+}
+
+/// How long a part took, to a tenth of a second.
+fn seconds(watch: Watch) -> String {
+    format!("{:.1}", watch.elapsed().as_secs_f64())
 }
 
 /// Citizens, the rule they were drawn by, and figures of a real population.
