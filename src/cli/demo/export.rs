@@ -7,6 +7,8 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use crate::audit::decision;
 use crate::cli::demo::Error;
@@ -28,6 +30,9 @@ use crate::node::Shown;
 /// Receipts written, if the log has so many entries.
 const RECEIPTS: u64 = 120;
 
+/// Looks at the newest checkpoint before it is taken as it is.
+const LOOKS: u8 = 100;
+
 /// Writes a file, its folders before it.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     if let Some(folder) = path.parent() {
@@ -40,7 +45,6 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 ///
 /// While the service runs, a use batch may come in between: then it is written once more.
 pub(super) fn log(world: &World, out: &Path, old: &(String, TreeSize)) -> Result<TreeSize, Error> {
-    world.node.tick().map_err(Error::Stopped)?;
     loop {
         for folder in ["log", "receipts"].map(|name| out.join(name)) {
             if folder.exists() {
@@ -108,6 +112,18 @@ fn receipts(world: &World, folder: &Path, size: TreeSize) -> Result<(), Error> {
         crate::ledger::receipt::verify_inclusion(&receipt, &entry, key, ORIGIN)?;
         write(&folder.join(format!("{nth:03}.cose")), &receipt)?;
         write(&folder.join(format!("{nth:03}.entry")), &entry)?;
+    }
+    Ok(())
+}
+
+/// Waits until what was recorded is published: a grain, seldom more.
+pub(super) fn settle(world: &World) -> Result<(), Error> {
+    for _ in 0..LOOKS {
+        world.node.tick().map_err(Error::Stopped)?;
+        if world.node.published().size >= world.node.sequenced() {
+            break;
+        }
+        thread::park_timeout(Duration::from_millis(super::world::GRAIN_MS / 4));
     }
     Ok(())
 }
@@ -195,7 +211,7 @@ pub(super) fn operation(world: &World, out: &Path) -> Result<(), Error> {
     let text = format!(
         "# Written by `naru demo`. Paths are relative to this file.\n\
          origin = \"{ORIGIN}\"\nlisten = \"127.0.0.1:8080\"\ndata = \"data\"\nanchor = \"anchor\"\n\n\
-         [keys]\nlog = \"keys/log.pem\"\ntoken = \"keys/token.pem\"\nmaster = \"keys/master.key\"\n"
+         [keys]\nlog = \"keys/log.pem\"\ntoken = \"keys/token.pem\"\noperator = \"keys/operator.pem\"\nmaster = \"keys/master.key\"\n"
     );
     write(&out.join("naru.toml"), text.as_bytes())
 }

@@ -226,6 +226,7 @@ fn demo(args: &Args, voice: Voice) -> Result<(), Error> {
     voice.tell(words::LIVE_DONE, &[&seconds(watch)]);
 
     let watch = Watch::start();
+    export::settle(&world)?;
     evidence += export::evidence(&world, &args.out, &kept.samples)?;
     let size = export::log(&world, &args.out, &kept.old)?;
     export::secrets(&world, &args.out, &kept.lives)?;

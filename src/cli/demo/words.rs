@@ -245,8 +245,8 @@ pub(super) const TOLD: Words = words(
 );
 pub(super) const CLAIMED: Words = words("{}: {}, {}: {}", "{}: {}, {}: {}");
 pub(super) const HOME_RULE: Words = words(
-    "그 예외로 병원이 묻습니다: 안 됩니다. 적용되는 규칙 모두가 허락해야 합니다.",
-    "The hospital asks by it: it may not. Every pack that applies must permit, and one has no exception.",
+    "그 예외로 병원이 묻습니다: 안 됩니다. 시행 중인 규칙 모두가 허락해야 합니다.",
+    "The hospital asks by it: it may not. Every pack in force must permit; the home rule does not.",
 );
 pub(super) const LIMITED: Words =
     words("시민이 다시 동의합니다. 이번에는 세 번까지만.", "She grants once more, for three uses.");

@@ -45,7 +45,7 @@ use crate::node::clock;
 
 /// Tokens are made anew this often while the demo stays up; they live 300 s.
 const RENEW: Duration = Duration::from_secs(240);
-/// Widest line of a result, characters.
+/// Widest line of a result, columns.
 const WIDTH: usize = 96;
 
 /// The service and the files of the steps.
@@ -158,8 +158,8 @@ impl Live<'_> {
     fn result(&self, text: impl Display) {
         let (mut line, mut lines) = (String::new(), Vec::new());
         for word in text.to_string().split(' ') {
-            if !line.is_empty() && line.chars().count() + word.chars().count() >= WIDTH - 5 {
-                lines.push(std::mem::take(&mut line));
+            if !line.is_empty() && columns(&line) + columns(word) >= WIDTH - 5 {
+                lines.push(std::mem::take(&mut line).trim_end().to_owned());
             }
             line.push_str(if line.is_empty() { "" } else { " " });
             line.push_str(word);
@@ -198,6 +198,11 @@ fn fresh() -> Result<Nonce, Error> {
     Ok(Nonce(clock::random().map_err(crate::node::Error::Randomness)?))
 }
 
+/// How many columns a terminal gives a text: Hangul takes two each.
+fn columns(text: &str) -> usize {
+    text.chars().map(|c| if ('\u{ac00}'..='\u{d7a3}').contains(&c) { 2 } else { 1 }).sum()
+}
+
 /// The beginning of a long id, for the eye.
 fn short(id: &str) -> String {
     let head: String = id.chars().take(12).collect();
@@ -219,6 +224,11 @@ fn quoted(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hangul_takes_two_columns() {
+        assert_eq!((columns("나루 naru"), columns("→ 1")), (9, 3));
+    }
 
     #[test]
     fn a_shell_reads_any_path() {
