@@ -7,9 +7,12 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::process::Output;
 
+use naru::audit::decision;
 use naru::ledger::checkpoint;
+use naru::ledger::cohort;
 use naru::ledger::entry::Entry;
 use naru::ledger::evidence::Evidence;
+use naru::ledger::hash::sha256;
 use naru::ledger::key::PublicKey;
 use naru::ledger::receipt;
 use naru::ledger::tile;
@@ -134,6 +137,33 @@ fn what_it_leaves(out: &Path) {
         flipped[bytes.len() / 3] ^= 4;
         assert!(verify(&flipped).is_err(), "{}", path.display());
     }
+    decisions_are_proven(out, &key);
+}
+
+/// What was told, to the asker and to the person, each under a batch the operator signed.
+fn decisions_are_proven(out: &Path, key: &PublicKey) {
+    let mut reasons = HashSet::new();
+    for path in files(&out.join("uselog")).iter().filter(|p| p.extension().is_some_and(|e| e == "cbor")) {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let bytes = fs::read(path).unwrap();
+        let verify = |bytes: &[u8]| {
+            let evidence = decision::Evidence::parse(bytes).map_err(|_| ())?;
+            evidence.verify(key, ORIGIN, Some(GRAIN_MS)).map_err(|_| ())
+        };
+        let proven = verify(&bytes).unwrap();
+        assert!(name.contains(proven.line.told.as_str()), "{name}");
+        // What was decided is shown to the person alone.
+        assert!(proven.exact.is_none() || name.contains("person"), "{name}");
+        reasons.insert(proven.line.told.as_str());
+        for at in (0..bytes.len()).step_by(97) {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1;
+            assert!(verify(&flipped).is_err(), "{name}, byte {at}");
+        }
+    }
+    for reason in ["CONSENT_GIVEN", "CONSENT_WITHDRAWN", "OBJECTED", "OPT_OUT_DEFAULT_ALLOW"] {
+        assert!(reasons.contains(reason), "{reason}");
+    }
 }
 
 fn other_commands_agree(out: &Path) {
@@ -146,6 +176,11 @@ fn other_commands_agree(out: &Path) {
         let output = Command::new(env!("CARGO_BIN_EXE_naru")).args(&args).output().unwrap();
         assert!(output.status.success(), "{args:?}: {output:?}");
     }
+    let audited = ["audit", "--json", "--log-key", &path("log.vkey"), &path("log")];
+    let output = Command::new(env!("CARGO_BIN_EXE_naru")).args(audited).output().unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    // Thirteen spans of the year; the live part adds its own.
+    assert!(told["clean"] == true && told["use_batches"].as_u64().unwrap() > 13, "{told}");
     let flipped = ["verify", "--log-key", &path("log.vkey"), &path("live/evidence.flipped.cbor")];
     let output = Command::new(env!("CARGO_BIN_EXE_naru")).args(flipped).output().unwrap();
     assert_eq!(output.status.code(), Some(6), "{output:?}");
@@ -173,8 +208,18 @@ fn nothing_personal_is_public(out: &Path) {
             Entry::Sealed { .. } => {
                 sealed += 1;
                 assert!(entry.len() < 64, "a sealed entry is a commitment");
-                for word in ["consent", "key.", "subject.", "delegation", "bank", "hospital", "broker", "idp"]
-                {
+                for word in [
+                    "consent",
+                    "key.",
+                    "subject.",
+                    "delegation",
+                    "bank",
+                    "hospital",
+                    "broker",
+                    "idp",
+                    "telecom",
+                    "adnet",
+                ] {
                     assert!(!contains(&entry, word.as_bytes()), "`{word}` in a sealed entry");
                 }
             }
@@ -192,18 +237,50 @@ fn nothing_personal_is_public(out: &Path) {
 fn the_live_steps_are_said_with_their_lines() {
     let dir = tempfile::tempdir().unwrap();
     let said = ran(&dir.path().join("demo"), &["--citizens", "30"]);
-    assert_eq!(said.matches("$ curl -s").count(), 10, "{said}");
+    assert_eq!(said.matches("$ curl -s").count(), 27, "{said}");
+    let wide = said.lines().filter(|line| line.chars().count() > 100 && line.contains("curl"));
+    assert_eq!(wide.collect::<Vec<_>>(), Vec::<&str>::new());
     for word in [
         "\"decision\":true",
         "\"decision\":false",
         "ms from sending the withdrawal to the denial",
         "verified",
+        "the line that says CONSENT_GIVEN is in use batch",
+        "bank  dpv:AccountManagement  CONSENT_WITHDRAWN  withdrawal-always",
+        "12 of 12 recorded",
+        "the signature holds, ",
+        "3 names of its own domain",
+        "hospital: PIPA art. 28-2(1), dpv:ScientificResearch",
+        "CONSENT_NOT_GIVEN  kcern-2018#pseudonymous-opt-in",
+        "USAGE_LIMIT_REACHED",
     ] {
         assert!(said.contains(word), "`{word}` in\n{said}");
     }
-    for name in ["grant.cose", "withdraw.cose", "check.json", "evidence.cbor", "evidence.flipped.cbor"] {
+    // Every file that a line sends lies where the lines run.
+    let sent = said.split_whitespace().filter_map(|word| word.strip_prefix('@'));
+    let made = ["evidence.cbor", "evidence.flipped.cbor", "decision.cbor", "summary.cose", "verdicts.jsonl"];
+    for name in sent.chain(made) {
         assert!(dir.path().join("demo/live").join(name).exists(), "{name}");
     }
+    a_cohort_and_her_own_view(&dir.path().join("demo"));
+}
+
+/// The summary binds the verdicts; she sees every use of her data.
+fn a_cohort_and_her_own_view(out: &Path) {
+    let read = |name: &str| fs::read(out.join("cohort").join(name)).unwrap();
+    let (input, verdicts, signed) = (read("input.txt"), read("verdicts.jsonl"), read("summary.cose"));
+    let summary = cohort::open(&signed, &log_key(out)).unwrap();
+    assert_eq!((summary.input, summary.verdicts), (sha256(&[&input]), sha256(&[&verdicts])));
+    assert_eq!(summary.told.values().sum::<u64>(), summary.lines);
+    assert!(summary.told["CONSENT_GIVEN"] > 0, "{summary:?}");
+    let mine: serde_json::Value =
+        serde_json::from_slice(&fs::read(out.join("uselog/mine.json")).unwrap()).unwrap();
+    let uses = mine["uses"].as_array().unwrap();
+    // The three questions of the live part, newest first, and those of the year.
+    assert!(
+        uses.len() > 3 && uses[0]["told"] == "CONSENT_WITHDRAWN" && uses[2]["told"] == "CONSENT_GIVEN",
+        "{mine}"
+    );
 }
 
 #[test]

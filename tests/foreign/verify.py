@@ -9,11 +9,15 @@ DIRECTORY holds what the demo and `tests/ledger_vectors.rs` leave behind:
     consistency.cose              RFC 9942 consistency receipt
     checkpoint.old checkpoint.new the two heads it joins
     witness.vkey checkpoint.cosigned   optional: a cosignature/v1
+    uselog/*.cbor                 optional: evidence of decisions
+    cohort/                       optional: input.txt, verdicts.jsonl, summary.cose
 
 Nothing here shares code with Naru. One line a check; exit code 1 if any failed.
 """
 
 import hashlib
+import hmac
+import json
 import shutil
 import sys
 import tempfile
@@ -28,6 +32,7 @@ from pycose.keys.curves import Ed25519
 from pycose.messages import Sign1Message
 
 ALG, KID, CLAIMS, TYP, VDS, VDP = 1, 4, 15, 16, 395, 396
+SPKI = bytes.fromhex("302a300506032b6570032100")
 # Most files of the static tree that are flipped one by one: each flip audits the whole log again.
 FLIPS = 64
 passed = failed = 0
@@ -95,8 +100,7 @@ class Log:
         self.pem = (directory / "log.pem").read_bytes()
         self.vkey = tlog.parse_vkey((directory / "log.vkey").read_text().strip())
         self.raw = load_pem_public_key(self.pem).public_bytes_raw()
-        der = bytes.fromhex("302a300506032b6570032100") + self.raw
-        self.kid = hashlib.sha256(der).digest()
+        self.kid = hashlib.sha256(SPKI + self.raw).digest()
 
     def head(self, data):
         """A checkpoint whose signature and origin aics-tlog accepts."""
@@ -264,6 +268,115 @@ def check_cosignature(log):
     check("cosigned checkpoint: a flipped bit breaks it", lambda: breaks(lambda: quorum(flipped(data, last))))
 
 
+def signed(item, raw, header):
+    """The payload of a COSE_Sign1 whose signature pycose accepts under the expected header."""
+    protected, unprotected, payload, _ = cbor2.loads(item).value
+    if cbor2.loads(protected) != header or unprotected or not canonical(item) or not canonical(protected):
+        raise ValueError("another header, or not canonical")
+    message = Sign1Message.decode(item)
+    message.key = OKPKey(crv=Ed25519, x=raw)
+    if not message.verify_signature():
+        raise ValueError("signature refused")
+    return payload
+
+
+def operator_of(genesis):
+    """The operator's key as the first entry names it: a log.create, endorsed by that key."""
+    item = cbor2.loads(cbor2.loads(genesis)[3]).value[2]
+    operator = cbor2.loads(cbor2.loads(item).value[2])["operator"]
+    if operator[: len(SPKI)] != SPKI:
+        raise ValueError("the operator's key is not Ed25519")
+    return operator
+
+
+def climb(leaf, sides, path):
+    """The root over siblings whose side is told bit by bit."""
+    node = leaf
+    for nth, sibling in enumerate(path):
+        left, right = (sibling, node) if sides >> nth & 1 else (node, sibling)
+        node = hashlib.sha256(b"\1" + left + right).digest()
+    if sides >> len(path):
+        raise ValueError("sides without siblings")
+    return node
+
+
+def decision(log, operator, data):
+    """Evidence of a decision: the line under a use.batch of the operator, that under the log's root."""
+    evidence = cbor2.loads(data)
+    asker = {"k", "v", "line", "path", "batch", "sides"}
+    if set(evidence) not in (asker, asker | {"exact", "k-exact"}) or evidence["v"] != 1 or not canonical(data):
+        raise ValueError("not evidence of a decision")
+    batch = cbor2.loads(evidence["batch"])
+    if set(batch) != {"v", "index", "entry", "receipt", "checkpoint"} or batch["v"] != 1:
+        raise ValueError("not public evidence")
+    if not canonical(evidence["batch"]) or not canonical(evidence["line"]):
+        raise ValueError("not canonical")
+    size, index, root = log.inclusion(batch["receipt"], batch["entry"])
+    head = log.head(batch["checkpoint"].encode())
+    if (index, size, root) != (batch["index"], head.size, head.root):
+        raise ValueError("index, receipt and checkpoint are not of one tree")
+    item = cbor2.loads(batch["entry"])[3]
+    header = {ALG: -8, KID: operator, TYP: "application/naru-statement+cbor"}
+    says = cbor2.loads(signed(item, operator[len(SPKI) :], header))
+    line = cbor2.loads(evidence["line"])
+    if says["type"] != "use.batch" or not says["from"] <= line["t"] < says["until"] or line["at"] > line["t"]:
+        raise ValueError("the line is not of the batch's time")
+    leaf = hmac.digest(evidence["k"], evidence["line"], "sha256")
+    if climb(hashlib.sha256(b"\0" + leaf).digest(), evidence["sides"], evidence["path"]) != says["root"]:
+        raise ValueError("the line does not lead to the batch's root")
+    if "exact" in evidence and hmac.digest(evidence["k-exact"], evidence["exact"], "sha256") != line["exact"]:
+        raise ValueError("the exact reason is not the line's")
+    return f"{line['asker']} was told {line['told']}, batch {says['number']}"
+
+
+def check_decisions(log, reader):
+    files = sorted((log.directory / "uselog").glob("*.cbor"))
+    if not files:
+        print("skip  decisions: no uselog")
+        return
+    operator = operator_of(tlog.read_entry(reader, 0, log.head_size))
+    for file in files:
+        data = file.read_bytes()
+        check(f"decision {file.stem}: scitt-cose, aics-tlog and pycose verify", lambda: decision(log, operator, data))
+    # An asker's, a denied person's with the exact reason, the newest.
+    for file in sorted({files[0], files[1], files[-1]}):
+        data = file.read_bytes()
+        none_survives(f"decision {file.stem}", data, lambda flip: decision(log, operator, flip) and None)
+
+
+def cohort(log, summary, lines, verdicts):
+    """The log's signature over both files and over the verdicts by reason."""
+    header = {ALG: -8, KID: log.kid, TYP: "application/naru-cohort+cbor"}
+    says = cbor2.loads(signed(summary, log.raw, header))
+    if hashlib.sha256(lines).digest() != says["input"] or hashlib.sha256(verdicts).digest() != says["verdicts"]:
+        raise ValueError("it binds other files")
+    told = [json.loads(line) for line in verdicts.splitlines()]
+    reasons = [one["reason"] for one in told if "reason" in one]
+    counted = {reason: reasons.count(reason) for reason in reasons}
+    whole = len(told) == len(lines.splitlines()) == says["lines"]
+    if counted != says["told"] or not whole or len(reasons) + says["malformed"] != len(told):
+        raise ValueError("it counts other verdicts")
+    return f"{says['lines']} lines of {says['party']}"
+
+
+def check_cohort(log):
+    folder = log.directory / "cohort"
+    if not folder.exists():
+        print("skip  cohort: none")
+        return
+    names = ("summary.cose", "input.txt", "verdicts.jsonl")
+    summary, lines, verdicts = ((folder / name).read_bytes() for name in names)
+    check("cohort: pycose verifies the summary, which binds both files", lambda: cohort(log, summary, lines, verdicts))
+    none_survives("cohort summary", summary, lambda data: cohort(log, data, lines, verdicts) and None)
+    for name, test in (
+        ("input", lambda data: cohort(log, summary, data, verdicts)),
+        ("verdicts", lambda data: cohort(log, summary, lines, data)),
+    ):
+        data = {"input": lines, "verdicts": verdicts}[name]
+        middle = flipped(data, len(data) // 2)
+        check(f"cohort {name}: a flipped bit breaks the summary", lambda: breaks(lambda: test(middle)))
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
@@ -273,6 +386,8 @@ def main():
     check_receipts(log, reader)
     check_consistency(log)
     check_cosignature(log)
+    check_decisions(log, reader)
+    check_cohort(log)
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
 

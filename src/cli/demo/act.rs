@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use crate::cli::demo::Error;
 use crate::cli::demo::draw::Act;
 use crate::cli::demo::draw::Ask;
+use crate::cli::demo::offer::AD_NETWORK;
 use crate::cli::demo::offer::HOSPITAL;
 use crate::cli::demo::offer::IDP;
 use crate::cli::demo::offer::Offered;
@@ -54,6 +55,8 @@ pub(super) struct Life {
     pub(super) last: BTreeMap<Offered, StatementId>,
     /// Of the objection to all anonymous releases.
     pub(super) all: Option<StatementId>,
+    /// Of the objection to all that the ad network does.
+    pub(super) network: Option<StatementId>,
 }
 
 /// Who signs an act.
@@ -87,12 +90,13 @@ impl Life {
             Some(offered) => {
                 self.last.insert(offered, id);
             }
+            None if domain(act).is_some() => self.network = Some(id),
             None => self.all = Some(id),
         }
     }
 }
 
-/// The slot an act is on; `None` for an objection to everybody.
+/// The slot an act is on; `None` for an objection to many.
 pub(super) const fn slot(act: Act) -> Option<Offered> {
     match act {
         Act::Grant { offered, .. }
@@ -105,13 +109,16 @@ pub(super) const fn slot(act: Act) -> Option<Offered> {
         | Act::Attest(offered)
         | Act::Dispute(offered)
         | Act::Signal(offered) => Some(offered),
-        Act::ObjectAll | Act::LiftAll => None,
+        Act::ObjectNetwork | Act::LiftNetwork | Act::ObjectAll | Act::LiftAll => None,
     }
 }
 
 /// The domain an act's ppid stands in.
 pub(super) fn domain(act: Act) -> Option<&'static str> {
-    slot(act).map(|offered| offered.offer().controller)
+    match act {
+        Act::ObjectNetwork | Act::LiftNetwork => Some(AD_NETWORK),
+        _ => slot(act).map(|offered| offered.offer().controller),
+    }
 }
 
 /// A new person's first statement.
@@ -148,8 +155,8 @@ impl Setting<'_> {
                 let over = self.over(offered);
                 ConsentResume { v, kind, iat, nonce, ppid, by, controller, purpose, class, over }.into()
             }
-            Act::Object(_) | Act::ObjectAll => self.object(act)?,
-            Act::Lift(_) | Act::LiftAll => self.lift(act)?,
+            Act::Object(_) | Act::ObjectNetwork | Act::ObjectAll => self.object(act)?,
+            Act::Lift(_) | Act::LiftNetwork | Act::LiftAll => self.lift(act)?,
             Act::Attest(offered) => self.attest(offered)?,
             Act::Signal(offered) => self.signal(offered)?,
         };
@@ -225,11 +232,12 @@ impl Setting<'_> {
     /// Controller, purpose, class and ppid of an objection.
     fn scope(&self, act: Act) -> Result<(Ppid, Scope, Scope, DataClass), Error> {
         let ppid = self.life.ppid(domain(act))?;
-        Ok(match slot(act).map(Offered::offer) {
-            Some(offer) => {
+        Ok(match (slot(act).map(Offered::offer), domain(act)) {
+            (Some(offer), _) => {
                 (ppid, Scope::One(offer.controller.into()), Scope::One(offer.purpose.into()), offer.class)
             }
-            None => (ppid, Scope::Any, Scope::Any, DataClass::Anonymous),
+            (None, Some(party)) => (ppid, Scope::One(party.into()), Scope::Any, DataClass::RealName),
+            (None, None) => (ppid, Scope::Any, Scope::Any, DataClass::Anonymous),
         })
     }
 
@@ -242,7 +250,11 @@ impl Setting<'_> {
     fn lift(&self, act: Act) -> Result<Statement, Error> {
         let (ppid, controller, purpose, class) = self.scope(act)?;
         let (v, kind, iat, nonce, by) = self.head(Kind::ConsentLift);
-        let over = slot(act).map_or(self.life.all, |offered| self.over(offered));
+        let over = match (slot(act), domain(act)) {
+            (Some(offered), _) => self.over(offered),
+            (None, Some(_)) => self.life.network,
+            (None, None) => self.life.all,
+        };
         Ok(ConsentLift { v, kind, iat, nonce, ppid, by, over, controller, purpose, class }.into())
     }
 

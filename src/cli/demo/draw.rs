@@ -27,6 +27,10 @@ pub(super) enum Act {
     Object(Offered),
     /// She lifts that objection.
     Lift(Offered),
+    /// She objects to everything the ad network does.
+    ObjectNetwork,
+    /// She lifts that.
+    LiftNetwork,
     /// She objects to all anonymous releases of everybody.
     ObjectAll,
     /// She lifts that.
@@ -96,6 +100,10 @@ pub(super) struct Leaning {
     pub(super) attested: u16,
     /// Her browser sends `Sec-GPC: 1`.
     pub(super) signals: u16,
+    /// Objects to everything the ad network does.
+    pub(super) shuns: u16,
+    /// The anonymiser asks whether her record may go into a release.
+    pub(super) released: u16,
     /// Joins before this day.
     pub(super) joins_before: u16,
 }
@@ -109,6 +117,7 @@ impl Citizen {
             citizen.answer(*asked, leaning, &mut dice);
         }
         citizen.object(leaning, &mut dice);
+        citizen.shun(leaning, &mut dice);
         citizen.acts.retain(|(day, _)| *day < DAYS);
         citizen.asks.retain(|(day, ..)| *day < DAYS);
         citizen.acts.sort_by_key(|(day, _)| *day);
@@ -181,6 +190,22 @@ impl Citizen {
         }
     }
 
+    /// The ad network as a whole, and the anonymiser's question.
+    fn shun(&mut self, leaning: &Leaning, dice: &mut Dice) {
+        let day = self.joins + dice.between(1, 200);
+        if dice.chance(leaning.shuns) {
+            self.acts.push((day, Act::ObjectNetwork));
+            if dice.chance(150) {
+                self.acts.push((day + dice.between(10, 90), Act::LiftNetwork));
+            }
+            let offered = dice.of(&[Offered::Targeted, Offered::Recommended], Offered::Targeted);
+            self.asks.push((day + dice.between(0, 60), offered, Ask::Use));
+        }
+        if dice.chance(leaning.released) {
+            self.asks.push((day + dice.below(150), Offered::Release, Ask::Anonymise));
+        }
+    }
+
     /// One to three questions: one soon, others later, when dates may have passed.
     fn question(&mut self, day: u16, offered: Offered, dice: &mut Dice) {
         let kind = |dice: &mut Dice| match dice.below(20) {
@@ -204,21 +229,34 @@ impl Citizen {
 }
 
 /// The rule by which the 200 of the small demo lean, in words.
-pub(super) const CROWD_RULE: &str = "Everybody is drawn alike: asked for account and marketing by the bank and for care by the hospital, \
-     every second for solvency, research or a survey; of a thousand, 820 grant an account, 640 care, 550 research, \
-     450 solvency, 350 marketing, 500 a survey; 250 of a thousand grants are withdrawn, 120 paused, 150 of a thousand \
-     persons object, 60 have an older consent, 50 send a browser signal.";
+pub(super) const CROWD_RULE: &str = "Everybody is drawn alike: asked for account and marketing by the bank, for care by the hospital, for \
+     the line by the telecom and for targeted advertising by the ad network; every second for solvency, research or a \
+     survey, every third for mobility or recommendations. Of a thousand, 820 grant an account, 900 the line, 640 care, \
+     550 research, 500 a survey, 450 solvency, 400 mobility, 350 marketing, 120 targeted advertising, 100 \
+     recommendations; 250 of a thousand grants are withdrawn, 120 paused. Of a thousand persons 150 object to marketing \
+     or to statistics, 300 to everything the ad network does, 60 have an older consent, 50 send a browser signal; the \
+     anonymiser asks about 400.";
 
 /// How a citizen of the small demo leans.
 pub(super) fn crowd(dice: &mut Dice) -> Leaning {
     let asked = |offered, grants| Asked { offered, grants, has: 0xff };
-    let mut list =
-        vec![asked(Offered::Account, 820), asked(Offered::Marketing, 350), asked(Offered::Care, 640)];
+    let mut list = vec![
+        asked(Offered::Account, 820),
+        asked(Offered::Marketing, 350),
+        asked(Offered::Care, 640),
+        asked(Offered::Line, 900),
+        asked(Offered::Targeted, 120),
+    ];
     if dice.chance(500) {
         let (offered, grants) = dice.of(
             &[(Offered::Solvency, 450), (Offered::Research, 550), (Offered::Survey, 500)],
             (Offered::Research, 550),
         );
+        list.push(asked(offered, grants));
+    }
+    if dice.chance(333) {
+        let (offered, grants) =
+            dice.of(&[(Offered::Mobility, 400), (Offered::Recommended, 100)], (Offered::Mobility, 400));
         list.push(asked(offered, grants));
     }
     Leaning {
@@ -228,6 +266,8 @@ pub(super) fn crowd(dice: &mut Dice) -> Leaning {
         objects: 150,
         attested: 60,
         signals: 50,
+        shuns: 300,
+        released: 400,
         joins_before: 120,
     }
 }

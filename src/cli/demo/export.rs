@@ -7,16 +7,16 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
+use crate::audit::decision;
 use crate::cli::demo::Error;
 use crate::cli::demo::act::Life;
-use crate::cli::demo::offer::BANK;
-use crate::cli::demo::offer::DATA_BROKER;
-use crate::cli::demo::offer::HOSPITAL;
-use crate::cli::demo::offer::IDP;
-use crate::cli::demo::offer::REGULATOR;
+use crate::cli::demo::offer;
 use crate::cli::demo::world::ORIGIN;
 use crate::cli::demo::world::World;
+use crate::cli::demo::year::Decided;
 use crate::cli::demo::year::Sample;
 use crate::ledger::checkpoint;
 use crate::ledger::key::Signer as _;
@@ -30,6 +30,9 @@ use crate::node::Shown;
 /// Receipts written, if the log has so many entries.
 const RECEIPTS: u64 = 120;
 
+/// Looks at the newest checkpoint before it is taken as it is.
+const LOOKS: u8 = 100;
+
 /// Writes a file, its folders before it.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     if let Some(folder) = path.parent() {
@@ -38,9 +41,24 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     fs::write(path, bytes).map_err(Error::at(path))
 }
 
-/// Writes everything a stranger needs to check the log.
+/// Writes everything a stranger needs to check the log; answers its size.
+///
+/// While the service runs, a use batch may come in between: then it is written once more.
 pub(super) fn log(world: &World, out: &Path, old: &(String, TreeSize)) -> Result<TreeSize, Error> {
-    world.node.tick().map_err(Error::Stopped)?;
+    loop {
+        for folder in ["log", "receipts"].map(|name| out.join(name)) {
+            if folder.exists() {
+                fs::remove_dir_all(&folder).map_err(Error::at(&folder))?;
+            }
+        }
+        let size = as_published(world, out, old)?;
+        if world.node.published().size == size {
+            return Ok(size);
+        }
+    }
+}
+
+fn as_published(world: &World, out: &Path, old: &(String, TreeSize)) -> Result<TreeSize, Error> {
     let published = world.node.published();
     let key = world.node.log_key();
     write(&out.join("log.pem"), key.to_pem().as_bytes())?;
@@ -73,7 +91,7 @@ fn tree(world: &World, folder: &Path, size: TreeSize) -> Result<(), Error> {
     }
     let register = world.node.register();
     let mut hashes: Vec<_> = register.notices().flat_map(|n| n.says.texts.iter().map(|t| t.hash)).collect();
-    hashes.extend(crate::node::home_packs()?.into_iter().map(|pack| pack.hash));
+    hashes.extend(register.adoptions().map(|adoption| adoption.pack.hash));
     for hash in hashes {
         let missing = || Error::Unexpected { step: "attachment", found: hash.to_string() };
         let bytes = world.node.attachment(&hash)?.ok_or_else(missing)?;
@@ -94,6 +112,18 @@ fn receipts(world: &World, folder: &Path, size: TreeSize) -> Result<(), Error> {
         crate::ledger::receipt::verify_inclusion(&receipt, &entry, key, ORIGIN)?;
         write(&folder.join(format!("{nth:03}.cose")), &receipt)?;
         write(&folder.join(format!("{nth:03}.entry")), &entry)?;
+    }
+    Ok(())
+}
+
+/// Waits until what was recorded is published: a grain, seldom more.
+pub(super) fn settle(world: &World) -> Result<(), Error> {
+    for _ in 0..LOOKS {
+        world.node.tick().map_err(Error::Stopped)?;
+        if world.node.published().size >= world.node.sequenced() {
+            break;
+        }
+        thread::park_timeout(Duration::from_millis(super::world::GRAIN_MS / 4));
     }
     Ok(())
 }
@@ -127,6 +157,39 @@ pub(super) fn evidence(world: &World, out: &Path, samples: &[Sample]) -> Result<
     Ok(written)
 }
 
+/// Evidence of decisions of the year, as the asker gets it and as the person gets it.
+///
+/// Taken while the year's clock stands: what the live part adds, and what is past its term by then, does
+/// not matter.
+pub(super) fn decisions(world: &World, out: &Path, decided: &[Decided]) -> Result<u64, Error> {
+    let folder = out.join("uselog");
+    let mut written = 0;
+    for one in decided {
+        let key = super::world::key_hash(&super::year::citizen_key(world, one.citizen));
+        let asker = Caller::Party(super::world::id(one.asker)?);
+        for (who, caller) in [("asker", asker), ("person", Caller::Citizen(key))] {
+            let missing = || Error::Unexpected { step: "decision evidence", found: one.id.to_string() };
+            let Shown::Evidence(bytes) = world.node.decision_evidence(&one.id, &caller)? else {
+                return Err(missing());
+            };
+            verify_decision(world, &bytes)?;
+            write(&folder.join(format!("{written:03}-{}-{who}.cbor", one.told.as_str())), &bytes)?;
+            written += 1;
+        }
+    }
+    Ok(written)
+}
+
+/// Verifies evidence of a decision with nothing but the log's key; the batch is the operator's.
+pub(super) fn verify_decision(world: &World, bytes: &[u8]) -> Result<decision::Proven, Error> {
+    let evidence = decision::Evidence::parse(bytes)?;
+    let proven = evidence.verify(world.node.log_key(), ORIGIN, Some(super::world::GRAIN_MS))?;
+    if proven.signer != super::world::key_hash(&world.party_key("operator")) {
+        return Err(Error::Unexpected { step: "use batch", found: "not signed by the operator".into() });
+    }
+    Ok(proven)
+}
+
 /// Verifies evidence with nothing but the log's key.
 pub(super) fn verify(world: &World, bytes: &[u8]) -> Result<(), Error> {
     let evidence = crate::ledger::evidence::Evidence::parse(bytes)?;
@@ -138,7 +201,7 @@ pub(super) fn verify(world: &World, bytes: &[u8]) -> Result<(), Error> {
 pub(super) fn operation(world: &World, out: &Path) -> Result<(), Error> {
     let keys = out.join("keys");
     fs::create_dir_all(&keys).map_err(Error::at(&keys))?;
-    for name in ["log", "token", "operator", REGULATOR, IDP, BANK, HOSPITAL, DATA_BROKER] {
+    for name in ["log", "token", "operator"].iter().chain(&offer::PARTIES) {
         let pem = world.party_key(name).to_pem()?;
         secret(&keys.join(format!("{name}.pem")), pem.as_bytes())?;
     }
@@ -148,7 +211,7 @@ pub(super) fn operation(world: &World, out: &Path) -> Result<(), Error> {
     let text = format!(
         "# Written by `naru demo`. Paths are relative to this file.\n\
          origin = \"{ORIGIN}\"\nlisten = \"127.0.0.1:8080\"\ndata = \"data\"\nanchor = \"anchor\"\n\n\
-         [keys]\nlog = \"keys/log.pem\"\ntoken = \"keys/token.pem\"\nmaster = \"keys/master.key\"\n"
+         [keys]\nlog = \"keys/log.pem\"\ntoken = \"keys/token.pem\"\noperator = \"keys/operator.pem\"\nmaster = \"keys/master.key\"\n"
     );
     write(&out.join("naru.toml"), text.as_bytes())
 }

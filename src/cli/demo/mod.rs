@@ -147,6 +147,9 @@ pub(in crate::cli) enum Error {
     /// Evidence of our own.
     #[error(transparent)]
     Evidence(#[from] crate::ledger::evidence::Error),
+    /// Evidence of a decision of our own.
+    #[error(transparent)]
+    Decision(#[from] crate::audit::decision::Error),
     /// JSON.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
@@ -199,14 +202,14 @@ fn demo(args: &Args, voice: Voice) -> Result<(), Error> {
     let ms = watch.elapsed().as_millis().max(1);
     let (made, refused) = (world.tally.statements(), world.tally.refusals());
     let rate = u128::from(made + refused) * 1000 / ms;
-    let seconds = format!("{}.{}", ms / 1000, ms % 1000 / 100);
-    voice.tell(words::YEAR_DONE, &[&made, &refused, &world.tally.checks(), &seconds, &rate]);
+    let (checks, lines) = (world.tally.checks(), world.tally.use_lines());
+    voice.tell(words::YEAR_DONE, &[&made, &refused, &checks, &lines, &seconds(watch), &rate]);
 
     let summary = Summary {
         seed: args.seed,
         rule,
         citizens: all,
-        parties: vec![offer::BANK, offer::DATA_BROKER, offer::HOSPITAL, offer::IDP, offer::REGULATOR],
+        parties: offer::PARTIES.to_vec(),
         vocabulary: format!("DPV {}", world.node.vocabulary().version()),
         people,
         tally: world.tally.clone(),
@@ -214,20 +217,29 @@ fn demo(args: &Args, voice: Voice) -> Result<(), Error> {
     let path = args.out.join("summary.json");
     export::write(&path, summary.to_json()?.as_bytes())?;
     export::operation(&world, &args.out)?;
+    let mut evidence = export::decisions(&world, &args.out, &kept.decisions)?;
     let world = world.reopen(&args.out)?;
     let running = live::serve(&world, args.listen)?;
     let base = live::base(&running);
-    let life = kept.lives.first().cloned().unwrap_or_default();
-    live::play(&world, &args.out, &base, life, voice)?;
+    let watch = Watch::start();
+    live::play(&world, &args.out, &base, &kept.lives, voice)?;
+    voice.tell(words::LIVE_DONE, &[&seconds(watch)]);
 
-    let evidence = export::evidence(&world, &args.out, &kept.samples)?;
+    let watch = Watch::start();
+    export::settle(&world)?;
+    evidence += export::evidence(&world, &args.out, &kept.samples)?;
     let size = export::log(&world, &args.out, &kept.old)?;
     export::secrets(&world, &args.out, &kept.lives)?;
-    voice.tell(words::LEFT, &[&args.out.display(), &size, &evidence, &path.display()]);
+    voice.tell(words::LEFT, &[&args.out.display(), &size, &evidence, &path.display(), &seconds(watch)]);
     if args.once {
         return running.stop().map_err(Error::at(&args.out));
     }
     live::stay(world, &args.out, running, voice)
+}
+
+/// How long a part took, to a tenth of a second.
+fn seconds(watch: Watch) -> String {
+    format!("{:.1}", watch.elapsed().as_secs_f64())
 }
 
 /// Citizens, the rule they were drawn by, and figures of a real population.

@@ -28,6 +28,16 @@ pub(super) enum Offered {
     Survey,
     /// A data broker's advertising.
     Broker,
+    /// The telecom's line.
+    Line,
+    /// The telecom's study of how people move, pseudonymised.
+    Mobility,
+    /// The ad network shows what is meant for her.
+    Targeted,
+    /// The ad network recommends products.
+    Recommended,
+    /// The anonymiser makes releases for business research.
+    Release,
 }
 
 /// A category with its K-MyData items.
@@ -51,7 +61,7 @@ pub(super) struct Offer {
 
 impl Offered {
     /// All, in order.
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Account,
         Self::Solvency,
         Self::Marketing,
@@ -61,6 +71,11 @@ impl Offered {
         Self::CareStatistics,
         Self::Survey,
         Self::Broker,
+        Self::Line,
+        Self::Mobility,
+        Self::Targeted,
+        Self::Recommended,
+        Self::Release,
     ];
 
     /// What it says.
@@ -75,6 +90,11 @@ impl Offered {
             Self::CareStatistics => &CARE_STATISTICS,
             Self::Survey => &SURVEY,
             Self::Broker => &BROKER,
+            Self::Line => &LINE,
+            Self::Mobility => &MOBILITY,
+            Self::Targeted => &TARGETED,
+            Self::Recommended => &RECOMMENDED,
+            Self::Release => &RELEASE,
         }
     }
 }
@@ -93,10 +113,19 @@ pub(super) const BANK: &str = "bank";
 pub(super) const HOSPITAL: &str = "hospital";
 /// The one that is suspended.
 pub(super) const DATA_BROKER: &str = "broker";
+/// The third controller.
+pub(super) const TELECOM: &str = "telecom";
+/// Makes anonymous releases, licensed by the regulator.
+pub(super) const ANONYMISER: &str = "anonymiser";
+/// The one people object to as a whole.
+pub(super) const AD_NETWORK: &str = "adnet";
 /// The identity provider.
 pub(super) const IDP: &str = "idp";
 /// The regulator of genesis: the Personal Information Protection Commission.
 pub(super) const REGULATOR: &str = "pipc";
+/// Everybody with a party's key, the operator apart.
+pub(super) const PARTIES: [&str; 8] =
+    [AD_NETWORK, ANONYMISER, BANK, DATA_BROKER, HOSPITAL, IDP, REGULATOR, TELECOM];
 
 static ACCOUNT: Offer = Offer {
     controller: BANK,
@@ -210,6 +239,66 @@ static BROKER: Offer = Offer {
     actions: &[Action::Collect, Action::Use],
     recipients: &[],
     keep_days: 365,
+};
+
+static LINE: Offer = Offer {
+    controller: TELECOM,
+    notice: "line",
+    purpose: "dpv:RequestedServiceProvision",
+    class: DataClass::RealName,
+    required: &[("pd:TelephoneNumber", &["telecom.list", "telecom.mgmt"])],
+    optional: &[("pd:CallLog", &[]), ("pd:Location", &[])],
+    actions: &[Action::Collect, Action::Use],
+    recipients: &[],
+    keep_days: 365,
+};
+
+static MOBILITY: Offer = Offer {
+    controller: TELECOM,
+    notice: "mobility",
+    purpose: "dpv:ImproveTransportMobility",
+    class: DataClass::Pseudonymous,
+    required: &[("pd:Location", &[])],
+    optional: &[("pd:AgeRange", &[]), ("pd:Gender", &[])],
+    actions: &[Action::Collect, Action::Use],
+    recipients: &[TELECOM],
+    keep_days: 180,
+};
+
+static TARGETED: Offer = Offer {
+    controller: AD_NETWORK,
+    notice: "advertising",
+    purpose: "dpv:TargetedAdvertising",
+    class: DataClass::RealName,
+    required: &[("pd:Interest", &[])],
+    optional: &[("pd:BrowsingBehaviour", &[]), ("pd:Location", &[])],
+    actions: &[Action::Collect, Action::Use],
+    recipients: &[],
+    keep_days: 180,
+};
+
+static RECOMMENDED: Offer = Offer {
+    controller: AD_NETWORK,
+    notice: "advertising",
+    purpose: "dpv:ProvideProductRecommendations",
+    class: DataClass::RealName,
+    required: &[("pd:Purchase", &[])],
+    optional: &[("pd:AgeRange", &[])],
+    actions: &[Action::Collect, Action::Use],
+    recipients: &[],
+    keep_days: 180,
+};
+
+static RELEASE: Offer = Offer {
+    controller: ANONYMISER,
+    notice: "releases",
+    purpose: "dpv:CommercialResearch",
+    class: DataClass::Anonymous,
+    required: &[("pd:AgeRange", &[])],
+    optional: &[("pd:IncomeBracket", &[])],
+    actions: &[Action::Anonymise],
+    recipients: &[],
+    keep_days: 1096,
 };
 
 #[cfg(test)]

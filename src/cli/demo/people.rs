@@ -28,10 +28,13 @@ pub(super) const RULE: &str = "One citizen a row of UCI Adult. Purpose by work: 
      self-employed and business occupations (executive, sales, technical, clerical) by the bank once more, everybody \
      else by the hospital; government workers also for the hospital's survey. Class by education and income: with a \
      bachelor's degree or more than 50K the second question is pseudonymous (bank: solvency, hospital: research), \
-     otherwise real-name (bank: marketing, hospital: care). Of a thousand, 900 grant the account, 500 the survey, and \
-     400 and 25 for every year of education the second purpose. Withdrawals of a thousand grants by age: 350 under 25, \
+     otherwise real-name (bank: marketing, hospital: care). The telecom asks for the line under 40, \
+     the ad network for targeted advertising under 30; the anonymiser asks about 300 of a thousand rows of more than \
+     50K. Of a thousand, 900 grant the account, 850 the line, 500 the survey, 100 the advertising, and 400 and 25 for \
+     every year of education the second purpose. Withdrawals of a thousand grants by age: 350 under 25, \
      250 under 40, 150 under 60, 80 from 60; half as many pauses. Objections of a thousand persons by marital status: \
-     60 married, 120 never married, 150 widowed, 200 divorced or separated. Older consents on paper: 100 of a thousand \
+     60 married, 120 never married, 150 widowed, 200 divorced or separated; to everything the ad network does 350 of a \
+     thousand it asks. Older consents on paper: 100 of a thousand \
      from 50 on, 30 below. Browser signals: 60 of a thousand from 45 hours of work a week, 30 below. An unknown value \
      (?) of work class, occupation or country is a category she leaves out of every grant. Minors: none, the youngest \
      row is 17. Not read: fnlwgt, relationship, race, sex, capital gain and loss.";
@@ -153,6 +156,8 @@ impl<'a> Row<'a> {
             pauses: withdraws / 2,
             objects,
             attested: if self.age >= 50 { 100 } else { 30 },
+            shuns: if self.age < ADS_UNTIL { 350 } else { 0 },
+            released: if self.income == ">50K" { 300 } else { 0 },
             signals: if self.hours >= 45 { 60 } else { 30 },
             joins_before: 300,
         }
@@ -172,6 +177,12 @@ impl<'a> Row<'a> {
         asked.push(self.ask(second, 400 + 25 * u16::from(self.schooling.min(16))));
         if self.workclass.ends_with("-gov") {
             asked.push(self.ask(Offered::Survey, 500));
+        }
+        if self.age < LINE_UNTIL {
+            asked.push(self.ask(Offered::Line, 850));
+        }
+        if self.age < ADS_UNTIL {
+            asked.push(self.ask(Offered::Targeted, 100));
         }
         asked
     }
@@ -194,6 +205,10 @@ impl<'a> Row<'a> {
 const UNKNOWN: &str = "?";
 /// `education-num` of a bachelor's degree.
 const BACHELOR: u8 = 13;
+/// Below this age the telecom asks for the line.
+const LINE_UNTIL: u8 = 40;
+/// Below this age the ad network asks for advertising.
+const ADS_UNTIL: u8 = 30;
 
 #[cfg(test)]
 mod tests {
@@ -211,10 +226,11 @@ mod tests {
         assert_eq!(figures.youngest, 39);
         assert_eq!(figures.unknown.values().sum::<u64>(), 3);
         let offered = |n: usize| leanings[n].asked.iter().map(|a| a.offered).collect::<Vec<_>>();
-        assert_eq!(offered(0), [Offered::Account, Offered::Solvency, Offered::Survey]);
+        assert_eq!(offered(0), [Offered::Account, Offered::Solvency, Offered::Survey, Offered::Line]);
         assert_eq!(offered(1), [Offered::Account, Offered::Care]);
         assert_eq!((leanings[0].withdraws, leanings[1].withdraws), (250, 80));
         assert_eq!((leanings[0].objects, leanings[1].objects), (120, 150));
+        assert_eq!((leanings[0].shuns, leanings[0].released), (0, 0));
     }
 
     #[test]

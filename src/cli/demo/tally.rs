@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::model::decision::Decision;
 use crate::model::statement::Kind;
 use crate::node::Outcome;
 use crate::node::Refusal;
+use crate::node::Told;
 
 /// Counts of one year.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -26,6 +26,8 @@ pub(super) struct Tally {
     told: BTreeMap<&'static str, u64>,
     permitted: u64,
     denied: u64,
+    /// Checks that left a use line.
+    use_lines: u64,
 }
 
 impl Tally {
@@ -44,7 +46,9 @@ impl Tally {
     }
 
     /// Counts one answered check.
-    pub(super) fn decision(&mut self, decision: &Decision) {
+    pub(super) fn decision(&mut self, told: &Told) {
+        let decision = &told.answer.decision;
+        self.use_lines += u64::from(told.id.is_some());
         *self.told.entry(decision.told().as_str()).or_default() += 1;
         if decision.permits() {
             self.permitted += 1;
@@ -66,6 +70,7 @@ impl Tally {
         self.duplicates += other.duplicates;
         self.permitted += other.permitted;
         self.denied += other.denied;
+        self.use_lines += other.use_lines;
     }
 
     /// Statements in the log.
@@ -76,6 +81,11 @@ impl Tally {
     /// Statements refused.
     pub(super) fn refusals(&self) -> u64 {
         self.refused.values().sum()
+    }
+
+    /// Checks that left a use line.
+    pub(super) const fn use_lines(&self) -> u64 {
+        self.use_lines
     }
 
     /// Checks answered.

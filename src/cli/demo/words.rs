@@ -58,6 +58,11 @@ impl Voice {
 
     /// Words with values: each `{}` takes the next one.
     pub(super) fn tell(self, words: Words, values: &[&dyn Display]) {
+        self.say(self.filled(words, values));
+    }
+
+    /// As [`Self::tell`], not yet said.
+    pub(super) fn filled(self, words: Words, values: &[&dyn Display]) -> String {
         let text = self.0.of_words(words);
         let mut values = values.iter();
         let mut out = String::new();
@@ -69,7 +74,7 @@ impl Voice {
             }
             out.push_str(part);
         }
-        self.say(out);
+        out
     }
 }
 
@@ -79,6 +84,9 @@ pub(super) fn party(id: &str) -> (&'static str, &'static str) {
         "bank" => ("나루은행", "Naru Bank"),
         "hospital" => ("강변병원", "Riverside Hospital"),
         "broker" => ("데이터상회", "Data Broker Co."),
+        "telecom" => ("나루텔레콤", "Naru Telecom"),
+        "anonymiser" => ("한강익명가공", "Hangang Anonymisation"),
+        "adnet" => ("모아광고망", "Moa Ad Network"),
         "idp" => ("본인확인기관", "Identity Provider"),
         _ => ("이름 없는 기관", "Nameless Party"),
     }
@@ -119,75 +127,137 @@ pub(super) fn notice(controller: &str, name: &str) -> Vec<(&'static str, String)
     ]
 }
 
+/// Why the hospital needs no consent, in its own words.
+pub(super) const CLAIM_REASON: &str = "질병의 과학적 연구에 가명 정보만 씁니다";
+
+const fn words(ko: &'static str, en: &'static str) -> Words {
+    Words { ko, en }
+}
+
 /// Before the year.
-pub(super) const YEAR: Words = Words {
-    ko: "1부. 한 해(2024-11-01 ~ 2025-10-31): 시민 {}명, 진술 약 {}건. 시계와 난수는 씨앗 {}에서 나옵니다.",
-    en: "Part 1. A year (2024-11-01 to 2025-10-31): {} citizens, about {} statements; clock and randomness from seed {}.",
-};
+pub(super) const YEAR: Words = words(
+    "1부. 한 해(2024-11-01 ~ 2025-10-31): 시민 {}명, 진술 약 {}건.\n  시계와 난수는 씨앗 {}에서 나옵니다.",
+    "Part 1. A year (2024-11-01 to 2025-10-31): {} citizens, about {} statements.\n  Clock and randomness come from seed {}.",
+);
 /// After the year.
-pub(super) const YEAR_DONE: Words = Words {
-    ko: "  기록 {}건, 거절 {}건, 조회 {}건, {}초 (초당 진술 {}건)",
-    en: "  {} recorded, {} refused, {} checks, in {} s ({} statements a second)",
-};
+pub(super) const YEAR_DONE: Words = words(
+    "  기록 {}건, 거절 {}건, 조회 {}건(이용 기록 {}줄). {}초, 초당 진술 {}건.",
+    "  {} recorded, {} refused, {} checks ({} use lines), in {} s ({} statements a second).",
+);
 /// What was left.
-pub(super) const LEFT: Words = Words {
-    ko: "남긴 것: {} (로그 항목 {}건, 증거 {}건). 요약은 {}",
-    en: "Left in {}: a log of {} entries, {} pieces of evidence. The summary is {}",
-};
+pub(super) const LEFT: Words = words(
+    "남긴 것: {}\n  로그 항목 {}건, 증거 {}건, 요약 {} ({}초)",
+    "Left in {}:\n  a log of {} entries, {} pieces of evidence, the summary {} ({} s)",
+);
 /// Before the live part.
-pub(super) const LIVE: Words = Words {
-    ko: "\n2부. 지금: 같은 폴더, 진짜 시계, HTTP {}. 보내는 파일은 {} 에 있습니다.",
-    en: "\nPart 2. Now: the same folder, the real clock, HTTP at {}. What is sent lies in {}.",
-};
+pub(super) const LIVE: Words = words(
+    "\n2부. 지금: 같은 폴더, 진짜 시계, HTTP {}.\n  아래 줄들은 보내는 파일이 있는 이 폴더에서 칩니다.\n   $ cd {}",
+    "\nPart 2. Now: the same folder, the real clock, HTTP at {}.\n  The lines below run where the files lie that they send:\n   $ cd {}",
+);
+/// After the live part.
+pub(super) const LIVE_DONE: Words = words("\n  2부는 {}초 걸렸습니다.", "\n  Part 2 took {} s.");
 // The steps, in their order.
-pub(super) const LOGIN: Words = Words {
-    ko: "시민이 로그인합니다. 서버의 문제에 서명하지 않고, 자기가 만든 로그인 진술에 서명합니다.",
-    en: "A citizen logs in: she signs a login statement of her own making, never a server's challenge.",
-};
-pub(super) const NAME: Words = Words {
-    ko: "은행에서 쓰는 자기 이름(ppid)을 봅니다. 기관마다 다르고 언제나 같습니다.",
-    en: "She reads her name at the bank (ppid): another one at every party, the same for ever.",
-};
-pub(super) const BANK_LOGIN: Words = Words {
-    ko: "은행이 서명한 주장으로 토큰을 받습니다.",
-    en: "The bank gets a token for a signed assertion.",
-};
-pub(super) const GRANT: Words = Words {
-    ko: "시민이 계좌 관리에 동의합니다(목적 하나, 90일).",
-    en: "She grants account management (one purpose, 90 days).",
-};
+pub(super) const LOGIN: Words = words(
+    "시민이 로그인합니다. 서버의 문제가 아니라 자기가 만든 로그인 진술에 서명합니다.",
+    "A citizen logs in: she signs a login statement of her own, never a server's challenge.",
+);
+pub(super) const TOKEN: Words = words("토큰, {}초 동안, {}", "a token for {} s, in {}");
+pub(super) const NAME: Words = words(
+    "은행에서 쓰는 자기 이름(ppid)을 봅니다. 기관마다 다르고 언제나 같습니다.",
+    "She reads her name at the bank (ppid): another one at every party, the same for ever.",
+);
+pub(super) const BANK_LOGIN: Words =
+    words("은행이 서명한 주장으로 토큰을 받습니다.", "The bank gets a token for a signed assertion.");
+pub(super) const RECORDED: Words = words("{}  항목 {}  id {}  {} ms", "{}  entry {}  id {}  {} ms");
+pub(super) const GRANT: Words = words(
+    "시민이 계좌 관리에 동의합니다(목적 하나, 90일).",
+    "She grants account management (one purpose, 90 days).",
+);
 pub(super) const PERMITTED: Words =
-    Words { ko: "은행이 묻습니다: 써도 됩니까? 됩니다.", en: "The bank asks: may I? It may." };
-pub(super) const WITHDRAW: Words = Words {
-    ko: "시민이 철회합니다. 철회는 거절되지 않습니다.",
-    en: "She withdraws. A withdrawal is never refused.",
-};
+    words("은행이 묻습니다: 써도 됩니까? 됩니다.", "The bank asks: may I? It may.");
+pub(super) const WITHDRAW: Words =
+    words("시민이 철회합니다. 철회는 거절되지 않습니다.", "She withdraws. A withdrawal is never refused.");
 pub(super) const DENIED: Words =
-    Words { ko: "은행이 다시 묻습니다: 안 됩니다.", en: "The bank asks again: it may not." };
-pub(super) const HOW_SOON: Words = Words {
-    ko: "   철회를 보낸 때부터 거절된 때까지 {} ms",
-    en: "   {} ms from sending the withdrawal to the denial",
-};
-pub(super) const REPLAY: Words = Words {
-    ko: "옛 동의를 다시 보냅니다: 그때와 같은 대답, 새 효력은 없습니다.",
-    en: "The old grant is sent again: the same answer as then, and no effect.",
-};
+    words("은행이 다시 묻습니다: 안 됩니다.", "The bank asks again: it may not.");
+pub(super) const HOW_SOON: Words =
+    words("철회를 보낸 때부터 거절된 때까지 {} ms", "{} ms from sending the withdrawal to the denial");
+pub(super) const REPLAY: Words = words(
+    "옛 동의를 다시 보냅니다: 그때와 같은 대답, 새 효력은 없습니다.",
+    "The old grant is sent again: the same answer as then, and no effect.",
+);
 pub(super) const STILL_DENIED: Words =
-    Words { ko: "은행이 묻습니다: 여전히 안 됩니다.", en: "The bank asks: it still may not." };
-pub(super) const EVIDENCE: Words = Words {
-    ko: "시민이 증거를 내려받아, 로그의 공개 키만으로 오프라인에서 확인합니다.",
-    en: "She takes the evidence home and checks it offline with nothing but the log's key.",
-};
-pub(super) const VERIFIED: Words =
-    Words { ko: "   → 확인됨: {} 바이트, {}", en: "   → verified: {} bytes, {}" };
-pub(super) const FLIPPED: Words = Words {
-    ko: "증거의 비트 하나를 뒤집습니다: 들킵니다.",
-    en: "One bit of the evidence is flipped: it is caught.",
-};
-pub(super) const STAYS: Words = Words {
-    ko: "\n{} 에서 계속 응답합니다. 위의 줄들을 다시 해 보세요(로그인과 주장은 한 번만 쓰이고, 토큰은 4분마다 새로 만듭니다). 끝내려면 Ctrl-C.",
-    en: "\nStill serving at {}: try the lines above (a login or an assertion counts once; the tokens are made anew every four minutes). Ctrl-C ends it.",
-};
+    words("은행이 묻습니다: 여전히 안 됩니다.", "The bank asks: it still may not.");
+pub(super) const EVIDENCE: Words = words(
+    "시민이 증거를 내려받아, 로그의 공개 키만으로 오프라인에서 확인합니다.",
+    "She takes the evidence home and checks it offline with nothing but the log's key.",
+);
+pub(super) const VERIFIED: Words = words("확인됨, {} 바이트", "verified, {} bytes");
+pub(super) const FLIPPED: Words =
+    words("증거의 비트 하나를 뒤집습니다: 들킵니다.", "One bit of the evidence is flipped: it is caught.");
+pub(super) const DECISION: Words = words(
+    "물음마다 줄이 하나 남습니다. 은행이 허락(5번)의 증거를 받아 오프라인에서 확인합니다.",
+    "Each check leaves a line. The bank takes the evidence of its permit (step 5), checked offline.",
+);
+pub(super) const DECISION_PROVEN: Words = words(
+    "{}라고 답한 줄이 이용 묶음 {}번(항목 {})에 있습니다",
+    "the line that says {} is in use batch {}, entry {}",
+);
+pub(super) const GAP: Words = words(
+    "이 묶음은 지난 한 해와 지금 사이를 틈으로 밝힙니다: 그때는 다른 기계였습니다",
+    "this batch names the time since the year as a gap: that was another machine",
+);
+pub(super) const OWN_VIEW: Words = words(
+    "시민이 봅니다: 누가, 무엇 때문에 물었고, 무슨 답을 어느 규칙으로 들었는가.",
+    "She sees who asked, what for, what was told and by which rule.",
+);
+pub(super) const OWN_VIEW_ALL: Words = words("모두 {}줄, {}", "{} lines in all, in {}");
+pub(super) const RENEWED: Words = words(
+    "한 해의 동의는 끝났습니다. 다른 시민 몇이 오늘 다시 동의합니다(한 묶음).",
+    "The grants of the year have ended: a few other citizens grant again today, in one batch.",
+);
+pub(super) const RENEWED_ALL: Words = words("{} / {} 기록됨, {} ms", "{} of {} recorded, {} ms");
+pub(super) const COHORT: Words = words(
+    "은행이 고객 모두를 한 번에 묻습니다(코호트).",
+    "The bank asks about all its customers at once (a cohort).",
+);
+pub(super) const COHORT_SUMMARY: Words = words(
+    "줄마다 답이 하나, 전체에 로그의 서명이 하나 있습니다.",
+    "One verdict a line, and one signature of the log over the whole.",
+);
+pub(super) const COHORT_HOLDS: Words = words("서명 확인, {}줄: {}", "the signature holds, {} lines: {}");
+pub(super) const SEARCH: Words = words(
+    "은행이 찾습니다: 계좌 관리에 쓸 수 있는 고객은 누구입니까? 총수는 알려 주지 않습니다.",
+    "The bank searches: whom may I use for account management? No total is told.",
+);
+pub(super) const SEARCH_PAGE: Words =
+    words("{}명, 자기 이름 공간에서만, 한 쪽씩", "{} names of its own domain, a page at a time");
+pub(super) const ADOPT: Words = words(
+    "운영자와 감독기관이 개인정보 보호법 규칙(kr-pipa-2026)을 시행 전에 미리 기록합니다.",
+    "Operator and regulator record the rules of PIPA (kr-pipa-2026) before they take force.",
+);
+pub(super) const CLAIM: Words = words(
+    "병원이 공개 고지로 그 법의 예외(28조의2, 과학적 연구)를 주장합니다.",
+    "The hospital claims an exception of that law by a public notice (art. 28-2, research).",
+);
+pub(super) const TOLD: Words = words(
+    "시민에게 알려집니다: 누가 어느 조문을 왜 주장하는가.",
+    "She is told: who claims which article, and why.",
+);
+pub(super) const CLAIMED: Words = words("{}: {}, {}: {}", "{}: {}, {}: {}");
+pub(super) const HOME_RULE: Words = words(
+    "그 예외로 병원이 묻습니다: 안 됩니다. 시행 중인 규칙 모두가 허락해야 합니다.",
+    "The hospital asks by it: it may not. Every pack in force must permit; the home rule does not.",
+);
+pub(super) const LIMITED: Words =
+    words("시민이 다시 동의합니다. 이번에는 세 번까지만.", "She grants once more, for three uses.");
+pub(super) const COUNTED: Words = words(
+    "은행이 이름을 붙여 씁니다. 같은 이름은 같은 한 번, 네 번째는 안 됩니다.",
+    "The bank uses it by name: the same name is the same use, the fourth is denied.",
+);
+pub(super) const STAYS: Words = words(
+    "\n{} 에서 계속 응답합니다. 위의 줄들을 다시 해 보세요. 로그인과 주장은 한 번만 쓰이고,\n토큰은 4분마다 새로 만듭니다. 끝내려면 Ctrl-C.",
+    "\nStill serving at {}: try the lines above. A login or an assertion counts once;\nthe tokens are made anew every four minutes. Ctrl-C ends it.",
+);
 
 #[cfg(test)]
 mod tests {

@@ -14,12 +14,15 @@ use std::sync::atomic::Ordering;
 use serde_bytes::ByteBuf;
 
 use crate::cli::demo::Error;
+use crate::cli::demo::offer::AD_NETWORK;
+use crate::cli::demo::offer::ANONYMISER;
 use crate::cli::demo::offer::BANK;
 use crate::cli::demo::offer::DATA_BROKER;
 use crate::cli::demo::offer::HOSPITAL;
 use crate::cli::demo::offer::IDP;
 use crate::cli::demo::offer::Offered;
 use crate::cli::demo::offer::REGULATOR;
+use crate::cli::demo::offer::TELECOM;
 use crate::cli::demo::seed::Seed;
 use crate::cli::demo::tally::Tally;
 use crate::cli::demo::words;
@@ -50,11 +53,14 @@ use crate::model::statement::Statement;
 use crate::model::statement::V1;
 use crate::model::vocabulary::Role;
 use crate::node::Accepted;
+use crate::node::Asked;
+use crate::node::Asker;
 use crate::node::Keys;
 use crate::node::Node;
 use crate::node::Outcome;
 use crate::node::Refusal;
 use crate::node::Settings;
+use crate::node::Told;
 use crate::node::clock::Clock;
 use crate::node::home_packs;
 use crate::store::Store;
@@ -68,6 +74,8 @@ pub(super) const ORIGIN: &str = "localhost:8080/log";
 pub(super) const GRAIN_MS: u64 = 200;
 /// 2024-11-01T00:00:00+09:00.
 pub(super) const FROM: Timestamp = Timestamp(1_730_386_800_000);
+/// A use batch is made this often in the live part, ms.
+pub(super) const USE_BATCH_MS: u64 = 1_000;
 /// A day, ms.
 pub(super) const DAY_MS: u64 = 86_400_000;
 
@@ -119,14 +127,21 @@ impl World {
             (BANK, vec![Role::Controller, Role::Recipient]),
             (HOSPITAL, vec![Role::Controller, Role::Recipient]),
             (DATA_BROKER, vec![Role::Controller]),
+            (TELECOM, vec![Role::Controller, Role::Recipient]),
+            (AD_NETWORK, vec![Role::Controller]),
         ] {
             let item = self.endorsed(&self.registration(party, roles, None)?, party, &["operator"])?;
             self.accept("party.register", Kind::PartyRegister, item)?;
         }
-        let licence = Licence { number: "2024-1".into(), regulator: id(REGULATOR)? };
-        let says = self.registration(IDP, vec![Role::IdentityProvider], Some(licence))?;
-        let item = self.endorsed(&says, IDP, &["operator", REGULATOR])?;
-        self.accept("party.register", Kind::PartyRegister, item)?;
+        for (party, roles, number) in [
+            (IDP, vec![Role::IdentityProvider], "2024-1"),
+            (ANONYMISER, vec![Role::Controller, Role::Anonymiser], "2024-2"),
+        ] {
+            let licence = Licence { number: number.into(), regulator: id(REGULATOR)? };
+            let says = self.registration(party, roles, Some(licence))?;
+            let item = self.endorsed(&says, party, &["operator", REGULATOR])?;
+            self.accept("party.register", Kind::PartyRegister, item)?;
+        }
         for (controller, notice) in NOTICES {
             self.publish(controller, notice, 1)?;
         }
@@ -304,6 +319,22 @@ impl World {
         self.node.ppid(key, party.as_ref())?.ok_or_else(unknown)
     }
 
+    /// Answers the controller as it is answered over HTTP: its line is written first.
+    pub(super) fn tell(&self, asked: &Asked) -> Told {
+        let asker = Asker { party: &asked.question.controller, signed: None };
+        self.node.tell_in_memory(asker, asked).unwrap_or_else(|| self.node.tell(asker, asked))
+    }
+
+    /// Syncs the use log by hand and has the operator sign for its lines so far.
+    pub(super) fn batch_uses(&mut self) -> Result<(), Error> {
+        self.node.sync_uses()?;
+        if let Some(outcome) = self.node.batch_uses()? {
+            self.tally.statement(Kind::UseBatch, &outcome);
+            outcome.map_err(|refusal| Error::Refused { step: "use.batch", refusal })?;
+        }
+        Ok(())
+    }
+
     /// Moves the clock on.
     pub(super) fn advance(&self, ms: u64) {
         self.clock.set(self.clock.now().plus_ms(ms));
@@ -338,6 +369,8 @@ fn settings(out: &Path) -> Settings {
         tick_ms: GRAIN_MS,
         anchor,
         disk_reserve: 0,
+        use_log: true,
+        use_batch_ms: USE_BATCH_MS,
         ..Settings::new(ORIGIN, out.join("data"))
     }
 }
@@ -396,7 +429,7 @@ fn office(party: &str) -> Office {
 }
 
 /// Controllers and their notices, each with all offers of that name.
-const NOTICES: [(&str, &str); 8] = [
+const NOTICES: [(&str, &str); 12] = [
     (BANK, "accounts"),
     (BANK, "marketing"),
     (BANK, "statistics"),
@@ -405,4 +438,8 @@ const NOTICES: [(&str, &str); 8] = [
     (HOSPITAL, "statistics"),
     (HOSPITAL, "survey"),
     (DATA_BROKER, "advertising"),
+    (TELECOM, "line"),
+    (TELECOM, "mobility"),
+    (AD_NETWORK, "advertising"),
+    (ANONYMISER, "releases"),
 ];

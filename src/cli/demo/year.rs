@@ -29,6 +29,8 @@ use crate::cli::demo::world::closing;
 use crate::cli::demo::world::key_hash;
 use crate::identity::item;
 use crate::ledger::key::Ed25519Signer;
+use crate::model::decision::Reason;
+use crate::model::id::DecisionId;
 use crate::model::id::StatementId;
 use crate::model::id::TreeSize;
 use crate::model::statement::Kind;
@@ -41,6 +43,8 @@ const BATCH: usize = 256;
 const FLIGHT: usize = 8;
 /// After this day the first of two checkpoints is kept.
 const HALF: u16 = 182;
+/// The operator signs for the use lines of so many days at a time.
+const BATCH_DAYS: u16 = 30;
 /// Parties open at nine, ms after midnight.
 const NINE_MS: u64 = 9 * 3_600_000;
 /// Between two waves, ms.
@@ -55,6 +59,8 @@ pub(super) struct Kept {
     pub(super) old: (String, TreeSize),
     /// A few statements: citizen, type, id, controller.
     pub(super) samples: Vec<Sample>,
+    /// One decision of the crowd's for each reason that was told.
+    pub(super) decisions: Vec<Decided>,
     /// Secrets of a citizen that must be nowhere in the public log.
     pub(super) lives: Vec<Life>,
 }
@@ -66,6 +72,15 @@ pub(super) struct Sample {
     pub(super) kind: Kind,
     pub(super) id: StatementId,
     pub(super) controller: Option<&'static str>,
+}
+
+/// One decision, kept for its evidence.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Decided {
+    pub(super) id: DecisionId,
+    pub(super) told: Reason,
+    pub(super) asker: &'static str,
+    pub(super) citizen: usize,
 }
 
 /// What happens on one day.
@@ -81,6 +96,7 @@ struct Year<'a> {
     world: &'a mut World,
     lives: Vec<Life>,
     samples: BTreeMap<Kind, Vec<Sample>>,
+    decisions: BTreeMap<&'static str, Decided>,
     bar: &'a ProgressBar,
     /// Parties each citizen has to do with.
     domains: Vec<Vec<Option<&'static str>>>,
@@ -96,7 +112,8 @@ pub(super) fn play(world: &mut World, citizens: &[Citizen], bar: &ProgressBar) -
     let days = calendar(citizens);
     let lives = vec![Life::default(); citizens.len()];
     let domains = citizens.iter().map(domains).collect();
-    let mut year = Year { world, lives, samples: BTreeMap::new(), bar, domains };
+    let (samples, decisions) = (BTreeMap::new(), BTreeMap::new());
+    let mut year = Year { world, lives, samples, decisions, bar, domains };
     let mut story = Story::default();
     let mut old = (String::new(), 0);
     for (number, day) in (0u16..).zip(&days) {
@@ -106,14 +123,18 @@ pub(super) fn play(world: &mut World, citizens: &[Citizen], bar: &ProgressBar) -
         year.act(number, &day.acts)?;
         year.ask(&day.asks)?;
         year.world.advance(WAVE_MS);
+        if number % BATCH_DAYS == BATCH_DAYS - 1 || number + 1 == DAYS {
+            year.world.batch_uses()?;
+        }
         year.world.node.tick().map_err(Error::Stopped)?;
         if number == HALF {
             let published = year.world.node.published();
             old = (published.note.clone(), published.size);
         }
     }
-    let Year { lives, samples, .. } = year;
-    Ok(Kept { old, samples: samples.into_values().flatten().collect(), lives })
+    let Year { lives, samples, decisions, .. } = year;
+    let samples = samples.into_values().flatten().collect();
+    Ok(Kept { old, samples, decisions: decisions.into_values().collect(), lives })
 }
 
 /// Statements and checks the year will bring, the story's apart: the length of the bar.
@@ -244,16 +265,27 @@ impl Year<'_> {
         let (world, lives) = (&*self.world, &self.lives);
         let nobody = Life::default();
         let parts = in_parallel_parts(asks, |part| {
-            let mut tally = Tally::default();
+            let (mut tally, mut first) = (Tally::default(), Vec::<Decided>::new());
             for (citizen, offered, ask) in part {
                 let life = lives.get(*citizen).unwrap_or(&nobody);
-                let ppid = life.ppid(Some(offered.offer().controller))?;
-                let answer = world.node.check(&act::question(ppid, *offered, *ask)?)?;
-                tally.decision(&answer.decision);
+                let asker = offered.offer().controller;
+                let answer = world.tell(&act::question(life.ppid(Some(asker))?, *offered, *ask)?);
+                tally.decision(&answer);
+                let told = answer.answer.decision.told();
+                if let Some(id) = answer.id
+                    && first.iter().all(|one| one.told != told)
+                {
+                    first.push(Decided { id, told, asker, citizen: *citizen });
+                }
             }
-            Ok(tally)
+            Ok((tally, first))
         })?;
-        parts.iter().for_each(|part| self.world.tally.add(part));
+        for (tally, first) in parts {
+            self.world.tally.add(&tally);
+            for one in first {
+                self.decisions.entry(one.told.as_str()).or_insert(one);
+            }
+        }
         Ok(())
     }
 

@@ -10,10 +10,13 @@ use crate::cli::demo::act::Life;
 use crate::cli::demo::act::Setting;
 use crate::cli::demo::draw::Act;
 use crate::cli::demo::draw::Ask;
+use crate::cli::demo::offer::AD_NETWORK;
+use crate::cli::demo::offer::ANONYMISER;
 use crate::cli::demo::offer::BANK;
 use crate::cli::demo::offer::DATA_BROKER;
 use crate::cli::demo::offer::HOSPITAL;
 use crate::cli::demo::offer::Offered;
+use crate::cli::demo::offer::TELECOM;
 use crate::cli::demo::world::World;
 use crate::cli::demo::world::key_hash;
 use crate::identity::item;
@@ -27,6 +30,7 @@ use crate::model::vocabulary::Action;
 use crate::model::vocabulary::AskedAction;
 use crate::model::vocabulary::DataClass;
 use crate::node::Accepted;
+use crate::node::Asked;
 
 mod family;
 mod public;
@@ -76,9 +80,11 @@ impl Story {
             60 => signal(world),
             75 => refusals(world),
             90 => public::registrations(world),
+            120 => network(world),
             150 => public::survey_ends(world),
             200 => public::broker(world),
             240 => questions(world),
+            250 => counted(world),
             _ => Ok(()),
         }
     }
@@ -107,7 +113,15 @@ impl<'a> Player<'a> {
 
     fn names(&mut self) -> Result<(), Error> {
         let key = key_hash(&self.signer);
-        for domain in [None, Some(BANK), Some(HOSPITAL), Some(DATA_BROKER)] {
+        for domain in [
+            None,
+            Some(BANK),
+            Some(HOSPITAL),
+            Some(DATA_BROKER),
+            Some(TELECOM),
+            Some(AD_NETWORK),
+            Some(ANONYMISER),
+        ] {
             self.life.ppids.insert(domain, self.world.ppid(&key, domain)?);
         }
         Ok(())
@@ -153,13 +167,15 @@ pub(super) fn asked(
     ask: Ask,
     told: Reason,
 ) -> Result<(), Error> {
-    let answer = world.node.check(&act::question(ppid, offered, ask)?)?;
-    world.tally.decision(&answer.decision);
-    if answer.decision.told() == told {
-        Ok(())
-    } else {
-        Err(Error::Unexpected { step, found: answer.decision.told().as_str().to_owned() })
-    }
+    answered(world, step, &act::question(ppid, offered, ask)?, told)
+}
+
+/// Any question with the answer that must come.
+fn answered(world: &mut World, step: &'static str, asked: &Asked, told: Reason) -> Result<(), Error> {
+    let answer = world.tell(asked);
+    world.tally.decision(&answer);
+    let reason = answer.answer.decision.told();
+    if reason == told { Ok(()) } else { Err(Error::Unexpected { step, found: reason.as_str().to_owned() }) }
 }
 
 /// A plain grant of a year.
@@ -204,6 +220,28 @@ fn signal(world: &mut World) -> Result<(), Error> {
     player.asked(Offered::Marketing, Ask::Use, Reason::ConsentNotGiven)?;
     player.does(grant(Offered::Marketing, 90))?;
     player.asked(Offered::Marketing, Ask::Use, Reason::ConsentGiven)
+}
+
+/// One objection covers everything the ad network does and will ask; nobody else feels it.
+fn network(world: &mut World) -> Result<(), Error> {
+    let mut player = Player::returns(world, Role::Careful, "network")?;
+    player.does(grant(Offered::Targeted, 90))?;
+    player.does(grant(Offered::Line, 90))?;
+    player.asked(Offered::Targeted, Ask::Use, Reason::ConsentGiven)?;
+    player.does(Act::ObjectNetwork)?;
+    for offered in [Offered::Targeted, Offered::Recommended] {
+        player.asked(offered, Ask::Use, Reason::Objected)?;
+        player.refuse(&player.says(grant(offered, 90), None)?, "objected")?;
+    }
+    player.asked(Offered::Line, Ask::Use, Reason::ConsentGiven)?;
+    // Lifting it leaves what was granted before as it was.
+    player.does(Act::LiftNetwork)?;
+    player.asked(Offered::Targeted, Ask::Use, Reason::ConsentGiven)?;
+    player.asked(Offered::Recommended, Ask::Use, Reason::ConsentNotGiven)?;
+    // Nothing recorded: her record may go into a release, until she objects to that one.
+    player.asked(Offered::Release, Ask::Anonymise, Reason::OptOutDefaultAllow)?;
+    player.does(Act::Object(Offered::Release))?;
+    player.asked(Offered::Release, Ask::Anonymise, Reason::Objected)
 }
 
 /// What nobody may do, and what leaves no trace.
@@ -271,26 +309,33 @@ fn questions(world: &mut World) -> Result<(), Error> {
     let ppid = player.life.ppid(Some(HOSPITAL))?;
     let mut question = act::question(ppid, Offered::Care, Ask::Use)?;
     question.question.purpose = "dpv:DirectMarketing".into();
-    told(player.world, &question, Reason::PurposeMismatch)?;
+    answered(player.world, "question", &question, Reason::PurposeMismatch)?;
     let mut question = act::question(ppid, Offered::Care, Ask::Use)?;
     question.question.action = AskedAction::Grantable(Action::Profile);
-    told(player.world, &question, Reason::ActionNotCovered)?;
+    answered(player.world, "question", &question, Reason::ActionNotCovered)?;
     let mut question = act::question(ppid, Offered::Care, Ask::Use)?;
     question.question.class = DataClass::Pseudonymous;
-    told(player.world, &question, Reason::ClassNotEstablished)?;
+    answered(player.world, "question", &question, Reason::ClassNotEstablished)?;
     let mut question = act::question(ppid, Offered::Care, Ask::Use)?;
     question.min_index = Some(u64::MAX);
-    told(player.world, &question, Reason::LogUnavailable)
+    answered(player.world, "question", &question, Reason::LogUnavailable)
 }
 
-/// Any question with the answer that must come.
-fn told(world: &mut World, question: &crate::node::Asked, told: Reason) -> Result<(), Error> {
-    let answer = world.node.check(question)?;
-    world.tally.decision(&answer.decision);
-    if answer.decision.told() == told {
-        Ok(())
-    } else {
-        let found = answer.decision.told().as_str().to_owned();
-        Err(Error::Unexpected { step: "question", found })
+/// A grant of three uses: each has a name, the same name is the same use, the fourth is denied.
+fn counted(world: &mut World) -> Result<(), Error> {
+    let player = Player::returns(world, Role::Careful, "counted")?;
+    let ppid = player.life.ppid(Some(HOSPITAL))?;
+    for (name, reason) in [
+        ("visit-1", Reason::ConsentGiven),
+        ("visit-2", Reason::ConsentGiven),
+        ("visit-1", Reason::ConsentGiven),
+        ("visit-3", Reason::ConsentGiven),
+        ("visit-4", Reason::UsageLimitReached),
+    ] {
+        let mut asked = act::question(ppid, Offered::Care, Ask::Use)?;
+        asked.question.use_id = Some(name.into());
+        answered(player.world, "counted", &asked, reason)?;
+        player.world.advance(1_000);
     }
+    Ok(())
 }

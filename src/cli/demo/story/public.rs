@@ -27,8 +27,12 @@ use crate::model::vocabulary::Role as PartyRole;
 
 /// What parties try and do not get.
 pub(super) fn registrations(world: &mut World) -> Result<(), Error> {
-    // An operator alone makes no identity provider and no regulator.
-    for (party, role) in [("idp-2", PartyRole::IdentityProvider), ("pipc-2", PartyRole::Regulator)] {
+    // An operator alone makes no identity provider, no anonymiser and no regulator.
+    for (party, role) in [
+        ("idp-2", PartyRole::IdentityProvider),
+        ("anonymiser-2", PartyRole::Anonymiser),
+        ("pipc-2", PartyRole::Regulator),
+    ] {
         let licence = Licence { number: "0".into(), regulator: world::id(REGULATOR)? };
         let says = world.registration(party, vec![role], Some(licence))?;
         let item = world.endorsed(&says, party, &["operator"])?;
