@@ -24,6 +24,7 @@
 
 mod authority;
 mod decide;
+mod engage;
 mod exception;
 mod fold;
 mod law;
@@ -48,6 +49,7 @@ pub use decide::counted;
 pub use decide::decide;
 pub use decide::decide_all;
 pub use decide::decide_here;
+pub use engage::Engagement;
 pub use exception::Claimed;
 pub use exception::Excepted;
 pub use exception::Justification;

@@ -1,8 +1,8 @@
 //! Parties: genesis, admission, closing, suspension.
 //!
 //! Who admits whom, rows `log.create` and `party.*` of the table in design §4.
-//! Lacks: rotation, engagement, succession, and a way to take a suspension back
-//! (no statement of the design does).
+//! Lacks: rotation, succession, and a way to take a suspension back (no statement of
+//! the design does); engagement stands in `engage`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::consent::engage::Engagement;
 use crate::consent::notice;
 use crate::consent::register::{Genesis, PackRef, Register};
 use crate::identity::Recorded;
@@ -78,6 +79,9 @@ pub struct Party {
     pub closed: Option<LeafIndex>,
     /// One a regulator, and one of the operator: the one that ends last.
     pub suspensions: Vec<Suspension>,
+    /// Its processors, past ones too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub processors: Vec<Engagement>,
 }
 
 impl Party {
@@ -132,6 +136,7 @@ impl Register {
                 index: 0,
                 closed: None,
                 suspensions: Vec::new(),
+                processors: Vec::new(),
             };
             if first.scope.is_empty() {
                 return Err(Why::Genesis);
@@ -226,6 +231,7 @@ impl Register {
             index: recorded.index(),
             closed: None,
             suspensions: Vec::new(),
+            processors: Vec::new(),
         };
         Arc::make_mut(&mut self.keys).insert(key, s.party.clone());
         Arc::make_mut(&mut self.parties).insert(s.party.clone(), Arc::new(party));
@@ -273,7 +279,7 @@ impl Register {
         })
     }
 
-    fn endorsed_by_operator(&self, recorded: &Recorded) -> Result<(), Why> {
+    pub(in crate::consent) fn endorsed_by_operator(&self, recorded: &Recorded) -> Result<(), Why> {
         let operator = self.operator_key();
         if operator.is_some() && recorded.signed().endorsers.first() == operator.as_ref() {
             Ok(())

@@ -1,9 +1,9 @@
 //! What the public entries say: genesis, parties, notices, packs in force.
 //!
 //! Whole in memory, cheap to copy (parts are shared until they change), stored as
-//! one row. Which packs apply to whom, and when, stands in `law`. Lacks: rotation,
-//! engagement and succession of parties, and releases: those types are inert until
-//! this build has rules for them.
+//! one row. Which packs apply to whom, and when, stands in `law`. Lacks: rotation and
+//! succession of parties, and releases: those types are inert until this build has
+//! rules for them.
 //!
 //! Trusted: nothing a party says of itself. The operator admits parties, a
 //! regulator the roles of weight; genesis admits the first regulators. The files
@@ -229,14 +229,6 @@ impl Register {
         self.keys.contains_key(key) || self.genesis.as_ref().is_some_and(|g| g.keys.contains(key))
     }
 
-    /// Whether `asker` may ask in the controller's domain.
-    ///
-    /// Only the controller itself may: `party.engage` is not served yet.
-    #[must_use]
-    pub fn acts_for(&self, asker: &PartyId, controller: &PartyId, at: Timestamp) -> bool {
-        asker == controller && self.party(asker).is_some_and(|p| p.is_live(at))
-    }
-
     /// The use batches so far, if there are any.
     #[must_use]
     pub const fn batched(&self) -> Option<Batched> {
@@ -294,13 +286,13 @@ impl Register {
             Statement::PartyRegister(s) => self.register(s, recorded),
             Statement::PartyClose(s) => self.close(s, recorded),
             Statement::PartySuspend(s) => self.suspend(s, recorded),
+            Statement::PartyEngage(s) => self.engage(s, recorded),
+            Statement::PartyDisengage(s) => self.disengage(s, recorded),
             Statement::NoticePublish(s) => self.publish(s, recorded),
             Statement::NoticeRetire(s) => self.retire(s, recorded),
             Statement::PackAdopt(s) => self.adopt(s, recorded),
             Statement::UseBatch(s) => self.batch(s, recorded),
             Statement::PartyRotate(_)
-            | Statement::PartyEngage(_)
-            | Statement::PartyDisengage(_)
             | Statement::PartySucceed(_)
             | Statement::ReleaseRegister(_)
             | Statement::ReleaseWithdraw(_)

@@ -113,10 +113,12 @@ impl Asked {
 type Looked = (Answer, Option<Arc<Loaded>>);
 
 impl Inner {
-    /// Whether `asker` may ask in the controller's domain at all; else 403.
+    /// Whether `asker` may ask in the controller's domain for a purpose (`None`: for all); else 403.
+    ///
+    /// A suspended controller may: its answer is the denial that says so.
     #[must_use]
-    pub fn may_ask(&self, asker: &PartyId, controller: &PartyId) -> bool {
-        asker == controller || self.register().acts_for(asker, controller, self.now())
+    pub fn may_ask(&self, asker: &PartyId, controller: &PartyId, purpose: Option<&str>) -> bool {
+        asker == controller || self.register().acts_for(asker, controller, purpose, self.now())
     }
 
     /// Answers from memory alone, or `None` if the store must be read (then use [`Inner::check`] where

@@ -151,7 +151,9 @@ impl Inner {
         let mut results = Vec::new();
         if own.decision.permits() {
             results.push((controller.clone(), Capacity::Controller));
-            let acts = |id: &&PartyId| *id != controller && register.acts_for(id, controller, now);
+            let acts = |id: &&PartyId| {
+                *id != controller && register.acts_for(id, controller, Some(&question.purpose), now)
+            };
             let processors = register.parties().map(|party| &party.id).filter(acts);
             results.extend(processors.map(|id| (id.clone(), Capacity::Processor)));
         }

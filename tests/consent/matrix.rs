@@ -9,7 +9,7 @@ use naru::model::pack::{Pack, kcern_2018, kr_pipa_2026};
 use naru::model::statement::*;
 use naru::model::vocabulary::{DataClass, Role};
 
-use crate::register::{retire, suspend};
+use crate::register::{disengage, engage, retire, suspend};
 use crate::world::*;
 
 const REAL: DataClass = DataClass::RealName;
@@ -31,8 +31,6 @@ fn not_served() -> Vec<Statement> {
     }
     let mut all = vec![
         st!(PartyRotate { party: bank(), new: key("x") }),
-        st!(PartyEngage { controller: bank(), processor: party("cloud"), purposes: vec![], until: None }),
-        st!(PartyDisengage { controller: bank(), processor: party("cloud") }),
         st!(PartySucceed { party: bank(), successor: party("shop"), from: T0 }),
         st!(KeyAdd { ppid: ppid, over: None, key: key("x"), key_use: KeyUse::Device }),
         st!(KeyRevoke { ppid: ppid, key: key("x") }),
@@ -301,7 +299,7 @@ fn sealed_types_by_every_signer() {
 #[test]
 fn public_types_by_every_signer() {
     // Signer of the statement, then endorsers, in order.
-    let signers: [(&str, &[&str]); 13] = [
+    let signers: [(&str, &[&str]); 15] = [
         ("bank", &[]),
         ("bank", &["operator"]),
         ("bank", &["kisa"]),
@@ -315,6 +313,8 @@ fn public_types_by_every_signer() {
         ("operator", &["kisa"]),
         ("kisa", &[]),
         ("kim", &["operator"]),
+        ("cloud", &[]),
+        ("cloud", &["operator"]),
     ];
     let make = |w: &World, what: &str, notice: StatementId| -> Statement {
         match what {
@@ -322,6 +322,8 @@ fn public_types_by_every_signer() {
             "notice.retire" => retire(notice).into(),
             "party.register controller" => w.registration("fresh", &[Role::Controller]).into(),
             "party.register regulator" => w.registration("fresh", &[Role::Regulator]).into(),
+            "party.engage" => engage(w, &[], None).into(),
+            "party.disengage" => disengage("bank").into(),
             "party.close" => st!(PartyClose { party: party("bank") }),
             "party.suspend" => suspend("bank", Some(T0.plus_ms(DAY))).into(),
             "log.create" => w.genesis().into(),
@@ -330,12 +332,14 @@ fn public_types_by_every_signer() {
     };
     // An endorsement more than needed changes nothing.
     let of_bank: &[usize] = &[0, 1, 2, 3];
-    let table: [(&str, &[usize]); 8] = [
+    let table: [(&str, &[usize]); 10] = [
         ("pack.adopt", &[10]),
         ("notice.publish", of_bank),
         ("notice.retire", of_bank),
         ("party.register controller", &[6, 7, 12]),
         ("party.register regulator", &[7]),
+        ("party.engage", &[1, 3]),
+        ("party.disengage", &[1, 3, 14]),
         ("party.close", &[1, 3]),
         ("party.suspend", &[9, 10, 11]),
         ("log.create", &[]),
@@ -397,7 +401,7 @@ fn every_type_is_in_the_matrix_once() {
     for kind in Kind::ALL {
         assert_eq!(kind.is_served(), !idle.contains(kind), "{}", kind.as_str());
     }
-    assert_eq!(Kind::ALL.iter().filter(|k| k.is_served()).count(), 23);
+    assert_eq!(Kind::ALL.iter().filter(|k| k.is_served()).count(), 25);
 }
 
 #[test]

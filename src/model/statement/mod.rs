@@ -318,6 +318,8 @@ impl Kind {
             Self::NoticePublish
                 | Self::NoticeRetire
                 | Self::PartyRegister
+                | Self::PartyEngage
+                | Self::PartyDisengage
                 | Self::PartyClose
                 | Self::PartySuspend
                 | Self::PackAdopt
