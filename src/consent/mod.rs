@@ -32,6 +32,7 @@ mod notice;
 mod party;
 mod person;
 mod register;
+mod rotate;
 mod slot;
 mod trial;
 

@@ -1,8 +1,8 @@
 //! Parties: genesis, admission, closing, suspension.
 //!
 //! Who admits whom, rows `log.create` and `party.*` of the table in design §4.
-//! Lacks: rotation, succession, and a way to take a suspension back (no statement of
-//! the design does); engagement stands in `engage`.
+//! Lacks: succession, and a way to take a suspension back (no statement of the design
+//! does); engagement stands in `engage`, rotation in `rotate`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -82,6 +82,20 @@ pub struct Party {
     /// Its processors, past ones too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub processors: Vec<Engagement>,
+    /// Epoch of its domain: raised, every person has another ppid there.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub epoch: u32,
+    /// Where its last `party.rotate` to another key stands; none if it has the key it came with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keyed: Option<LeafIndex>,
+    /// Keys it had before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<KeyHash>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_first(epoch: &u32) -> bool {
+    *epoch == 0
 }
 
 impl Party {
@@ -137,6 +151,9 @@ impl Register {
                 closed: None,
                 suspensions: Vec::new(),
                 processors: Vec::new(),
+                epoch: 0,
+                keyed: None,
+                former: Vec::new(),
             };
             if first.scope.is_empty() {
                 return Err(Why::Genesis);
@@ -232,6 +249,9 @@ impl Register {
             closed: None,
             suspensions: Vec::new(),
             processors: Vec::new(),
+            epoch: 0,
+            keyed: None,
+            former: Vec::new(),
         };
         Arc::make_mut(&mut self.keys).insert(key, s.party.clone());
         Arc::make_mut(&mut self.parties).insert(s.party.clone(), Arc::new(party));
@@ -288,7 +308,11 @@ impl Register {
         }
     }
 
-    fn change(&mut self, id: &PartyId, how: impl FnOnce(&mut Party)) -> Result<(), Why> {
+    pub(in crate::consent) fn change(
+        &mut self,
+        id: &PartyId,
+        how: impl FnOnce(&mut Party),
+    ) -> Result<(), Why> {
         let party = Arc::make_mut(&mut self.parties).get_mut(id).ok_or(Why::PartyUnknown)?;
         how(Arc::make_mut(party));
         Ok(())

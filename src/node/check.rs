@@ -23,7 +23,6 @@ use crate::model::use_line::UseAct;
 use crate::model::use_line::UseLine;
 use crate::node::Error;
 use crate::node::Inner;
-use crate::node::intake::party_domain;
 use crate::node::people::Loaded;
 use crate::node::uselog::Counted;
 use crate::node::uselog::Line;
@@ -296,7 +295,7 @@ impl Inner {
 
     /// Whether the ppid is hers in the controller's domain.
     fn is_at_home(&self, asked: &Asked, ppid: Ppid, subject: &crate::model::id::SubjectId) -> bool {
-        self.vault.ppid(&party_domain(asked.question.controller.as_str()), subject) == ppid
+        self.pairwise(&self.register()).ppid(Some(&asked.question.controller), subject) == ppid
     }
 
     fn answer(&self, asked: &Asked, person: &consent::Person, who: Pointed) -> Answer {

@@ -179,7 +179,7 @@ impl Inner {
             }
             Caller::Party(party) => {
                 let named = controller_of(&statement) == Some(party.as_str());
-                let carried = self.register().party_of_key(&signed.signer) == Some(party);
+                let carried = self.register().party_that_held(&signed.signer) == Some(party);
                 let h2 = hash::hmac(&openings.k2, &[&proof]);
                 (named || carried).then_some(Opening::Controller {
                     at,

@@ -11,6 +11,7 @@ pub mod backup;
 mod check;
 pub mod clock;
 mod cohort;
+mod domain;
 mod domains;
 mod evidence;
 pub mod exception;
@@ -54,7 +55,6 @@ use crate::node::intake::Intake;
 use crate::node::lane::Lane;
 use crate::node::sequencer::Job;
 use crate::store;
-use crate::store::Row;
 use crate::vault;
 
 pub use check::Answer;
@@ -70,12 +70,12 @@ pub use cohort::NoCohort;
 pub use cohort::Progress;
 pub use cohort::Upload;
 pub use cohort::Verdicts;
+pub use domain::own_domain;
+pub use domain::party_domain;
 pub use evidence::Place;
 pub use evidence::Shown;
 pub use intake::IAT_FUTURE_MS;
 pub use intake::IAT_PAST_MS;
-pub use intake::own_domain;
-pub use intake::party_domain;
 pub use meter::Commits;
 pub use meter::Spread;
 pub use publish::Published;
@@ -422,11 +422,6 @@ impl Node {
         self.ask(Job::Tick(done), wait)
     }
 
-    fn ask(&self, job: Job, wait: oneshot::Receiver<Result<(), Stop>>) -> Result<(), Stop> {
-        self.inner.sequence.push(Lane::Open, job).map_err(|_| Stop::Closing)?;
-        wait.blocking_recv().map_err(|_| Stop::Closing)?
-    }
-
     /// The caller's ppid in a party's domain, or in the log's own; the same for ever.
     ///
     /// # Errors
@@ -442,12 +437,7 @@ impl Node {
         let Some(who) = self.inner.person_of_key(key)? else { return Ok(None) };
         let (ppid, known) = self.inner.named_ppid(who, party)?;
         if !known {
-            let name = store::Name::Ppid(ppid.0);
-            let sealed = self.inner.vault.seal_name(people::name_bytes(&name), who)?;
-            let (done, wait) = oneshot::channel();
-            self.ask(Job::Name(Row::Name { name, sealed, index: None }, done), wait)
-                .map_err(Error::Stopped)?;
-            self.inner.people.named(name, who, self.inner.store.as_ref());
+            self.write_names(&[(store::Name::Ppid(ppid.0), who)])?;
         }
         Ok(Some(ppid))
     }

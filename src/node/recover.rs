@@ -168,19 +168,30 @@ impl Inner {
         if signed.id != id {
             return Err(lost("its body is another statement"));
         }
-        // A ppid handed out before is named by an unsynced row: lost with the projection, it is made again here.
-        if let Some(ppid) = statement.ppid() {
-            let name = Name::Ppid(ppid.0);
-            if self.store.locate(&name)?.is_none() {
-                let sealed = self.vault.seal_name(name_bytes(&name), who)?;
-                step.names.push((Row::Name { name, sealed, index: None }, name, who));
-            }
-        }
         let acting = self.acting_of(&statement, &signed, who, &step.register)?;
         let delegate = match acting {
             Some(Replayed::Delegate(other)) => Some(self.step_person(step, other)?),
             Some(Replayed::Party(_)) | None => None,
         };
+        let carrier = match &acting {
+            Some(Replayed::Party(party)) => Some(party),
+            Some(Replayed::Delegate(_)) | None => None,
+        };
+        let pairwise = self.pairwise(&step.register);
+        let mut named = Vec::new();
+        // A ppid handed out before is named by an unsynced row: lost with the projection, it is made again here.
+        for ppid in pairwise.named_by(&statement, carrier, &who.subject) {
+            let name = Name::Ppid(ppid.0);
+            if self.store.locate(&name)?.is_none() {
+                let sealed = self.vault.seal_name(name_bytes(&name), who)?;
+                named.push((Row::Name { name, sealed, index: None }, name, who));
+            }
+        }
+        // Recorded before its ppid's epoch ended, and placed after it: without effect, as then.
+        if !pairwise.is_hers(&statement, carrier, &who.subject) {
+            return Ok(());
+        }
+        step.names.append(&mut named);
         let recorded = Recorded::assertion(statement, signed, index, at);
         let actor = match (&acting, &delegate) {
             (Some(Replayed::Party(party)), _) => Actor::Party(party.clone()),

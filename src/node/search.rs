@@ -202,8 +202,9 @@ impl Inner {
         let limit = limit.min(MAX_PAGE);
         let mut results = Vec::new();
         let mut from = after;
+        let domain = (&question.controller, self.register().epoch_of(&question.controller));
         while barred.is_none() {
-            let candidates = self.domains.after(&question.controller, from, STRIDE);
+            let candidates = self.domains.after(domain, from, STRIDE);
             if candidates.is_empty() {
                 break;
             }

@@ -25,6 +25,7 @@ use crate::ledger::hash;
 use crate::ledger::merkle;
 use crate::ledger::promise;
 use crate::model::decision::Why;
+use crate::model::id::KeyHash;
 use crate::model::id::StatementId;
 use crate::model::id::SubjectId;
 use crate::model::id::Timestamp;
@@ -64,8 +65,8 @@ const MOST: usize = 1024;
 pub(in crate::node) enum Job {
     /// Judge and record.
     Record(Box<Prepared>, Place),
-    /// Write a name row that came without an entry.
-    Name(Row, oneshot::Sender<Result<(), Stop>>),
+    /// Write name rows that came without an entry.
+    Names(Vec<Row>, oneshot::Sender<Result<(), Stop>>),
     /// Publish now, if anything is new; a tick by hand.
     Tick(oneshot::Sender<Result<(), Stop>>),
     /// Hold on to the store's rows at the next moment that a checkpoint covers all of them.
@@ -147,7 +148,7 @@ impl Sequencer {
         for job in jobs {
             match job {
                 Job::Record(prepared, place) => records.push((prepared, place)),
-                Job::Name(..) | Job::Tick(_) | Job::Snapshot(_) => after.push(job),
+                Job::Names(..) | Job::Tick(_) | Job::Snapshot(_) => after.push(job),
             }
         }
         if !records.is_empty() {
@@ -156,8 +157,8 @@ impl Sequencer {
         for job in after {
             match job {
                 // Who asked and went away is no reason to stop.
-                Job::Name(row, done) => {
-                    let _ = done.send(self.name(row));
+                Job::Names(rows, done) => {
+                    let _ = done.send(self.names(&rows));
                 }
                 Job::Tick(done) => {
                     self.tick(true);
@@ -170,9 +171,9 @@ impl Sequencer {
         self.wishes.grant(&self.inner, &self.publisher);
     }
 
-    fn name(&self, row: Row) -> Result<(), Stop> {
+    fn names(&self, rows: &[Row]) -> Result<(), Stop> {
         self.inner.stopped().map_or(Ok(()), Err)?;
-        self.project(self.next, &[row]).inspect_err(|stop| self.inner.stop(*stop))
+        self.project(self.next, rows).inspect_err(|stop| self.inner.stop(*stop))
     }
 
     /// One commit, from prepared statements to answers.
@@ -286,8 +287,16 @@ impl Sequencer {
         let recorded = prepared.verified.at(index, at);
         match &prepared.target {
             Target::Register => {
-                if matches!(prepared.verified.value(), Statement::PartyRegister(_))
-                    && !self.claim_key(prepared, copies)?
+                let brings = match prepared.verified.value() {
+                    Statement::PartyRegister(_) => Some(prepared.verified.signer()),
+                    Statement::PartyRotate(s) => {
+                        let present = copies.register.party(&s.party).map(|party| party.key);
+                        Some(s.new).filter(|new| Some(*new) != present)
+                    }
+                    _ => None,
+                };
+                if let Some(key) = brings
+                    && !self.claim_key(&key, prepared, copies)?
                 {
                     return Ok(Effect::Inert(Why::KeyTaken));
                 }
@@ -295,8 +304,12 @@ impl Sequencer {
                 copies.register_changed |= matches!(effect, Effect::Applied(_));
                 Ok(effect)
             }
-            Target::Person { loaded, acting, new } => {
-                if *new && !self.claim_key(prepared, copies)? {
+            Target::Person { loaded, acting, new, epoch } => {
+                // Raised since the ppid was compared: it names nobody any more.
+                if epoch.as_ref().is_some_and(|(party, epoch)| copies.register.epoch_of(party) != *epoch) {
+                    return Ok(Effect::Inert(Why::NotThisSubject));
+                }
+                if *new && !self.claim_key(&prepared.verified.signer(), prepared, copies)? {
                     return Ok(Effect::Inert(Why::KeyTaken));
                 }
                 self.try_person(&recorded, loaded, acting, *new, copies)
@@ -305,9 +318,8 @@ impl Sequencer {
     }
 
     /// A key stands in one key set or one party only: not in the store, not in this batch.
-    fn claim_key(&self, prepared: &Prepared, copies: &mut Copies) -> Result<bool, Error> {
-        let key = prepared.verified.signer();
-        let free = !self.is_held(prepared, key.0)? && !copies.register.is_key_taken(&key);
+    fn claim_key(&self, key: &KeyHash, prepared: &Prepared, copies: &mut Copies) -> Result<bool, Error> {
+        let free = !self.is_held(prepared, key.0)? && !copies.register.is_key_taken(key);
         Ok(free && copies.keys.insert(key.0))
     }
 

@@ -30,7 +30,6 @@ fn not_served() -> Vec<Statement> {
         ($($kind:ident),*) => { vec![$(st!($kind { incident: NONCE, party: bank(), document: h })),*] };
     }
     let mut all = vec![
-        st!(PartyRotate { party: bank(), new: key("x") }),
         st!(PartySucceed { party: bank(), successor: party("shop"), from: T0 }),
         st!(KeyAdd { ppid: ppid, over: None, key: key("x"), key_use: KeyUse::Device }),
         st!(KeyRevoke { ppid: ppid, key: key("x") }),
@@ -299,7 +298,7 @@ fn sealed_types_by_every_signer() {
 #[test]
 fn public_types_by_every_signer() {
     // Signer of the statement, then endorsers, in order.
-    let signers: [(&str, &[&str]); 15] = [
+    let signers: [(&str, &[&str]); 16] = [
         ("bank", &[]),
         ("bank", &["operator"]),
         ("bank", &["kisa"]),
@@ -315,6 +314,7 @@ fn public_types_by_every_signer() {
         ("kim", &["operator"]),
         ("cloud", &[]),
         ("cloud", &["operator"]),
+        ("bank", &["operator", "bank-2"]),
     ];
     let make = |w: &World, what: &str, notice: StatementId| -> Statement {
         match what {
@@ -322,6 +322,10 @@ fn public_types_by_every_signer() {
             "notice.retire" => retire(notice).into(),
             "party.register controller" => w.registration("fresh", &[Role::Controller]).into(),
             "party.register regulator" => w.registration("fresh", &[Role::Regulator]).into(),
+            "party.rotate" => st!(PartyRotate { party: party("bank"), new: key("bank-2"), epoch: None }),
+            "party.rotate epoch" => {
+                st!(PartyRotate { party: party("bank"), new: key("bank"), epoch: Some(1) })
+            }
             "party.engage" => engage(w, &[], None).into(),
             "party.disengage" => disengage("bank").into(),
             "party.close" => st!(PartyClose { party: party("bank") }),
@@ -331,16 +335,18 @@ fn public_types_by_every_signer() {
         }
     };
     // An endorsement more than needed changes nothing.
-    let of_bank: &[usize] = &[0, 1, 2, 3];
-    let table: [(&str, &[usize]); 10] = [
+    let of_bank: &[usize] = &[0, 1, 2, 3, 15];
+    let table: [(&str, &[usize]); 12] = [
         ("pack.adopt", &[10]),
         ("notice.publish", of_bank),
         ("notice.retire", of_bank),
         ("party.register controller", &[6, 7, 12]),
         ("party.register regulator", &[7]),
-        ("party.engage", &[1, 3]),
-        ("party.disengage", &[1, 3, 14]),
-        ("party.close", &[1, 3]),
+        ("party.rotate", &[15]),
+        ("party.rotate epoch", &[1, 3, 15]),
+        ("party.engage", &[1, 3, 15]),
+        ("party.disengage", &[1, 3, 14, 15]),
+        ("party.close", &[1, 3, 15]),
         ("party.suspend", &[9, 10, 11]),
         ("log.create", &[]),
     ];

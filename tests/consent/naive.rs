@@ -596,7 +596,7 @@ fn draft() -> impl Strategy<Value = Draft> {
         ],
         select(vec![HOUR, 4 * DAY, 4 * DAY, 35 * DAY, 35 * DAY, 41 * DAY]),
         select(vec![HOUR, 4 * DAY, 40 * DAY, 40 * DAY, 40 * DAY, 40 * DAY, 400 * DAY]),
-        prop::bool::weighted(0.15),
+        prop::bool::weighted(0.2),
         select(vec![0usize, 0, 0, 0, 0, 0, 0, 1, 2]),
     );
     let steps = (select(vec![0, 1, HOUR, HOUR, DAY, 3 * DAY]), 0u8..40, select(acts), 0u8..12, 0u8..16);

@@ -312,6 +312,70 @@ fn either_side_disengages_whatever_its_status_and_nothing_late_engages_again() {
     assert_eq!(w.public("bank", &["operator"], s), inert(Why::Superseded));
 }
 
+fn rotate(new: &str, epoch: Option<u32>) -> PartyRotate {
+    PartyRotate {
+        v: V1,
+        kind: Kind::PartyRotate,
+        iat: T0,
+        nonce: NONCE,
+        party: party("bank"),
+        new: key(new),
+        epoch,
+    }
+}
+
+#[test]
+fn a_party_s_key_is_replaced_and_its_epoch_raised_one_by_one() {
+    let mut w = World::home();
+    let bank = party("bank");
+    for (new, epoch, endorsers, why) in [
+        ("two", None, &[][..], Why::Endorsement),
+        ("two", None, &["operator"][..], Why::Endorsement),
+        ("two", None, &["two", "operator"][..], Why::Endorsement),
+        ("two", None, &["operator", "three"][..], Why::Endorsement),
+        ("shop", None, &["operator", "shop"][..], Why::KeyTaken),
+        ("bank", None, &["operator"][..], Why::State),
+        ("bank", Some(0), &["operator"][..], Why::Superseded),
+        ("bank", Some(2), &["operator"][..], Why::Superseded),
+    ] {
+        assert_eq!(
+            w.public("bank", endorsers, rotate(new, epoch)),
+            inert(why),
+            "{new} {epoch:?} {endorsers:?}"
+        );
+    }
+    assert_eq!(w.register.epoch_of(&bank), 0);
+    assert_eq!(w.public("bank", &["operator", "two"], rotate("two", Some(1))), ok());
+    assert_eq!(w.register.epoch_of(&bank), 1);
+    assert_eq!(w.register.party_of_key(&key("two")), Some(&bank));
+    assert_eq!(w.register.party_of_key(&key("bank")), None);
+    assert_eq!(w.register.party_that_held(&key("bank")), Some(&bank), "for ever");
+    assert_eq!(w.public("bank", &["operator"], rotate("bank", Some(2))), inert(Why::KeyNotInSet));
+    assert_eq!(w.public("two", &["operator"], rotate("two", Some(1))), inert(Why::Superseded));
+    assert_eq!(w.public("two", &["operator"], rotate("two", Some(2))), ok(), "by itself");
+    assert_eq!(w.public("two", &["operator", "bank"], rotate("bank", None)), inert(Why::KeyTaken));
+    let s = w.registration("other", &[Role::Recipient]);
+    assert_eq!(w.public("bank", &["operator"], s), inert(Why::KeyTaken));
+    // Rows hold all of it.
+    let row = serde_cbor::to_vec(&w.register).unwrap();
+    let again: Register = serde_cbor::from_slice(&row).unwrap();
+    assert_eq!((&again, again.epoch_of(&bank)), (&w.register, 2));
+    assert_eq!(again.party_that_held(&key("bank")), Some(&bank));
+    assert_eq!(w.public("kisa", &[], suspend("bank", None)), ok());
+    assert_eq!(w.public("two", &["operator"], rotate("two", Some(3))), inert(Why::PartySuspended));
+}
+
+#[test]
+fn a_regulator_s_old_key_suspends_nobody() {
+    let mut w = World::home();
+    let s = PartyRotate { party: party("kisa"), ..rotate("kisa-2", None) };
+    assert_eq!(w.public("kisa", &["operator", "kisa-2"], s), ok());
+    assert_eq!(w.public("kisa", &[], suspend("bank", None)), inert(Why::KeyNotInSet));
+    let s = w.registration("idp-2", &[Role::IdentityProvider]);
+    assert_eq!(w.public("idp-2", &["operator", "kisa"], s), inert(Why::Endorsement));
+    assert_eq!(w.public("kisa-2", &[], suspend("bank", None)), ok());
+}
+
 #[test]
 fn a_closed_regulator_suspends_nobody() {
     let mut w = World::home();

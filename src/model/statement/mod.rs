@@ -318,6 +318,7 @@ impl Kind {
             Self::NoticePublish
                 | Self::NoticeRetire
                 | Self::PartyRegister
+                | Self::PartyRotate
                 | Self::PartyEngage
                 | Self::PartyDisengage
                 | Self::PartyClose

@@ -14,10 +14,10 @@ use crate::model::id::StatementId;
 use crate::model::id::Timestamp;
 use crate::model::statement::Kind;
 use crate::model::statement::Statement;
+use crate::node::domain::Pairwise;
 use crate::node::fsck::Folded;
 use crate::node::fsck::LOST_NAME;
 use crate::node::fsck::Walk;
-use crate::node::intake::domain_of;
 use crate::node::people::Loaded;
 use crate::node::people::name_bytes;
 use crate::store::Name;
@@ -120,8 +120,9 @@ impl Walk<'_> {
             Acted::Party(party) => Some(party),
             Acted::Own | Acted::Delegate(_) => None,
         };
-        let domain = domain_of(statement, self.data.origin, party);
-        if self.data.vault.ppid(&domain, &who.subject) != ppid {
+        let register = self.replay.register();
+        let pairwise = Pairwise { vault: self.data.vault, origin: self.data.origin, register };
+        if !pairwise.is_hers(statement, party, &who.subject) {
             return Err("its ppid is not its person's".into());
         }
         let name = Name::Ppid(ppid.0);
