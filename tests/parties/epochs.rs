@@ -131,7 +131,6 @@ fn a_new_key_signs_and_the_old_one_no_longer() {
     assert_eq!(inert(&world.refuse(rotate(&world, BANK, BANK, None))), Why::State);
     // A person's key stands in her set for ever.
     let key = person_key(1);
-    let mut stolen = rotate(&world, BANK, NEW, None);
     let statement: Statement = PartyRotate {
         v: V1,
         kind: Kind::PartyRotate,
@@ -142,7 +141,7 @@ fn a_new_key_signs_and_the_old_one_no_longer() {
         epoch: None,
     }
     .into();
-    std::mem::swap(&mut stolen, &mut endorse(&sign(&statement, &signer(BANK)), OPERATOR));
+    let stolen = endorse(&sign(&statement, &signer(BANK)), OPERATOR);
     let stolen = naru::ledger::cose::endorse(&key, &stolen).unwrap();
     assert_eq!(inert(&world.refuse(stolen)), Why::KeyTaken);
     world.accept(rotate(&world, BANK, NEW, None));
