@@ -14,6 +14,8 @@ mod exceptions;
 mod files;
 #[path = "http/operating.rs"]
 mod operating;
+#[path = "http/requests.rs"]
+mod requests;
 #[path = "http/search.rs"]
 mod search;
 #[path = "http/statements.rs"]

@@ -19,6 +19,7 @@ mod log;
 mod message;
 mod outcome;
 pub mod problem;
+mod request;
 mod security;
 mod sort;
 mod statement;
@@ -175,6 +176,8 @@ pub const ROUTES: &[Route] = &[
     Route::get("/v1/cohorts/{id}/summary", &[Party], |r| r.to(cohort::summary)),
     Route::get("/v1/subjects/me/exceptions", &[Citizen], |r| r.to(exception::mine)),
     Route::get("/v1/parties/{id}/exceptions", &[Regulator], |r| r.to(exception::of_party)),
+    Route::get("/v1/requests/{id}", &[Anyone], |r| r.to(request::seen)),
+    Route::get("/v1/requests/{id}/answer", &[Party], |r| r.to(request::answer)),
     Route::post("/oauth/token", &[Anyone], 16 * KIB, |r| r.to(token::issue)),
     Route::post("/access/v1/search/subject", &[Party], 64 * KIB, |r| r.to(authzen::search_subject)).bare(),
     Route::post("/access/v1/search/resource", &[Party], 64 * KIB, |r| r.to(authzen::search_resource)).bare(),

@@ -136,6 +136,8 @@ sorts! {
         "Purposes and categories are terms of the published vocabulary. Choose one of those.";
     W_ENDORSEMENT 403 "endorsement" "A needed endorsement is missing or of the wrong party"
         "Some types need a second signature, in the order of the table. Have it endorsed.";
+    W_LINK 403 "link" "It does not answer this request"
+        "There is no such request, it has ended, it asks for something else, or somebody else has answered it. Ask the controller for a new one.";
     W_DATES 403 "dates" "The dates contradict each other"
         "An end lies before its beginning, or beyond what the notice allows. Correct them and sign again.";
     W_TOO_SOON 403 "too-soon" "It would take force at an instant that is past or too near"
@@ -171,6 +173,7 @@ pub(in crate::http) const fn of_why(why: Why) -> &'static Sort {
         Why::AttachmentMissing => W_ATTACHMENT_MISSING,
         Why::Vocabulary => W_VOCABULARY,
         Why::Endorsement => W_ENDORSEMENT,
+        Why::Link => W_LINK,
         Why::Dates => W_DATES,
         Why::TooSoon => W_TOO_SOON,
         Why::Genesis => W_GENESIS,

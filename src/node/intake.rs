@@ -83,6 +83,8 @@ pub(in crate::node) struct Prepared {
     pub(in crate::node) names: Vec<NameRow>,
     /// Files of the packs it names.
     pub(in crate::node) packs: Vec<PackFile>,
+    /// The request whose link it bears.
+    pub(in crate::node) answers: Option<Pointed>,
     /// No entry below this index has its id.
     pub(in crate::node) fresh_at: u64,
 }
@@ -92,7 +94,7 @@ pub(in crate::node) struct Prepared {
 pub(in crate::node) enum Intake {
     Ready(Box<Prepared>),
     /// Known since this index.
-    Duplicate(StatementId, u64),
+    Duplicate(StatementId, Kind, u64),
 }
 
 impl Inner {
@@ -112,7 +114,7 @@ impl Inner {
         if let Some(row) = self.store.locate(&Name::Statement(verified.id().0)).map_err(Error::from)?
             && let Some(index) = row.index
         {
-            return Ok(Intake::Duplicate(verified.id(), index));
+            return Ok(Intake::Duplicate(verified.id(), kind, index));
         }
         // After the look-up: a duplicate is found at any age.
         in_window(kind, verified.value().iat(), self.clock.now())?;
@@ -124,7 +126,8 @@ impl Inner {
                 packs => packs?,
             };
             let target = Target::Register;
-            let prepared = Prepared { verified, target, sealed: None, names, packs, fresh_at };
+            let answers = None;
+            let prepared = Prepared { verified, target, sealed: None, names, packs, answers, fresh_at };
             return Ok(Intake::Ready(Box::new(prepared)));
         }
         self.find_place(verified, fresh_at)
@@ -182,19 +185,29 @@ impl Inner {
                 self.name_if_new(Name::Ppid(ppid.0), who, &mut names)?;
             }
         }
-        if new.is_some() {
-            // `whose` has just found that nobody has it.
-            let name = Name::Key(verified.signer().0);
-            let sealed = self.vault.seal_name(name_bytes(&name), who).map_err(Error::from)?;
-            names.push(NameRow { name, sealed, entry: None });
+        match verified.value() {
+            Statement::KeyCreate(_) => {
+                // `whose` has just found that nobody has it.
+                let name = Name::Key(verified.signer().0);
+                let sealed = self.vault.seal_name(name_bytes(&name), who).map_err(Error::from)?;
+                names.push(NameRow { name, sealed, entry: None });
+            }
+            Statement::ConsentRequest(s) => {
+                self.name_if_new(self.link_name(&s.controller, &s.link), who, &mut names)?;
+            }
+            _ => {}
         }
+        let answers = match verified.value().link() {
+            Some((party, link)) => self.request_of(party, link)?,
+            None => None,
+        };
         let id = verified.id();
         let pointer = self.vault.seal_name(&id.0, who).map_err(Error::from)?;
         names.push(entry_name(id, pointer));
         let sealed = seal(&verified, &loaded)?;
         let target = Target::Person { loaded, acting, new: new.is_some(), epoch };
-        let packs = Vec::new();
-        let prepared = Prepared { verified, target, sealed: Some(sealed), names, packs, fresh_at };
+        let (sealed, packs) = (Some(sealed), Vec::new());
+        let prepared = Prepared { verified, target, sealed, names, packs, answers, fresh_at };
         Ok(Intake::Ready(Box::new(prepared)))
     }
 
@@ -223,6 +236,15 @@ impl Inner {
             }
             let (who, key) = self.vault.new_person().map_err(Error::from)?;
             return Ok((who, Acting::Own, Some(key)));
+        }
+        if let Statement::ConsentRequest(s) = statement {
+            // Before a slot is written for it: only a controller of that name asks.
+            let party = register.party_of_key(&verified.signer()).ok_or(Refusal::Inert(Why::KeyNotInSet))?;
+            if *party != s.controller {
+                return Err(Refusal::Inert(Why::KeyNotInSet));
+            }
+            let (who, key) = self.vault.new_person().map_err(Error::from)?;
+            return Ok((who, Acting::Party(party.clone()), Some(key)));
         }
         let by_ppid = || -> Result<Pointed, Refusal> {
             let ppid = statement.ppid().ok_or(Refusal::Inert(Why::NotServed))?;

@@ -17,6 +17,7 @@ mod evidence;
 pub mod exception;
 pub mod fsck;
 mod intake;
+mod judge;
 mod lane;
 mod mark;
 mod meter;
@@ -24,6 +25,7 @@ mod people;
 mod publish;
 mod recent;
 mod recover;
+mod request;
 mod search;
 mod sequencer;
 mod start;
@@ -79,6 +81,9 @@ pub use intake::IAT_PAST_MS;
 pub use meter::Commits;
 pub use meter::Spread;
 pub use publish::Published;
+pub use request::Answer as RequestAnswer;
+pub use request::Asking;
+pub use request::Standing;
 pub use search::Capacity;
 pub use search::Found;
 pub use search::Listing;
@@ -422,7 +427,7 @@ impl Node {
         self.ask(Job::Tick(done), wait)
     }
 
-    /// The caller's ppid in a party's domain, or in the log's own; the same for ever.
+    /// The caller's ppid in a party's domain of today, or in the log's own; the same as long as the epoch.
     ///
     /// # Errors
     /// [`Error::Genesis`] if the person or the party is unknown; the store.
@@ -435,11 +440,16 @@ impl Node {
             return Ok(None);
         }
         let Some(who) = self.inner.person_of_key(key)? else { return Ok(None) };
+        self.name_ppid(who, party).map(Some)
+    }
+
+    /// A person's ppid of today in a party's domain, or in the log's own; writes the row that leads from it to her.
+    fn name_ppid(&self, who: vault::Pointed, party: Option<&PartyId>) -> Result<Ppid, Error> {
         let (ppid, known) = self.inner.named_ppid(who, party)?;
         if !known {
             self.write_names(&[(store::Name::Ppid(ppid.0), who)])?;
         }
-        Ok(Some(ppid))
+        Ok(ppid)
     }
 
     /// Stores an attachment, durable before it answers; create-only by its hash.
@@ -532,7 +542,7 @@ fn verify_loop(inner: &Arc<Inner>, intake: &lane::LaneQueue<Vec<Raw>>, first: La
                     let lane = if closes { Lane::Closing } else { Lane::Open };
                     ready.push((lane, Job::Record(prepared, place)));
                 }
-                Ok(Intake::Duplicate(id, index)) => place.fill(inner.again(id, index)),
+                Ok(Intake::Duplicate(id, kind, index)) => place.fill(inner.again(id, kind, index)),
                 Err(refusal) => place.fill(Err(refusal)),
             }
         }

@@ -36,6 +36,7 @@ use crate::node::people;
 use crate::node::people::Loaded;
 use crate::node::people::name_bytes;
 use crate::node::publish;
+use crate::node::request::answered;
 use crate::store::Epoch;
 use crate::store::Name;
 use crate::store::Project;
@@ -198,6 +199,13 @@ impl Inner {
             (_, Some(delegate)) => Actor::Delegate(&delegate.person),
             (_, None) => Actor::Own,
         };
+        let request = match recorded.statement().link() {
+            Some((party, link)) => self.request_of(party, link)?,
+            None => None,
+        };
+        let request = request.map(|who| self.step_person(step, who)).transpose()?;
+        // Recorded, and answering nothing: without effect, as then.
+        let Ok(answered) = answered(request, &recorded, &who.subject) else { return Ok(()) };
         let mut loaded = loaded;
         if let Effect::Applied(touched) = loaded.person.apply(&step.register, &actor, &recorded) {
             match touched {
@@ -206,6 +214,10 @@ impl Inner {
                 Touched::Register => false,
             };
             step.people.insert(who.subject, loaded);
+            if let Some(request) = answered {
+                step.parts.insert((request.who.subject, None));
+                step.people.insert(request.who.subject, request);
+            }
         }
         Ok(())
     }

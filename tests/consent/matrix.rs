@@ -61,7 +61,6 @@ fn not_served() -> Vec<Statement> {
         }),
         st!(ErasureDemand { ppid: ppid }),
         st!(IncidentComplain { ppid: ppid, by: None, party: bank(), text: "t".into() }),
-        st!(ConsentRequest { controller: bank(), notice: ID, purposes: vec![], link: h, until: T0 }),
         st!(TransferDeliver { ppid: ppid, party: bank(), demand: ID, run: 0, items: 0, hash: h }),
         st!(TransferConfirm { ppid: ppid, party: bank(), demand: ID, run: 0, received: 0, announced: 0 }),
         st!(TransferFail { ppid: ppid, party: bank(), demand: ID, run: 0, code: "c".into() }),
@@ -296,6 +295,39 @@ fn sealed_types_by_every_signer() {
 }
 
 #[test]
+fn a_request_is_asked_by_its_controller_alone() {
+    let s = scene(true);
+    for name in SIGNERS {
+        let mut w = s.w.clone();
+        let statement = st!(ConsentRequest {
+            controller: party("bank"),
+            notice: s.notice,
+            purposes: vec![MARKETING.into()],
+            link: Hash([1; 32]),
+            until: w.now.plus_ms(DAY),
+        });
+        let (mom, helper, stranger) = (s.mom.clone(), s.helper.clone(), s.stranger.clone());
+        let actor = match name {
+            "kim" => Actor::Own,
+            "mom" => Actor::Delegate(&mom),
+            "helper" => Actor::Delegate(&helper),
+            "stranger" => Actor::Delegate(&stranger),
+            other => Actor::Party(party(other)),
+        };
+        let mut request = Person::new(SubjectId([9; 16]));
+        let effect = w.act(&mut request, &actor, name, statement.clone());
+        assert_eq!(effect.touched().is_some(), name == "bank", "{name}: {effect:?}");
+        assert_eq!(request.request().is_some(), name == "bank", "{name}");
+        // It is no person: nothing else stands under it, and under no person stands a request.
+        assert!(!request.is_known());
+        assert!(w.own(&mut request, "bank", withdraw("bank", MARKETING, REAL)).why().is_some());
+        let mut kim = s.kim.clone();
+        assert!(w.act(&mut kim, &actor, name, statement).why().is_some(), "{name}");
+        assert_eq!(kim, s.kim);
+    }
+}
+
+#[test]
 fn public_types_by_every_signer() {
     // Signer of the statement, then endorsers, in order.
     let signers: [(&str, &[&str]); 16] = [
@@ -407,7 +439,7 @@ fn every_type_is_in_the_matrix_once() {
     for kind in Kind::ALL {
         assert_eq!(kind.is_served(), !idle.contains(kind), "{}", kind.as_str());
     }
-    assert_eq!(Kind::ALL.iter().filter(|k| k.is_served()).count(), 25);
+    assert_eq!(Kind::ALL.iter().filter(|k| k.is_served()).count(), 26);
 }
 
 #[test]
