@@ -12,6 +12,8 @@ mod decisions;
 mod exceptions;
 #[path = "http/files.rs"]
 mod files;
+#[path = "http/handovers.rs"]
+mod handovers;
 #[path = "http/operating.rs"]
 mod operating;
 #[path = "http/requests.rs"]

@@ -14,6 +14,7 @@ mod cohort;
 mod decision;
 mod envelope;
 mod exception;
+mod handover;
 mod health;
 mod log;
 mod message;
@@ -178,6 +179,7 @@ pub const ROUTES: &[Route] = &[
     Route::get("/v1/parties/{id}/exceptions", &[Regulator], |r| r.to(exception::of_party)),
     Route::get("/v1/requests/{id}", &[Anyone], |r| r.to(request::seen)),
     Route::get("/v1/requests/{id}/answer", &[Party], |r| r.to(request::answer)),
+    Route::post("/v1/handovers", &[Party], 16 * KIB, |r| r.to(handover::hand_over)),
     Route::post("/oauth/token", &[Anyone], 16 * KIB, |r| r.to(token::issue)),
     Route::post("/access/v1/search/subject", &[Party], 64 * KIB, |r| r.to(authzen::search_subject)).bare(),
     Route::post("/access/v1/search/resource", &[Party], 64 * KIB, |r| r.to(authzen::search_resource)).bare(),

@@ -41,6 +41,8 @@ pub enum Sealed {
     State,
     /// A use line.
     Line,
+    /// What was handed over of her, and to whom.
+    Handover,
 }
 
 impl Sealed {
@@ -49,6 +51,7 @@ impl Sealed {
             Self::Body => b"body",
             Self::State => b"state",
             Self::Line => b"line",
+            Self::Handover => b"handover",
         }
     }
 }

@@ -439,7 +439,7 @@ fn every_type_is_in_the_matrix_once() {
     for kind in Kind::ALL {
         assert_eq!(kind.is_served(), !idle.contains(kind), "{}", kind.as_str());
     }
-    assert_eq!(Kind::ALL.iter().filter(|k| k.is_served()).count(), 26);
+    assert_eq!(Kind::ALL.iter().filter(|k| k.is_served()).count(), 27);
 }
 
 #[test]
