@@ -8,6 +8,8 @@ mod certification;
 mod cohorts;
 #[path = "http/decisions.rs"]
 mod decisions;
+#[path = "http/events.rs"]
+mod events;
 #[path = "http/exceptions.rs"]
 mod exceptions;
 #[path = "http/files.rs"]

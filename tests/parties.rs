@@ -2,6 +2,8 @@
 
 #[path = "parties/epochs.rs"]
 mod epochs;
+#[path = "parties/events.rs"]
+mod events;
 #[path = "parties/handovers.rs"]
 mod handovers;
 #[path = "parties/requests.rs"]

@@ -92,6 +92,10 @@ sorts! {
         "The summary is signed when the last line has its verdict. Look at the job's state and ask again after the time in `Retry-After`.";
     TOO_MANY_COHORTS 429 "too-many-cohorts" "This party has too many cohorts"
         "A party keeps a limited number of jobs. They go when they expire; send larger files, less often.";
+    INDEX_AHEAD 409 "index-ahead" "The log does not reach that index"
+        "It holds fewer entries than the caller has seen: it was put back, or is another log. Compare its checkpoint with the one you kept.";
+    TOO_MANY_LISTENERS 429 "too-many-listeners" "Too many listen at once"
+        "A party may hold a few feeds open, and all together some more. Close one, or try again after the time in `Retry-After`.";
     OTHER_DOMAIN 403 "other-domain" "The caller does not act in that domain"
         "A party acts in its own domain, a processor in those of the controllers that engage it. Name the right controller, or have the engagement recorded.";
     NO_HANDOVER 403 "no-handover" "No name is handed over"

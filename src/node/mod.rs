@@ -13,6 +13,7 @@ pub mod clock;
 mod cohort;
 mod domain;
 mod domains;
+mod events;
 mod evidence;
 pub mod exception;
 pub mod fsck;
@@ -75,6 +76,9 @@ pub use cohort::Upload;
 pub use cohort::Verdicts;
 pub use domain::own_domain;
 pub use domain::party_domain;
+pub use events::Event;
+pub use events::Page as EventPage;
+pub use events::WALK;
 pub use evidence::Place;
 pub use evidence::Shown;
 pub use handover::Handover;
@@ -131,6 +135,8 @@ pub struct Settings {
     pub persons: usize,
     /// Persons in parties' own domains that searches keep in memory, about 25 bytes each.
     pub listed: usize,
+    /// Acts kept in memory for the feeds of parties; what is older is walked.
+    pub told: usize,
     /// Verifying threads; 0 means one a core.
     pub threads: usize,
     /// Free bytes below which only closing acts are written.
@@ -159,6 +165,7 @@ impl Settings {
             queue: 16_384,
             persons: 200_000,
             listed: 5_000_000,
+            told: 16_384,
             threads: 0,
             disk_reserve: 256 << 20,
             authzen_fixture: false,

@@ -29,6 +29,7 @@ use crate::node::Stop;
 use crate::node::backup::Wish;
 use crate::node::backup::Wishes;
 use crate::node::clock;
+use crate::node::events::Told;
 use crate::node::intake::Prepared;
 use crate::node::intake::SealedParts;
 use crate::node::intake::Target;
@@ -308,6 +309,7 @@ impl Sequencer {
             let person = verified.value().kind() == Kind::KeyCreate;
             self.recent.add(verified.id(), person.then_some(verified.signer().0), index);
         }
+        self.announce(first, at, &judged, &inert);
         let touched = self.take_over(copies, first + n);
         let leaves: Vec<[u8; 32]> = batch.entries.iter().map(|e| hash::leaf(e)).collect();
         let list = merkle::List::new(&leaves);
@@ -326,6 +328,19 @@ impl Sequencer {
             Ok(()) => self.inner.people.projected(self.next, subjects, self.inner.store.as_ref()),
             Err(stop) => self.inner.stop(stop),
         }
+    }
+
+    /// What parties will be told, before the state shows it and anybody is answered.
+    fn announce(&self, first: u64, at: Timestamp, judged: &[Judged], inert: &[Option<Why>]) {
+        let at = at.rounded_to(self.inner.settings.grain_ms);
+        let placed = (first..).zip(judged.iter().zip(inert));
+        let told = placed.filter_map(|(index, (one, inert))| match (&one.prepared.target, inert) {
+            (Target::Person { loaded, .. }, None) => {
+                Told::of(one.prepared.verified.value(), index, at, loaded.who)
+            }
+            (Target::Register, _) | (_, Some(_)) => None,
+        });
+        self.inner.announce(first, first + judged.len() as u64, told);
     }
 
     /// The copies become the node's state. Answers the rows to project and whose they are, if all could be made.
