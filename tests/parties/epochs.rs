@@ -104,21 +104,46 @@ fn a_search_lists_the_persons_by_their_ppids_of_today() {
 
 #[test]
 fn a_grant_on_its_way_while_the_epoch_is_raised_names_nobody() {
-    let world = World::new();
+    let mut world = World::new();
     let old = world.enrol(1);
-    // One batch, in the order of its items where none closes: the rotation first.
-    let items =
-        vec![rotate(&world, BANK, BANK, Some(1)), sign(&world.grant(old, None).into(), &person_key(1))];
-    let mut outcomes = world.node().record(items);
-    let grant = outcomes.pop().unwrap();
-    outcomes.pop().unwrap().unwrap();
-    match grant {
-        // Judged after the rotation, whatever the pool saw before.
-        Err(refusal) => assert_eq!(inert(&refusal), Why::NotThisSubject),
-        // Or the pool was so uneven that it came first: then it stands under the old epoch.
-        Ok(accepted) => assert!(accepted.inert.is_none()),
+    slip_in(&world, &rotate(&world, BANK, BANK, Some(1)));
+    // Judged before the rotation, and placed behind it.
+    let grant = world.accept(sign(&world.grant(old, None).into(), &person_key(1)));
+    assert_eq!(grant.inert, Some(Why::NotThisSubject));
+    for _ in 0..2 {
+        let new = world.ppid(1, Some("bank"));
+        assert_ne!(new, old);
+        assert_eq!(world.check(new).decision.reason, Reason::ConsentNotGiven);
+        assert_eq!(world.node().events(&party("bank"), 0, 10).unwrap().events, []);
+        world.reopen();
     }
-    assert_ne!(world.check(old).decision.reason, Reason::ConsentGiven);
+    // A closing act in the same place closes.
+    let new = world.ppid(1, Some("bank"));
+    world.accept(sign(&world.grant(new, None).into(), &person_key(1)));
+    slip_in(&world, &rotate(&world, BANK, BANK, Some(2)));
+    assert_eq!(world.accept(sign(&world.withdraw(new), &person_key(1))).inert, None);
+    for _ in 0..2 {
+        assert_eq!(world.check(world.ppid(1, Some("bank"))).decision.reason, Reason::ConsentWithdrawn);
+        world.reopen();
+    }
+}
+
+/// Another writer's batch with one public item, in front of whatever comes next.
+pub(super) fn slip_in(world: &World, item: &[u8]) {
+    let id = naru::identity::open(item).unwrap().id();
+    let entry = naru::ledger::entry::Entry::Public { t: world.now().rounded_to(200).0, item: item.to_vec() };
+    world.memory.faults().slip_in(naru::store::Batch {
+        id: naru::store::BatchId(nonce().0),
+        at: world.now().0,
+        entries: vec![entry.encode().unwrap()],
+        ids: vec![id],
+        names: vec![naru::store::NameRow {
+            name: naru::store::Name::Statement(id.0),
+            sealed: Vec::new(),
+            entry: Some(0),
+        }],
+        bodies: Vec::new(),
+    });
 }
 
 #[test]

@@ -139,6 +139,19 @@ fn an_act_on_all_is_told_to_everybody_who_knows_her_and_so_is_the_end_of_a_deleg
     assert_eq!(feed(&world, "idp", 10), []);
 }
 
+#[test]
+fn another_writer_s_batch_in_between_costs_no_event() {
+    let world = World::new();
+    let ppid = world.enrol(1);
+    let first = world.accept(sign(&world.grant(ppid, None).into(), &person_key(1)));
+    let notice = world.notice_of("bank", 2, &[DataClass::RealName]);
+    super::epochs::slip_in(&world, &sign(&notice, &signer(BANK)));
+    let second = world.accept(sign(&world.withdraw(ppid), &person_key(1)));
+    assert_eq!(second.index, first.index + 2, "moved");
+    assert_eq!(plain(&feed(&world, "bank", 10)), [(first.index, ppid), (second.index, ppid)]);
+    assert_eq!(plain(&page(&world, "bank", first.index + 1, 10).events), [(second.index, ppid)]);
+}
+
 /// Many persons' acts at two parties; answers what each must be told.
 fn busy(world: &World) -> [Vec<(u64, Ppid)>; 2] {
     let mut told = [Vec::new(), Vec::new()];
