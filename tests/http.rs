@@ -8,12 +8,18 @@ mod certification;
 mod cohorts;
 #[path = "http/decisions.rs"]
 mod decisions;
+#[path = "http/events.rs"]
+mod events;
 #[path = "http/exceptions.rs"]
 mod exceptions;
 #[path = "http/files.rs"]
 mod files;
+#[path = "http/handovers.rs"]
+mod handovers;
 #[path = "http/operating.rs"]
 mod operating;
+#[path = "http/requests.rs"]
+mod requests;
 #[path = "http/search.rs"]
 mod search;
 #[path = "http/statements.rs"]

@@ -32,6 +32,9 @@ pub(in crate::cli) struct Accepted {
     pub(in crate::cli) index: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::cli) inert: Option<String>,
+    /// Of a request: where a person opens it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::cli) address: Option<String>,
     pub(in crate::cli) promise: serde_bytes::ByteBuf,
 }
 

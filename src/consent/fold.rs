@@ -69,6 +69,7 @@ impl Person {
             Statement::ConsentSignal(s) => self.signal(register, actor, recorded, s),
             Statement::SubjectAttest(s) => self.attest_subject(register, actor, recorded, s),
             Statement::DutyJustify(s) => self.justify(register, actor, recorded, s),
+            Statement::ConsentRequest(s) => self.ask(register, actor, recorded, s),
             Statement::DelegationGrant(s) => self.delegate(register, actor, recorded, s),
             Statement::DelegationEnd(s) => self.end_delegation(register, actor, recorded, s),
             Statement::KeyCreate(_)
@@ -86,7 +87,6 @@ impl Person {
             | Statement::RightAnswer(_)
             | Statement::ErasureDemand(_)
             | Statement::IncidentComplain(_)
-            | Statement::ConsentRequest(_)
             | Statement::DutyAcknowledge(_)
             | Statement::DutyDeleted(_)
             | Statement::ConsiderationSettle(_)

@@ -24,6 +24,7 @@
 
 mod authority;
 mod decide;
+mod engage;
 mod exception;
 mod fold;
 mod law;
@@ -31,6 +32,8 @@ mod notice;
 mod party;
 mod person;
 mod register;
+mod request;
+mod rotate;
 mod slot;
 mod trial;
 
@@ -48,6 +51,7 @@ pub use decide::counted;
 pub use decide::decide;
 pub use decide::decide_all;
 pub use decide::decide_here;
+pub use engage::Engagement;
 pub use exception::Claimed;
 pub use exception::Excepted;
 pub use exception::Justification;
@@ -68,6 +72,9 @@ pub use register::Batched;
 pub use register::PackFile;
 pub use register::PackRef;
 pub use register::Register;
+pub use request::Answered;
+pub use request::Reply;
+pub use request::Request;
 pub use slot::Slot;
 pub use slot::State;
 pub use slot::Terms;

@@ -1,8 +1,8 @@
 //! Parties: genesis, admission, closing, suspension.
 //!
 //! Who admits whom, rows `log.create` and `party.*` of the table in design §4.
-//! Lacks: rotation, engagement, succession, and a way to take a suspension back
-//! (no statement of the design does).
+//! Lacks: succession, and a way to take a suspension back (no statement of the design
+//! does); engagement stands in `engage`, rotation in `rotate`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::consent::engage::Engagement;
 use crate::consent::notice;
 use crate::consent::register::{Genesis, PackRef, Register};
 use crate::identity::Recorded;
@@ -78,6 +79,23 @@ pub struct Party {
     pub closed: Option<LeafIndex>,
     /// One a regulator, and one of the operator: the one that ends last.
     pub suspensions: Vec<Suspension>,
+    /// Its processors, past ones too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub processors: Vec<Engagement>,
+    /// Epoch of its domain: raised, every person has another ppid there.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub epoch: u32,
+    /// Where its last `party.rotate` to another key stands; none if it has the key it came with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keyed: Option<LeafIndex>,
+    /// Keys it had before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<KeyHash>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_first(epoch: &u32) -> bool {
+    *epoch == 0
 }
 
 impl Party {
@@ -132,6 +150,10 @@ impl Register {
                 index: 0,
                 closed: None,
                 suspensions: Vec::new(),
+                processors: Vec::new(),
+                epoch: 0,
+                keyed: None,
+                former: Vec::new(),
             };
             if first.scope.is_empty() {
                 return Err(Why::Genesis);
@@ -226,6 +248,10 @@ impl Register {
             index: recorded.index(),
             closed: None,
             suspensions: Vec::new(),
+            processors: Vec::new(),
+            epoch: 0,
+            keyed: None,
+            former: Vec::new(),
         };
         Arc::make_mut(&mut self.keys).insert(key, s.party.clone());
         Arc::make_mut(&mut self.parties).insert(s.party.clone(), Arc::new(party));
@@ -273,7 +299,7 @@ impl Register {
         })
     }
 
-    fn endorsed_by_operator(&self, recorded: &Recorded) -> Result<(), Why> {
+    pub(in crate::consent) fn endorsed_by_operator(&self, recorded: &Recorded) -> Result<(), Why> {
         let operator = self.operator_key();
         if operator.is_some() && recorded.signed().endorsers.first() == operator.as_ref() {
             Ok(())
@@ -282,7 +308,11 @@ impl Register {
         }
     }
 
-    fn change(&mut self, id: &PartyId, how: impl FnOnce(&mut Party)) -> Result<(), Why> {
+    pub(in crate::consent) fn change(
+        &mut self,
+        id: &PartyId,
+        how: impl FnOnce(&mut Party),
+    ) -> Result<(), Why> {
         let party = Arc::make_mut(&mut self.parties).get_mut(id).ok_or(Why::PartyUnknown)?;
         how(Arc::make_mut(party));
         Ok(())

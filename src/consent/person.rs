@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::consent::SlotKey;
 use crate::consent::exception::Justification;
 use crate::consent::one;
+use crate::consent::request::Request;
 use crate::consent::slot::{Slot, State};
 use crate::model::decision::Why;
 use crate::model::id::{KeyHash, LeafIndex, PartyId, StatementId, SubjectId, Timestamp};
@@ -132,6 +133,9 @@ pub struct Core {
     pub seats: Vec<Seat>,
     /// The `key.create`; none for a person that is not made yet.
     pub created: Option<StatementId>,
+    /// What a controller asks: then this subject is a request, and no person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Request>,
     /// A printed key that may replace all others; it signs nothing else.
     pub recovery: Option<KeyHash>,
     /// What identity providers say.
@@ -195,10 +199,10 @@ impl Person {
         self.subject
     }
 
-    /// Whether no `key.create` has been applied yet.
+    /// Whether neither a `key.create` nor a `consent.request` has been applied yet.
     #[must_use]
     pub fn is_new(&self) -> bool {
-        self.core.created.is_none()
+        self.core.created.is_none() && self.core.request.is_none()
     }
 
     /// Whether it stands for everybody who is not known.
@@ -210,7 +214,7 @@ impl Person {
     /// Whether she is known: has made her key set, and is not the decoy.
     #[must_use]
     pub fn is_known(&self) -> bool {
-        !self.decoy && !self.is_new()
+        !self.decoy && self.core.created.is_some()
     }
 
     /// The row of keys, attestations and delegations.

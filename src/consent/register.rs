@@ -1,9 +1,8 @@
 //! What the public entries say: genesis, parties, notices, packs in force.
 //!
 //! Whole in memory, cheap to copy (parts are shared until they change), stored as
-//! one row. Which packs apply to whom, and when, stands in `law`. Lacks: rotation,
-//! engagement and succession of parties, and releases: those types are inert until
-//! this build has rules for them.
+//! one row. Which packs apply to whom, and when, stands in `law`. Lacks: succession of
+//! parties, and releases: those types are inert until this build has rules for them.
 //!
 //! Trusted: nothing a party says of itself. The operator admits parties, a
 //! regulator the roles of weight; genesis admits the first regulators. The files
@@ -79,7 +78,7 @@ pub struct Register {
     pub(in crate::consent) genesis: Option<Arc<Genesis>>,
     pub(in crate::consent) parties: Arc<BTreeMap<PartyId, Arc<Party>>>,
     notices: Arc<BTreeMap<StatementId, Arc<Notice>>>,
-    /// Drawn from `parties`.
+    /// Drawn from `parties`, keys of the past too.
     pub(in crate::consent) keys: Arc<BTreeMap<KeyHash, PartyId>>,
     /// Drawn from `notices`; a purpose that stands only in retired ones has an empty list.
     asks: Arc<BTreeMap<PartyId, Arc<Asks>>>,
@@ -121,7 +120,7 @@ impl From<Row> for Register {
     fn from(row: Row) -> Self {
         let mut out = Self {
             genesis: row.genesis.map(Arc::new),
-            keys: Arc::new(row.parties.iter().map(|p| (p.key, p.id.clone())).collect()),
+            keys: Arc::new(row.parties.iter().flat_map(keys_of).collect()),
             parties: Arc::new(row.parties.into_iter().map(|p| (p.id.clone(), Arc::new(p))).collect()),
             notices: Arc::new(row.notices.into_iter().map(|n| (n.id, Arc::new(n))).collect()),
             adopted: Arc::new(row.adopted),
@@ -135,6 +134,11 @@ impl From<Row> for Register {
         }
         out
     }
+}
+
+/// Every key of a party, former ones too.
+fn keys_of(party: &Party) -> impl Iterator<Item = (KeyHash, PartyId)> + '_ {
+    party.former.iter().chain([&party.key]).map(|key| (*key, party.id.clone()))
 }
 
 /// Equal if the rows are: attached files do not count.
@@ -217,24 +221,10 @@ impl Register {
         self.parties.values().map(Arc::as_ref)
     }
 
-    /// The party that signs with this key.
-    #[must_use]
-    pub fn party_of_key(&self, key: &KeyHash) -> Option<&PartyId> {
-        self.keys.get(key)
-    }
-
     /// Whether a key stands in a party or in genesis: no other party and no person may take it.
     #[must_use]
     pub fn is_key_taken(&self, key: &KeyHash) -> bool {
         self.keys.contains_key(key) || self.genesis.as_ref().is_some_and(|g| g.keys.contains(key))
-    }
-
-    /// Whether `asker` may ask in the controller's domain.
-    ///
-    /// Only the controller itself may: `party.engage` is not served yet.
-    #[must_use]
-    pub fn acts_for(&self, asker: &PartyId, controller: &PartyId, at: Timestamp) -> bool {
-        asker == controller && self.party(asker).is_some_and(|p| p.is_live(at))
     }
 
     /// The use batches so far, if there are any.
@@ -294,14 +284,14 @@ impl Register {
             Statement::PartyRegister(s) => self.register(s, recorded),
             Statement::PartyClose(s) => self.close(s, recorded),
             Statement::PartySuspend(s) => self.suspend(s, recorded),
+            Statement::PartyRotate(s) => self.rotate(s, recorded),
+            Statement::PartyEngage(s) => self.engage(s, recorded),
+            Statement::PartyDisengage(s) => self.disengage(s, recorded),
             Statement::NoticePublish(s) => self.publish(s, recorded),
             Statement::NoticeRetire(s) => self.retire(s, recorded),
             Statement::PackAdopt(s) => self.adopt(s, recorded),
             Statement::UseBatch(s) => self.batch(s, recorded),
-            Statement::PartyRotate(_)
-            | Statement::PartyEngage(_)
-            | Statement::PartyDisengage(_)
-            | Statement::PartySucceed(_)
+            Statement::PartySucceed(_)
             | Statement::ReleaseRegister(_)
             | Statement::ReleaseWithdraw(_)
             | Statement::ReleaseRecall(_)

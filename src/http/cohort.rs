@@ -142,7 +142,7 @@ pub(in crate::http) async fn begin(
     let party = caller::party(&request, &shared.node)?;
     message::must_be(&request, "text/plain")?;
     let question = question(&request, &party)?;
-    if !shared.node.may_ask(&party, &question.controller) {
+    if !shared.node.may_ask(&party, &question.controller, Some(&question.purpose)) {
         return Err(Problem::new(sort::WRONG_CALLER, "the token's party may not ask for this controller"));
     }
     let (node, asker) = (Arc::clone(&shared.node), party.clone());

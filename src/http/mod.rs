@@ -13,12 +13,15 @@ mod caller;
 mod cohort;
 mod decision;
 mod envelope;
+mod events;
 mod exception;
+mod handover;
 mod health;
 mod log;
 mod message;
 mod outcome;
 pub mod problem;
+mod request;
 mod security;
 mod sort;
 mod statement;
@@ -41,10 +44,12 @@ use actix_web::dev::ServerHandle;
 use actix_web::guard;
 use actix_web::middleware::from_fn;
 use actix_web::web;
+use tokio::sync::watch;
 
 use crate::node::Node;
 use crate::telemetry::Metrics;
 
+pub use events::Feeding;
 pub use problem::Problem;
 pub use security::Security;
 
@@ -175,6 +180,10 @@ pub const ROUTES: &[Route] = &[
     Route::get("/v1/cohorts/{id}/summary", &[Party], |r| r.to(cohort::summary)),
     Route::get("/v1/subjects/me/exceptions", &[Citizen], |r| r.to(exception::mine)),
     Route::get("/v1/parties/{id}/exceptions", &[Regulator], |r| r.to(exception::of_party)),
+    Route::get("/v1/requests/{id}", &[Anyone], |r| r.to(request::seen)),
+    Route::get("/v1/requests/{id}/answer", &[Party], |r| r.to(request::answer)),
+    Route::post("/v1/handovers", &[Party], 16 * KIB, |r| r.to(handover::hand_over)),
+    Route::get("/v1/events", &[Party], |r| r.to(events::feed)),
     Route::post("/oauth/token", &[Anyone], 16 * KIB, |r| r.to(token::issue)),
     Route::post("/access/v1/search/subject", &[Party], 64 * KIB, |r| r.to(authzen::search_subject)).bare(),
     Route::post("/access/v1/search/resource", &[Party], 64 * KIB, |r| r.to(authzen::search_resource)).bare(),
@@ -213,6 +222,8 @@ pub struct Options {
     pub receipt_patience: Duration,
     /// How long a graceful stop waits for requests under way.
     pub stop_patience: Duration,
+    /// How feeds of events are kept.
+    pub feeding: Feeding,
     /// Whether SIGINT and SIGTERM stop the server.
     pub signals: Signals,
     /// Routes of other modules, registered after [`ROUTES`].
@@ -231,7 +242,7 @@ pub enum Signals {
 impl Options {
     /// Safe defaults for one address.
     #[must_use]
-    pub const fn new(listen: SocketAddr) -> Self {
+    pub fn new(listen: SocketAddr) -> Self {
         Self {
             listen,
             metrics: None,
@@ -241,6 +252,7 @@ impl Options {
             batch_items: MAX_BATCH,
             receipt_patience: Duration::from_secs(30),
             stop_patience: Duration::from_secs(10),
+            feeding: Feeding::default(),
             signals: Signals::Obeyed,
             more: &[],
         }
@@ -261,6 +273,10 @@ pub struct Shared {
     routes: Vec<&'static Route>,
     batch_items: usize,
     receipt_patience: Duration,
+    feeding: Feeding,
+    listeners: Arc<events::Listeners>,
+    /// Turns true when the server stops: then nobody is kept waiting for news.
+    closing: watch::Receiver<bool>,
     ids: envelope::Ids,
     /// Answers in place of the ledger, if the node was started for it.
     fixture: Option<authzen::Fixture>,
@@ -280,6 +296,7 @@ pub struct Running {
     addr: SocketAddr,
     metrics: Option<SocketAddr>,
     handle: ServerHandle,
+    closing: watch::Sender<bool>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
@@ -301,6 +318,7 @@ impl Running {
     /// # Errors
     /// What the server ended with.
     pub fn stop(mut self) -> io::Result<()> {
+        self.closing.send_replace(true);
         // The command is sent at once; the thread's end is the answer.
         drop(self.handle.stop(true));
         self.join()
@@ -340,9 +358,10 @@ impl Drop for Running {
 /// The address cannot be bound; a thread cannot be made.
 pub fn serve(node: Arc<Node>, options: Options) -> io::Result<Running> {
     let (tell, told) = mpsc::sync_channel(1);
+    let (closing, closes) = watch::channel(false);
     let thread = thread::Builder::new().name("http".into()).spawn(move || {
         actix_web::rt::System::new().block_on(async move {
-            let bound = match listen(node, &options) {
+            let bound = match listen(node, &options, closes) {
                 Ok(bound) => bound,
                 Err(error) => {
                     // The starter waits for exactly this.
@@ -365,7 +384,9 @@ pub fn serve(node: Arc<Node>, options: Options) -> io::Result<Running> {
         })
     })?;
     match told.recv() {
-        Ok(Ok((addr, metrics, handle))) => Ok(Running { addr, metrics, handle, thread: Some(thread) }),
+        Ok(Ok((addr, metrics, handle))) => {
+            Ok(Running { addr, metrics, handle, closing, thread: Some(thread) })
+        }
         Ok(Err(error)) => Err(error),
         Err(_) => Err(io::Error::other("the http thread ended before it was bound")),
     }
@@ -378,7 +399,7 @@ struct Bound {
     operating: Option<(Server, SocketAddr)>,
 }
 
-fn listen(node: Arc<Node>, options: &Options) -> io::Result<Bound> {
+fn listen(node: Arc<Node>, options: &Options, closing: watch::Receiver<bool>) -> io::Result<Bound> {
     let listener = TcpListener::bind(options.listen)?;
     let addr = listener.local_addr()?;
     let operating = options.metrics.map(TcpListener::bind).transpose()?;
@@ -398,6 +419,9 @@ fn listen(node: Arc<Node>, options: &Options) -> io::Result<Bound> {
         routes: routes.clone(),
         batch_items: options.batch_items.min(MAX_BATCH),
         receipt_patience: options.receipt_patience,
+        feeding: options.feeding,
+        listeners: Arc::new(events::Listeners::new(options.feeding.per_party, options.feeding.listeners)),
+        closing,
         ids: envelope::Ids::new().map_err(io::Error::other)?,
     });
     let moved = operating.is_some();

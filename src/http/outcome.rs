@@ -8,7 +8,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 
 use crate::http::Problem;
+use crate::http::request;
 use crate::ledger::cbor::Writer;
+use crate::model::statement::Kind;
 use crate::node::Accepted;
 
 /// Status of a newly recorded statement.
@@ -28,10 +30,18 @@ pub(in crate::http) enum Within {
     Batch,
 }
 
-/// `{at, id, k1?, k2?, path, entry, index, inert?, status?, promise}`
+/// Where a person opens what was recorded, if it is a request.
+fn address(accepted: &Accepted) -> Option<String> {
+    (accepted.kind == Kind::ConsentRequest).then(|| request::address(&accepted.id))
+}
+
+/// `{at, id, k1?, k2?, path, entry, index, inert?, status?, address?, promise}`
 pub(in crate::http) fn accepted_cbor(out: Writer, accepted: &Accepted, within: Within) -> Writer {
     let halves = usize::from(accepted.k1.is_some()) + usize::from(accepted.k2.is_some());
-    let extra = usize::from(accepted.inert.is_some()) + usize::from(within == Within::Batch);
+    let address = address(accepted);
+    let extra = usize::from(accepted.inert.is_some())
+        + usize::from(within == Within::Batch)
+        + usize::from(address.is_some());
     let mut out = out.map(6 + halves + extra).text("at").uint(accepted.at.0).text("id").bytes(&accepted.id.0);
     for (name, half) in [("k1", &accepted.k1), ("k2", &accepted.k2)] {
         if let Some(half) = half {
@@ -49,12 +59,15 @@ pub(in crate::http) fn accepted_cbor(out: Writer, accepted: &Accepted, within: W
     if within == Within::Batch {
         out = out.text("status").uint(status(accepted).into());
     }
+    if let Some(address) = &address {
+        out = out.text("address").text(address);
+    }
     out.text("promise").bytes(&accepted.promise)
 }
 
 /// How many bytes a result takes at most in CBOR.
 pub(in crate::http) fn cbor_size(accepted: &Accepted) -> usize {
-    256 + accepted.entry.len() + accepted.promise.len() + 34 * accepted.path.len()
+    384 + accepted.entry.len() + accepted.promise.len() + 34 * accepted.path.len()
 }
 
 /// `{code, title, detail, status}`
@@ -91,6 +104,8 @@ pub(in crate::http) struct Recorded {
     k1: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     k2: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
     promise: String,
     path: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,6 +123,7 @@ pub(in crate::http) fn accepted_json(accepted: &Accepted, within: Within) -> Rec
         entry: text(&accepted.entry),
         k1: accepted.k1.map(|k| text(&k)),
         k2: accepted.k2.map(|k| text(&k)),
+        address: address(accepted),
         promise: text(&accepted.promise),
         path: accepted.path.iter().map(|hash| text(hash)).collect(),
         inert: accepted.inert.map(|why| why.as_str()),

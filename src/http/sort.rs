@@ -50,6 +50,8 @@ sorts! {
         "One batch takes a limited number of items. Send the rest in another.";
     EMPTY 400 "empty-body" "The body is empty"
         "Something was expected in the body. Send at least one item.";
+    BAD_JSON 400 "bad-json" "The body is not the JSON this address takes"
+        "A member is missing, unknown, or of another kind than expected. The detail names what to send.";
     BODY_LOST 400 "body-lost" "The body did not arrive whole"
         "The connection ended, stalled or broke its framing before the body was complete. Send it again.";
     MALFORMED_CBOR 400 "malformed-cbor" "The bytes are not deterministic CBOR"
@@ -90,6 +92,14 @@ sorts! {
         "The summary is signed when the last line has its verdict. Look at the job's state and ask again after the time in `Retry-After`.";
     TOO_MANY_COHORTS 429 "too-many-cohorts" "This party has too many cohorts"
         "A party keeps a limited number of jobs. They go when they expire; send larger files, less often.";
+    INDEX_AHEAD 409 "index-ahead" "The log does not reach that index"
+        "It holds fewer entries than the caller has seen: it was put back, or is another log. Compare its checkpoint with the one you kept.";
+    TOO_MANY_LISTENERS 429 "too-many-listeners" "Too many listen at once"
+        "A party may hold a few feeds open, and all together some more. Close one, or try again after the time in `Retry-After`.";
+    OTHER_DOMAIN 403 "other-domain" "The caller does not act in that domain"
+        "A party acts in its own domain, a processor in those of the controllers that engage it. Name the right controller, or have the engagement recorded.";
+    NO_HANDOVER 403 "no-handover" "No name is handed over"
+        "It takes a live grant of that person to the controller that names the recipient. Whether there is such a person is not told.";
     PARTY_NOT_FOUND 404 "no-such-party" "There is no such party"
         "No party of that name is registered in this log. The public entries name them all.";
     W_ROLE 403 "role" "The signer's role does not sign this type"
@@ -136,6 +146,8 @@ sorts! {
         "Purposes and categories are terms of the published vocabulary. Choose one of those.";
     W_ENDORSEMENT 403 "endorsement" "A needed endorsement is missing or of the wrong party"
         "Some types need a second signature, in the order of the table. Have it endorsed.";
+    W_LINK 403 "link" "It does not answer this request"
+        "There is no such request, it has ended, it asks for something else, or somebody else has answered it. Ask the controller for a new one.";
     W_DATES 403 "dates" "The dates contradict each other"
         "An end lies before its beginning, or beyond what the notice allows. Correct them and sign again.";
     W_TOO_SOON 403 "too-soon" "It would take force at an instant that is past or too near"
@@ -171,6 +183,7 @@ pub(in crate::http) const fn of_why(why: Why) -> &'static Sort {
         Why::AttachmentMissing => W_ATTACHMENT_MISSING,
         Why::Vocabulary => W_VOCABULARY,
         Why::Endorsement => W_ENDORSEMENT,
+        Why::Link => W_LINK,
         Why::Dates => W_DATES,
         Why::TooSoon => W_TOO_SOON,
         Why::Genesis => W_GENESIS,

@@ -262,6 +262,8 @@ whys! {
     Vocabulary = "vocabulary",
     /// A needed endorsement is missing or of the wrong party.
     Endorsement = "endorsement",
+    /// The request it answers is not there, has ended, asks for something else, or is another person's.
+    Link = "link",
     /// Dates contradict each other.
     Dates = "dates",
     /// It would take force at an instant that is past or too near.

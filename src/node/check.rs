@@ -23,7 +23,6 @@ use crate::model::use_line::UseAct;
 use crate::model::use_line::UseLine;
 use crate::node::Error;
 use crate::node::Inner;
-use crate::node::intake::party_domain;
 use crate::node::people::Loaded;
 use crate::node::uselog::Counted;
 use crate::node::uselog::Line;
@@ -113,10 +112,12 @@ impl Asked {
 type Looked = (Answer, Option<Arc<Loaded>>);
 
 impl Inner {
-    /// Whether `asker` may ask in the controller's domain at all; else 403.
+    /// Whether `asker` may ask in the controller's domain for a purpose (`None`: for all); else 403.
+    ///
+    /// A suspended controller may: its answer is the denial that says so.
     #[must_use]
-    pub fn may_ask(&self, asker: &PartyId, controller: &PartyId) -> bool {
-        asker == controller || self.register().acts_for(asker, controller, self.now())
+    pub fn may_ask(&self, asker: &PartyId, controller: &PartyId, purpose: Option<&str>) -> bool {
+        asker == controller || self.register().acts_for(asker, controller, purpose, self.now())
     }
 
     /// Answers from memory alone, or `None` if the store must be read (then use [`Inner::check`] where
@@ -294,7 +295,7 @@ impl Inner {
 
     /// Whether the ppid is hers in the controller's domain.
     fn is_at_home(&self, asked: &Asked, ppid: Ppid, subject: &crate::model::id::SubjectId) -> bool {
-        self.vault.ppid(&party_domain(asked.question.controller.as_str()), subject) == ppid
+        self.pairwise(&self.register()).ppid(Some(&asked.question.controller), subject) == ppid
     }
 
     fn answer(&self, asked: &Asked, person: &consent::Person, who: Pointed) -> Answer {

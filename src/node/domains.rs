@@ -31,13 +31,15 @@ use crate::model::id::SubjectId;
 use crate::model::statement::Scope;
 use crate::node::Error;
 use crate::node::Inner;
-use crate::node::intake::party_domain;
+use crate::node::domain::Pairwise;
+use crate::node::domain::party_domain;
 use crate::node::people::name_bytes;
 use crate::store::Name;
-use crate::vault::Vault;
+use crate::vault::Pointed;
 
 #[derive(Debug, Default)]
 struct Book {
+    /// By domain: a party's of another epoch is another.
     of: HashMap<String, BTreeSet<[u8; 16]>>,
     rows: usize,
     /// More rows than are kept: nothing is listed until a restart with more room.
@@ -49,8 +51,9 @@ struct Book {
 pub(in crate::node) struct Domains {
     /// Whether the sequencer tells of every slot it touches.
     following: AtomicBool,
-    /// Whether everything before that is in the book. Locked while somebody reads the log for it.
-    built: Mutex<bool>,
+    /// Whether everything before that is in the book, and how often an epoch had been raised then.
+    /// Locked while somebody reads the log for it.
+    built: Mutex<Option<u64>>,
     book: Mutex<Book>,
     /// Parties with a search under way.
     turns: Mutex<HashSet<PartyId>>,
@@ -86,35 +89,46 @@ impl Domains {
         turns.insert(party.clone()).then(|| Turn { domains: self, party: party.clone() })
     }
 
-    fn add(&self, vault: &Vault, subject: &SubjectId, slot: &SlotKey, most: usize) {
-        let Scope::One(controller) = &slot.controller else { return };
-        let ppid = vault.ppid(&party_domain(controller), subject);
-        self.book().add(controller, ppid, most);
+    /// Adds the person of a slot to its controller's domain; whose it is and how she is called there.
+    fn add(
+        &self,
+        pairwise: &Pairwise<'_>,
+        subject: &SubjectId,
+        slot: &SlotKey,
+        most: usize,
+    ) -> Option<(PartyId, Ppid)> {
+        let Scope::One(controller) = &slot.controller else { return None };
+        let controller = PartyId::parse(controller)?;
+        let domain = party_domain(&controller, pairwise.register.epoch_of(&controller));
+        let ppid = pairwise.vault.ppid(&domain, subject);
+        self.book().add(domain, ppid, most);
+        Some((controller, ppid))
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Up to `n` ppids of a domain, in order, after one of them.
-    pub(in crate::node) fn after(&self, controller: &PartyId, after: Option<Ppid>, n: usize) -> Vec<Ppid> {
+    /// Up to `n` ppids of a party's domain in one epoch, in order, after one of them.
+    pub(in crate::node) fn after(
+        &self,
+        (controller, epoch): (&PartyId, u32),
+        after: Option<Ppid>,
+        n: usize,
+    ) -> Vec<Ppid> {
         let book = self.book();
-        let Some(domain) = book.of.get(controller.as_str()) else { return Vec::new() };
+        let Some(domain) = book.of.get(&party_domain(controller, epoch)) else { return Vec::new() };
         let from = after.map_or(Bound::Unbounded, |ppid| Bound::Excluded(ppid.0));
         domain.range((from, Bound::Unbounded)).take(n).copied().map(Ppid).collect()
     }
 }
 
 impl Book {
-    fn add(&mut self, controller: &str, ppid: Ppid, most: usize) {
+    fn add(&mut self, domain: String, ppid: Ppid, most: usize) {
         if self.full {
             return;
         }
-        let domain = match self.of.get_mut(controller) {
-            Some(domain) => domain,
-            None => self.of.entry(controller.to_owned()).or_default(),
-        };
-        self.rows += usize::from(domain.insert(ppid.0));
+        self.rows += usize::from(self.of.entry(domain).or_default().insert(ppid.0));
         if self.rows > most {
             tracing::warn!(
                 most,
@@ -131,11 +145,11 @@ impl Inner {
         if let Some(slot) = slot
             && self.domains.following.load(Ordering::SeqCst)
         {
-            self.domains.add(&self.vault, subject, slot, self.settings.listed);
+            self.domains.add(&self.pairwise(&self.register()), subject, slot, self.settings.listed);
         }
     }
 
-    /// Makes the projection whole, once; reads the log.
+    /// Makes the projection whole, once an epoch of whatever party; reads the log.
     ///
     /// # Errors
     /// The store: the next search tries again.
@@ -145,18 +159,23 @@ impl Inner {
             Err(TryLockError::WouldBlock) => return Ok(Ready::Building),
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
         };
-        if !*built {
+        let raised = self.register().raised();
+        if *built != Some(raised) {
+            if built.is_some() && !self.domains.book().full {
+                // Ppids of the past take no room. What is told meanwhile is read again below.
+                *self.domains.book() = Book::default();
+            }
             // First followed, then read to the end: a slot of which the sequencer did not tell was in the
             // node's state, and its entry in the store, before `following` was set.
             self.domains.following.store(true, Ordering::SeqCst);
             self.read_domains()?;
-            *built = true;
+            *built = Some(raised);
         }
         Ok(if self.domains.book().full { Ready::Full } else { Ready::Yes })
     }
 
     fn read_domains(&self) -> Result<(), Error> {
-        let mut seen = HashSet::new();
+        let (mut seen, mut unnamed) = (HashSet::new(), Vec::new());
         let mut next = 0;
         loop {
             let commits = self.store.commits(next..u64::MAX)?;
@@ -166,21 +185,42 @@ impl Inner {
             for commit in commits {
                 next = commit.first + commit.entries.len() as u64;
                 for id in commit.ids {
-                    self.read_domains_of(&Name::Statement(id.0), &mut seen)?;
+                    self.read_domains_of(&Name::Statement(id.0), &mut seen, &mut unnamed)?;
                 }
+            }
+            // A new epoch's ppids lead to nobody before somebody asks: now the party does.
+            match self.write_names(&std::mem::take(&mut unnamed)) {
+                Ok(()) | Err(Error::Stopped(_)) => {}
+                Err(error) => return Err(error),
             }
         }
     }
 
-    fn read_domains_of(&self, name: &Name, seen: &mut HashSet<SubjectId>) -> Result<(), Error> {
+    fn read_domains_of(
+        &self,
+        name: &Name,
+        seen: &mut HashSet<SubjectId>,
+        unnamed: &mut Vec<(Name, Pointed)>,
+    ) -> Result<(), Error> {
         let Some(row) = self.store.locate(name)?.filter(|row| !row.sealed.is_empty()) else { return Ok(()) };
         let who = self.vault.open_name(name_bytes(name), &row.sealed)?;
         if !seen.insert(who.subject) {
             return Ok(());
         }
         let loaded = self.people.load(who, self.store.as_ref(), &self.vault)?;
+        let register = self.register();
+        let pairwise = self.pairwise(&register);
         for (slot, _) in loaded.person.slots() {
-            self.domains.add(&self.vault, &who.subject, slot, self.settings.listed);
+            let Some((party, ppid)) = self.domains.add(&pairwise, &who.subject, slot, self.settings.listed)
+            else {
+                continue;
+            };
+            let name = Name::Ppid(ppid.0);
+            if register.epoch_of(&party) > 0
+                && self.people.locate(&name, self.store.as_ref(), &self.vault)?.is_none()
+            {
+                unnamed.push((name, who));
+            }
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use crate::ledger::promise::Promise;
 use crate::model::id::LeafIndex;
 use crate::model::id::StatementId;
 use crate::model::id::Timestamp;
+use crate::model::statement::Kind;
 use crate::model::statement::Scope;
 use crate::model::statement::Statement;
 use crate::node::Error;
@@ -81,11 +82,11 @@ impl Inner {
     }
 
     /// What the first one got: the promise is re-made from the commit's row.
-    pub(in crate::node) fn again(&self, id: StatementId, index: LeafIndex) -> Outcome {
-        self.try_again(id, index).map_err(Refusal::Node)
+    pub(in crate::node) fn again(&self, id: StatementId, kind: Kind, index: LeafIndex) -> Outcome {
+        self.try_again(id, kind, index).map_err(Refusal::Node)
     }
 
-    fn try_again(&self, id: StatementId, index: LeafIndex) -> Result<Accepted, Error> {
+    fn try_again(&self, id: StatementId, kind: Kind, index: LeafIndex) -> Result<Accepted, Error> {
         let missing = || Error::Damaged(format!("entry {index} is missing"));
         let commit = self.commit_of(index)?;
         let position = usize::try_from(index - commit.first).map_err(|_| missing())?;
@@ -101,6 +102,7 @@ impl Inner {
         let openings = self.owner_of(id)?.map(|(_, key)| key.openings(&id.0));
         Ok(Accepted {
             id,
+            kind,
             index,
             at: Timestamp(commit.at),
             entry,
@@ -179,7 +181,7 @@ impl Inner {
             }
             Caller::Party(party) => {
                 let named = controller_of(&statement) == Some(party.as_str());
-                let carried = self.register().party_of_key(&signed.signer) == Some(party);
+                let carried = self.register().party_that_held(&signed.signer) == Some(party);
                 let h2 = hash::hmac(&openings.k2, &[&proof]);
                 (named || carried).then_some(Opening::Controller {
                     at,

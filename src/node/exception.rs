@@ -23,7 +23,6 @@ use crate::model::vocabulary::DataClass;
 use crate::model::vocabulary::Role;
 use crate::node::Error;
 use crate::node::Inner;
-use crate::node::intake::party_domain;
 use crate::store::Name;
 use crate::vault::Pointed;
 
@@ -192,7 +191,7 @@ impl Inner {
             if claimed.is_empty() {
                 continue;
             }
-            let ppid = self.vault.ppid(&party_domain(party.id.as_str()), &who.subject);
+            let ppid = self.pairwise(&register).ppid(Some(&party.id), &who.subject);
             if self.people.locate(&Name::Ppid(ppid.0), self.store.as_ref(), &self.vault)?.is_none() {
                 continue;
             }

@@ -21,11 +21,12 @@ use crate::model::id::StatementId;
 use crate::model::id::Timestamp;
 use crate::model::statement::Bearing;
 use crate::model::statement::Kind;
-use crate::model::statement::Scope;
 use crate::model::statement::Statement;
 use crate::node::Error;
 use crate::node::Inner;
 use crate::node::Item;
+use crate::node::domain::Domain;
+use crate::node::domain::domain_of;
 use crate::node::people::Loaded;
 use crate::node::people::name_bytes;
 use crate::node::ticket::Refusal;
@@ -53,7 +54,13 @@ pub(in crate::node) enum Acting {
 #[derive(Clone, Debug)]
 pub(in crate::node) enum Target {
     Register,
-    Person { loaded: Arc<Loaded>, acting: Acting, new: bool },
+    Person {
+        loaded: Arc<Loaded>,
+        acting: Acting,
+        new: bool,
+        /// The party and epoch whose ppid it bears, if another epoch would make it another's.
+        epoch: Option<(PartyId, u32)>,
+    },
 }
 
 /// The sealed half of a statement about a person.
@@ -76,6 +83,8 @@ pub(in crate::node) struct Prepared {
     pub(in crate::node) names: Vec<NameRow>,
     /// Files of the packs it names.
     pub(in crate::node) packs: Vec<PackFile>,
+    /// The request whose link it bears.
+    pub(in crate::node) answers: Option<Pointed>,
     /// No entry below this index has its id.
     pub(in crate::node) fresh_at: u64,
 }
@@ -85,42 +94,7 @@ pub(in crate::node) struct Prepared {
 pub(in crate::node) enum Intake {
     Ready(Box<Prepared>),
     /// Known since this index.
-    Duplicate(StatementId, u64),
-}
-
-/// The log's own domain.
-#[must_use]
-pub fn own_domain(origin: &str) -> String {
-    format!("{origin}/0")
-}
-
-/// A party's domain. One epoch in this build.
-#[must_use]
-pub fn party_domain(party: &str) -> String {
-    format!("{party}/0")
-}
-
-/// The domain in which a statement's ppid stands. Source: design §4, "Whose".
-pub(in crate::node) fn domain_of(statement: &Statement, origin: &str, party: Option<&PartyId>) -> String {
-    let scoped = |scope: &Scope| match scope {
-        Scope::Any => own_domain(origin),
-        Scope::One(controller) => party_domain(controller),
-    };
-    match statement {
-        Statement::ConsentGrant(s) => party_domain(s.controller.as_str()),
-        Statement::ConsentRefuse(s) => party_domain(s.controller.as_str()),
-        Statement::ConsentWithdraw(s) => party_domain(s.controller.as_str()),
-        Statement::ConsentPause(s) => party_domain(s.controller.as_str()),
-        Statement::ConsentResume(s) => party_domain(s.controller.as_str()),
-        Statement::ConsentDispute(s) => party_domain(s.controller.as_str()),
-        Statement::ConsentAttest(s) => party_domain(s.controller.as_str()),
-        Statement::DutyJustify(s) => party_domain(s.party.as_str()),
-        Statement::ConsentObject(s) => scoped(&s.controller),
-        Statement::ConsentLift(s) => scoped(&s.controller),
-        // A party that carries a signal knows the person only in its own domain.
-        Statement::ConsentSignal(_) => party.map_or_else(|| own_domain(origin), |p| party_domain(p.as_str())),
-        _ => own_domain(origin),
-    }
+    Duplicate(StatementId, Kind, u64),
 }
 
 impl Inner {
@@ -140,7 +114,7 @@ impl Inner {
         if let Some(row) = self.store.locate(&Name::Statement(verified.id().0)).map_err(Error::from)?
             && let Some(index) = row.index
         {
-            return Ok(Intake::Duplicate(verified.id(), index));
+            return Ok(Intake::Duplicate(verified.id(), kind, index));
         }
         // After the look-up: a duplicate is found at any age.
         in_window(kind, verified.value().iat(), self.clock.now())?;
@@ -152,7 +126,8 @@ impl Inner {
                 packs => packs?,
             };
             let target = Target::Register;
-            let prepared = Prepared { verified, target, sealed: None, names, packs, fresh_at };
+            let answers = None;
+            let prepared = Prepared { verified, target, sealed: None, names, packs, answers, fresh_at };
             return Ok(Intake::Ready(Box::new(prepared)));
         }
         self.find_place(verified, fresh_at)
@@ -190,30 +165,49 @@ impl Inner {
             None => self.people.load(who, self.store.as_ref(), &self.vault)?,
         };
         let mut names = Vec::with_capacity(2);
-        if let Some(ppid) = verified.value().ppid() {
+        let mut epoch = None;
+        if verified.value().ppid().is_some() {
+            let statement = verified.value();
             let party = match &acting {
                 Acting::Party(party) => Some(party),
                 Acting::Own | Acting::Delegate(_) => None,
             };
-            let domain = domain_of(verified.value(), &self.settings.origin, party);
-            if self.vault.ppid(&domain, &who.subject) != ppid {
+            let pairwise = self.pairwise(&register);
+            if !pairwise.is_hers(statement, party, &who.subject) {
                 return Err(Refusal::Inert(Why::NotThisSubject));
             }
-            self.name_if_new(Name::Ppid(ppid.0), who, &mut names)?;
+            if statement.kind().bearing() != Bearing::Closing
+                && let Domain::Party(party) = domain_of(statement, party)
+            {
+                epoch = Some((party.clone(), register.epoch_of(&party)));
+            }
+            for ppid in pairwise.named_by(statement, party, &who.subject) {
+                self.name_if_new(Name::Ppid(ppid.0), who, &mut names)?;
+            }
         }
-        if new.is_some() {
-            // `whose` has just found that nobody has it.
-            let name = Name::Key(verified.signer().0);
-            let sealed = self.vault.seal_name(name_bytes(&name), who).map_err(Error::from)?;
-            names.push(NameRow { name, sealed, entry: None });
+        match verified.value() {
+            Statement::KeyCreate(_) => {
+                // `whose` has just found that nobody has it.
+                let name = Name::Key(verified.signer().0);
+                let sealed = self.vault.seal_name(name_bytes(&name), who).map_err(Error::from)?;
+                names.push(NameRow { name, sealed, entry: None });
+            }
+            Statement::ConsentRequest(s) => {
+                self.name_if_new(self.link_name(&s.controller, &s.link), who, &mut names)?;
+            }
+            _ => {}
         }
+        let answers = match verified.value().link() {
+            Some((party, link)) => self.request_of(party, link)?,
+            None => None,
+        };
         let id = verified.id();
         let pointer = self.vault.seal_name(&id.0, who).map_err(Error::from)?;
         names.push(entry_name(id, pointer));
         let sealed = seal(&verified, &loaded)?;
-        let target = Target::Person { loaded, acting, new: new.is_some() };
-        let packs = Vec::new();
-        let prepared = Prepared { verified, target, sealed: Some(sealed), names, packs, fresh_at };
+        let target = Target::Person { loaded, acting, new: new.is_some(), epoch };
+        let (sealed, packs) = (Some(sealed), Vec::new());
+        let prepared = Prepared { verified, target, sealed, names, packs, answers, fresh_at };
         Ok(Intake::Ready(Box::new(prepared)))
     }
 
@@ -242,6 +236,15 @@ impl Inner {
             }
             let (who, key) = self.vault.new_person().map_err(Error::from)?;
             return Ok((who, Acting::Own, Some(key)));
+        }
+        if let Statement::ConsentRequest(s) = statement {
+            // Before a slot is written for it: only a controller of that name asks.
+            let party = register.party_of_key(&verified.signer()).ok_or(Refusal::Inert(Why::KeyNotInSet))?;
+            if *party != s.controller {
+                return Err(Refusal::Inert(Why::KeyNotInSet));
+            }
+            let (who, key) = self.vault.new_person().map_err(Error::from)?;
+            return Ok((who, Acting::Party(party.clone()), Some(key)));
         }
         let by_ppid = || -> Result<Pointed, Refusal> {
             let ppid = statement.ppid().ok_or(Refusal::Inert(Why::NotServed))?;
@@ -273,8 +276,7 @@ impl Inner {
         who: Pointed,
         party: Option<&PartyId>,
     ) -> Result<(Ppid, bool), Error> {
-        let domain = party.map_or_else(|| own_domain(&self.settings.origin), |p| party_domain(p.as_str()));
-        let ppid = self.vault.ppid(&domain, &who.subject);
+        let ppid = self.pairwise(&self.register()).ppid(party, &who.subject);
         let known = self.people.locate(&Name::Ppid(ppid.0), self.store.as_ref(), &self.vault)?.is_some();
         Ok((ppid, known))
     }

@@ -11,11 +11,15 @@ pub mod backup;
 mod check;
 pub mod clock;
 mod cohort;
+mod domain;
 mod domains;
+mod events;
 mod evidence;
 pub mod exception;
 pub mod fsck;
+mod handover;
 mod intake;
+mod judge;
 mod lane;
 mod mark;
 mod meter;
@@ -23,6 +27,7 @@ mod people;
 mod publish;
 mod recent;
 mod recover;
+mod request;
 mod search;
 mod sequencer;
 mod start;
@@ -54,7 +59,6 @@ use crate::node::intake::Intake;
 use crate::node::lane::Lane;
 use crate::node::sequencer::Job;
 use crate::store;
-use crate::store::Row;
 use crate::vault;
 
 pub use check::Answer;
@@ -70,15 +74,23 @@ pub use cohort::NoCohort;
 pub use cohort::Progress;
 pub use cohort::Upload;
 pub use cohort::Verdicts;
+pub use domain::own_domain;
+pub use domain::party_domain;
+pub use events::Event;
+pub use events::Page as EventPage;
+pub use events::WALK;
 pub use evidence::Place;
 pub use evidence::Shown;
+pub use handover::Handover;
+pub use handover::Wanted;
 pub use intake::IAT_FUTURE_MS;
 pub use intake::IAT_PAST_MS;
-pub use intake::own_domain;
-pub use intake::party_domain;
 pub use meter::Commits;
 pub use meter::Spread;
 pub use publish::Published;
+pub use request::Answer as RequestAnswer;
+pub use request::Asking;
+pub use request::Standing;
 pub use search::Capacity;
 pub use search::Found;
 pub use search::Listing;
@@ -123,6 +135,8 @@ pub struct Settings {
     pub persons: usize,
     /// Persons in parties' own domains that searches keep in memory, about 25 bytes each.
     pub listed: usize,
+    /// Acts kept in memory for the feeds of parties; what is older is walked.
+    pub told: usize,
     /// Verifying threads; 0 means one a core.
     pub threads: usize,
     /// Free bytes below which only closing acts are written.
@@ -151,6 +165,7 @@ impl Settings {
             queue: 16_384,
             persons: 200_000,
             listed: 5_000_000,
+            told: 16_384,
             threads: 0,
             disk_reserve: 256 << 20,
             authzen_fixture: false,
@@ -422,12 +437,7 @@ impl Node {
         self.ask(Job::Tick(done), wait)
     }
 
-    fn ask(&self, job: Job, wait: oneshot::Receiver<Result<(), Stop>>) -> Result<(), Stop> {
-        self.inner.sequence.push(Lane::Open, job).map_err(|_| Stop::Closing)?;
-        wait.blocking_recv().map_err(|_| Stop::Closing)?
-    }
-
-    /// The caller's ppid in a party's domain, or in the log's own; the same for ever.
+    /// The caller's ppid in a party's domain of today, or in the log's own; the same as long as the epoch.
     ///
     /// # Errors
     /// [`Error::Genesis`] if the person or the party is unknown; the store.
@@ -440,16 +450,16 @@ impl Node {
             return Ok(None);
         }
         let Some(who) = self.inner.person_of_key(key)? else { return Ok(None) };
+        self.name_ppid(who, party).map(Some)
+    }
+
+    /// A person's ppid of today in a party's domain, or in the log's own; writes the row that leads from it to her.
+    fn name_ppid(&self, who: vault::Pointed, party: Option<&PartyId>) -> Result<Ppid, Error> {
         let (ppid, known) = self.inner.named_ppid(who, party)?;
         if !known {
-            let name = store::Name::Ppid(ppid.0);
-            let sealed = self.inner.vault.seal_name(people::name_bytes(&name), who)?;
-            let (done, wait) = oneshot::channel();
-            self.ask(Job::Name(Row::Name { name, sealed, index: None }, done), wait)
-                .map_err(Error::Stopped)?;
-            self.inner.people.named(name, who, self.inner.store.as_ref());
+            self.write_names(&[(store::Name::Ppid(ppid.0), who)])?;
         }
-        Ok(Some(ppid))
+        Ok(ppid)
     }
 
     /// Stores an attachment, durable before it answers; create-only by its hash.
@@ -542,7 +552,7 @@ fn verify_loop(inner: &Arc<Inner>, intake: &lane::LaneQueue<Vec<Raw>>, first: La
                     let lane = if closes { Lane::Closing } else { Lane::Open };
                     ready.push((lane, Job::Record(prepared, place)));
                 }
-                Ok(Intake::Duplicate(id, index)) => place.fill(inner.again(id, index)),
+                Ok(Intake::Duplicate(id, kind, index)) => place.fill(inner.again(id, kind, index)),
                 Err(refusal) => place.fill(Err(refusal)),
             }
         }

@@ -36,6 +36,7 @@ use crate::node::people;
 use crate::node::people::Loaded;
 use crate::node::people::name_bytes;
 use crate::node::publish;
+use crate::node::request::answered;
 use crate::store::Epoch;
 use crate::store::Name;
 use crate::store::Project;
@@ -168,25 +169,43 @@ impl Inner {
         if signed.id != id {
             return Err(lost("its body is another statement"));
         }
-        // A ppid handed out before is named by an unsynced row: lost with the projection, it is made again here.
-        if let Some(ppid) = statement.ppid() {
-            let name = Name::Ppid(ppid.0);
-            if self.store.locate(&name)?.is_none() {
-                let sealed = self.vault.seal_name(name_bytes(&name), who)?;
-                step.names.push((Row::Name { name, sealed, index: None }, name, who));
-            }
-        }
         let acting = self.acting_of(&statement, &signed, who, &step.register)?;
         let delegate = match acting {
             Some(Replayed::Delegate(other)) => Some(self.step_person(step, other)?),
             Some(Replayed::Party(_)) | None => None,
         };
+        let carrier = match &acting {
+            Some(Replayed::Party(party)) => Some(party),
+            Some(Replayed::Delegate(_)) | None => None,
+        };
+        let pairwise = self.pairwise(&step.register);
+        let mut named = Vec::new();
+        // A ppid handed out before is named by an unsynced row: lost with the projection, it is made again here.
+        for ppid in pairwise.named_by(&statement, carrier, &who.subject) {
+            let name = Name::Ppid(ppid.0);
+            if self.store.locate(&name)?.is_none() {
+                let sealed = self.vault.seal_name(name_bytes(&name), who)?;
+                named.push((Row::Name { name, sealed, index: None }, name, who));
+            }
+        }
+        // Recorded before its ppid's epoch ended, and placed after it: without effect, as then.
+        if !pairwise.is_hers(&statement, carrier, &who.subject) {
+            return Ok(());
+        }
+        step.names.append(&mut named);
         let recorded = Recorded::assertion(statement, signed, index, at);
         let actor = match (&acting, &delegate) {
             (Some(Replayed::Party(party)), _) => Actor::Party(party.clone()),
             (_, Some(delegate)) => Actor::Delegate(&delegate.person),
             (_, None) => Actor::Own,
         };
+        let request = match recorded.statement().link() {
+            Some((party, link)) => self.request_of(party, link)?,
+            None => None,
+        };
+        let request = request.map(|who| self.step_person(step, who)).transpose()?;
+        // Recorded, and answering nothing: without effect, as then.
+        let Ok(answered) = answered(request, &recorded, &who.subject) else { return Ok(()) };
         let mut loaded = loaded;
         if let Effect::Applied(touched) = loaded.person.apply(&step.register, &actor, &recorded) {
             match touched {
@@ -195,6 +214,10 @@ impl Inner {
                 Touched::Register => false,
             };
             step.people.insert(who.subject, loaded);
+            if let Some(request) = answered {
+                step.parts.insert((request.who.subject, None));
+                step.people.insert(request.who.subject, request);
+            }
         }
         Ok(())
     }

@@ -151,7 +151,9 @@ impl Inner {
         let mut results = Vec::new();
         if own.decision.permits() {
             results.push((controller.clone(), Capacity::Controller));
-            let acts = |id: &&PartyId| *id != controller && register.acts_for(id, controller, now);
+            let acts = |id: &&PartyId| {
+                *id != controller && register.acts_for(id, controller, Some(&question.purpose), now)
+            };
             let processors = register.parties().map(|party| &party.id).filter(acts);
             results.extend(processors.map(|id| (id.clone(), Capacity::Processor)));
         }
@@ -200,8 +202,9 @@ impl Inner {
         let limit = limit.min(MAX_PAGE);
         let mut results = Vec::new();
         let mut from = after;
+        let domain = (&question.controller, self.register().epoch_of(&question.controller));
         while barred.is_none() {
-            let candidates = self.domains.after(&question.controller, from, STRIDE);
+            let candidates = self.domains.after(domain, from, STRIDE);
             if candidates.is_empty() {
                 break;
             }

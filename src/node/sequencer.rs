@@ -6,18 +6,12 @@
 //! the store kept.
 
 use std::collections::HashMap;
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::consent::Actor;
 use crate::consent::Effect;
-use crate::consent::Register;
-use crate::consent::SlotKey;
-use crate::consent::Touched;
-use crate::identity::Recorded;
 use crate::ledger::cbor;
 use crate::ledger::entry;
 use crate::ledger::entry::Entry;
@@ -28,20 +22,21 @@ use crate::model::decision::Why;
 use crate::model::id::StatementId;
 use crate::model::id::SubjectId;
 use crate::model::id::Timestamp;
-use crate::model::statement::Statement;
+use crate::model::statement::Kind;
 use crate::node::Error;
 use crate::node::Inner;
 use crate::node::Stop;
 use crate::node::backup::Wish;
 use crate::node::backup::Wishes;
 use crate::node::clock;
-use crate::node::intake::Acting;
+use crate::node::events::Told;
 use crate::node::intake::Prepared;
 use crate::node::intake::SealedParts;
 use crate::node::intake::Target;
+use crate::node::judge::Copies;
+use crate::node::judge::Judge;
 use crate::node::mark::Mark;
 use crate::node::people;
-use crate::node::people::Loaded;
 use crate::node::publish::Publisher;
 use crate::node::recent::Recent;
 use crate::node::ticket::Accepted;
@@ -64,23 +59,12 @@ const MOST: usize = 1024;
 pub(in crate::node) enum Job {
     /// Judge and record.
     Record(Box<Prepared>, Place),
-    /// Write a name row that came without an entry.
-    Name(Row, oneshot::Sender<Result<(), Stop>>),
+    /// Write name rows that came without an entry.
+    Names(Vec<Row>, oneshot::Sender<Result<(), Stop>>),
     /// Publish now, if anything is new; a tick by hand.
     Tick(oneshot::Sender<Result<(), Stop>>),
     /// Hold on to the store's rows at the next moment that a checkpoint covers all of them.
     Snapshot(Wish),
-}
-
-/// Copies that show the entries before: kept only on `Sequenced`.
-#[derive(Debug)]
-struct Copies {
-    register: Register,
-    register_changed: bool,
-    people: HashMap<SubjectId, Loaded>,
-    /// Parts of persons that changed: core, or a slot.
-    parts: HashSet<(SubjectId, Option<SlotKey>)>,
-    keys: HashSet<[u8; 32]>,
 }
 
 /// A statement judged good for its place.
@@ -147,7 +131,7 @@ impl Sequencer {
         for job in jobs {
             match job {
                 Job::Record(prepared, place) => records.push((prepared, place)),
-                Job::Name(..) | Job::Tick(_) | Job::Snapshot(_) => after.push(job),
+                Job::Names(..) | Job::Tick(_) | Job::Snapshot(_) => after.push(job),
             }
         }
         if !records.is_empty() {
@@ -156,8 +140,8 @@ impl Sequencer {
         for job in after {
             match job {
                 // Who asked and went away is no reason to stop.
-                Job::Name(row, done) => {
-                    let _ = done.send(self.name(row));
+                Job::Names(rows, done) => {
+                    let _ = done.send(self.names(&rows));
                 }
                 Job::Tick(done) => {
                     self.tick(true);
@@ -170,9 +154,9 @@ impl Sequencer {
         self.wishes.grant(&self.inner, &self.publisher);
     }
 
-    fn name(&self, row: Row) -> Result<(), Stop> {
+    fn names(&self, rows: &[Row]) -> Result<(), Stop> {
         self.inner.stopped().map_or(Ok(()), Err)?;
-        self.project(self.next, &[row]).inspect_err(|stop| self.inner.stop(*stop))
+        self.project(self.next, rows).inspect_err(|stop| self.inner.stop(*stop))
     }
 
     /// One commit, from prepared statements to answers.
@@ -228,14 +212,7 @@ impl Sequencer {
 
     /// Judges in order on copies; refused and duplicate items are answered here.
     fn judge(&mut self, records: Vec<(Box<Prepared>, Place)>, at: Timestamp) -> (Vec<Judged>, Copies) {
-        let register = self.inner.register();
-        let mut copies = Copies {
-            register: (*register).clone(),
-            register_changed: false,
-            people: HashMap::new(),
-            parts: HashSet::new(),
-            keys: HashSet::new(),
-        };
+        let mut copies = Copies::of(&self.inner);
         let mut judged: Vec<Judged> = Vec::with_capacity(records.len());
         let mut inside: HashMap<StatementId, usize> = HashMap::new();
         for (prepared, place) in records {
@@ -245,11 +222,11 @@ impl Sequencer {
                 continue;
             }
             match self.known(&prepared) {
-                Ok(Some(index)) => place.fill(self.inner.again(id, index)),
+                Ok(Some(index)) => place.fill(self.inner.again(id, prepared.verified.value().kind(), index)),
                 Err(error) => place.fill(Err(Refusal::Node(error))),
                 Ok(None) => {
                     let index = self.next + judged.len() as u64;
-                    match self.try_one(&prepared, index, at, &mut copies) {
+                    match self.judges().try_one(&prepared, index, at, &mut copies) {
                         Ok(Effect::Applied(_)) => {
                             inside.insert(id, judged.len());
                             judged.push(Judged { prepared, place, twins: Vec::new() });
@@ -263,6 +240,10 @@ impl Sequencer {
         (judged, copies)
     }
 
+    fn judges(&self) -> Judge<'_> {
+        Judge { inner: &self.inner, recent: &self.recent }
+    }
+
     /// The index of an id sequenced since the pool looked, or ever.
     fn known(&self, prepared: &Prepared) -> Result<Option<u64>, Error> {
         let id = prepared.verified.id();
@@ -273,96 +254,6 @@ impl Sequencer {
             return Ok(None);
         }
         Ok(self.inner.store.locate(&Name::Statement(id.0))?.and_then(|row| row.index))
-    }
-
-    /// Applies one statement to the copies.
-    fn try_one(
-        &self,
-        prepared: &Prepared,
-        index: u64,
-        at: Timestamp,
-        copies: &mut Copies,
-    ) -> Result<Effect, Error> {
-        let recorded = prepared.verified.at(index, at);
-        match &prepared.target {
-            Target::Register => {
-                if matches!(prepared.verified.value(), Statement::PartyRegister(_))
-                    && !self.claim_key(prepared, copies)?
-                {
-                    return Ok(Effect::Inert(Why::KeyTaken));
-                }
-                let effect = copies.register.apply_with(&recorded, &prepared.packs);
-                copies.register_changed |= matches!(effect, Effect::Applied(_));
-                Ok(effect)
-            }
-            Target::Person { loaded, acting, new } => {
-                if *new && !self.claim_key(prepared, copies)? {
-                    return Ok(Effect::Inert(Why::KeyTaken));
-                }
-                self.try_person(&recorded, loaded, acting, *new, copies)
-            }
-        }
-    }
-
-    /// A key stands in one key set or one party only: not in the store, not in this batch.
-    fn claim_key(&self, prepared: &Prepared, copies: &mut Copies) -> Result<bool, Error> {
-        let key = prepared.verified.signer();
-        let free = !self.is_held(prepared, key.0)? && !copies.register.is_key_taken(&key);
-        Ok(free && copies.keys.insert(key.0))
-    }
-
-    /// Whether a person has the key. The pool has looked for a new one's: what came since is here.
-    fn is_held(&self, prepared: &Prepared, key: [u8; 32]) -> Result<bool, Error> {
-        let new = match &prepared.target {
-            Target::Person { loaded, .. } => Some(loaded.who.subject),
-            Target::Register => None,
-        };
-        if new.is_some() && prepared.fresh_at >= self.recent.since {
-            return Ok(self.recent.keys.contains(&key));
-        }
-        let Some(row) = self.inner.store.locate(&Name::Key(key))? else { return Ok(false) };
-        // Judged again, a new person finds the row that her own batch has brought.
-        Ok(new.is_none() || Some(self.inner.vault.open_name(&key, &row.sealed)?.subject) != new)
-    }
-
-    fn try_person(
-        &self,
-        recorded: &Recorded,
-        loaded: &Arc<Loaded>,
-        acting: &Acting,
-        new: bool,
-        copies: &mut Copies,
-    ) -> Result<Effect, Error> {
-        let subject = loaded.who.subject;
-        let delegate = match acting {
-            Acting::Delegate(who) => Some(self.copy_of(*who, copies)?),
-            Acting::Own | Acting::Party(_) => None,
-        };
-        let mut person = if new { (**loaded).clone() } else { self.copy_of(loaded.who, copies)? };
-        let actor = match (acting, &delegate) {
-            (Acting::Party(party), _) => Actor::Party(party.clone()),
-            (Acting::Delegate(_), Some(delegate)) => Actor::Delegate(&delegate.person),
-            (Acting::Own | Acting::Delegate(_), _) => Actor::Own,
-        };
-        let effect = person.person.apply(&copies.register, &actor, recorded);
-        if let Effect::Applied(touched) = &effect {
-            match touched {
-                Touched::Core => copies.parts.insert((subject, None)),
-                Touched::Slot(slot) => copies.parts.insert((subject, Some(slot.clone()))),
-                Touched::Register => false,
-            };
-            copies.people.insert(subject, person);
-        }
-        Ok(effect)
-    }
-
-    /// The person as the entries before leave her.
-    fn copy_of(&self, who: crate::vault::Pointed, copies: &Copies) -> Result<Loaded, Error> {
-        if let Some(copy) = copies.people.get(&who.subject) {
-            return Ok(copy.clone());
-        }
-        let current = self.inner.people.load(who, self.inner.store.as_ref(), &self.inner.vault)?;
-        Ok((*current).clone())
     }
 
     fn batch(&self, judged: &[Judged], at: Timestamp) -> Result<Batch, Error> {
@@ -415,9 +306,10 @@ impl Sequencer {
         self.at = at.0;
         for (index, one) in (first..).zip(&judged) {
             let verified = &one.prepared.verified;
-            let new = matches!(one.prepared.target, Target::Person { new: true, .. });
-            self.recent.add(verified.id(), new.then_some(verified.signer().0), index);
+            let person = verified.value().kind() == Kind::KeyCreate;
+            self.recent.add(verified.id(), person.then_some(verified.signer().0), index);
         }
+        self.announce(first, at, &judged, &inert);
         let touched = self.take_over(copies, first + n);
         let leaves: Vec<[u8; 32]> = batch.entries.iter().map(|e| hash::leaf(e)).collect();
         let list = merkle::List::new(&leaves);
@@ -436,6 +328,19 @@ impl Sequencer {
             Ok(()) => self.inner.people.projected(self.next, subjects, self.inner.store.as_ref()),
             Err(stop) => self.inner.stop(stop),
         }
+    }
+
+    /// What parties will be told, before the state shows it and anybody is answered.
+    fn announce(&self, first: u64, at: Timestamp, judged: &[Judged], inert: &[Option<Why>]) {
+        let at = at.rounded_to(self.inner.settings.grain_ms);
+        let placed = (first..).zip(judged.iter().zip(inert));
+        let told = placed.filter_map(|(index, (one, inert))| match (&one.prepared.target, inert) {
+            (Target::Person { loaded, .. }, None) => {
+                Told::of(one.prepared.verified.value(), index, at, loaded.who)
+            }
+            (Target::Register, _) | (_, Some(_)) => None,
+        });
+        self.inner.announce(first, first + judged.len() as u64, told);
     }
 
     /// The copies become the node's state. Answers the rows to project and whose they are, if all could be made.
@@ -501,17 +406,10 @@ impl Sequencer {
         self.publisher.push(&foreign, at);
         // What the other writer brought is known to the store alone.
         self.recent.since = first;
-        let register = self.inner.register();
-        let mut copies = Copies {
-            register: (*register).clone(),
-            register_changed: false,
-            people: HashMap::new(),
-            parts: HashSet::new(),
-            keys: HashSet::new(),
-        };
+        let mut copies = Copies::of(&self.inner);
         let mut inert = Vec::with_capacity(judged.len());
         for (index, one) in (first..).zip(judged) {
-            let effect = self.try_one(&one.prepared, index, at, &mut copies)?;
+            let effect = self.judges().try_one(&one.prepared, index, at, &mut copies)?;
             inert.push(match effect {
                 Effect::Applied(_) => None,
                 Effect::Inert(why) => Some(why),
@@ -548,6 +446,7 @@ impl Sequencer {
             let openings = one.prepared.sealed.as_ref().map(|s| s.openings);
             let accepted = Accepted {
                 id: one.prepared.verified.id(),
+                kind: one.prepared.verified.value().kind(),
                 index,
                 at,
                 entry,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::OnceLock;
+use std::sync::PoisonError;
 use std::sync::RwLock;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
@@ -33,6 +34,7 @@ use crate::node::clock::Clock;
 use crate::node::cohort;
 use crate::node::cohort::Cohorts;
 use crate::node::domains::Domains;
+use crate::node::events::Tail;
 use crate::node::exception::Uses;
 use crate::node::lane::Lane;
 use crate::node::lane::LaneQueue;
@@ -263,6 +265,8 @@ impl Inner {
             published: RwLock::new(Arc::new(empty)),
             size: watch::Sender::new(0),
             sequenced: AtomicU64::new(0),
+            head: watch::Sender::new(0),
+            tail: Mutex::new(Tail::new(0, settings.told)),
             grew: (Mutex::new(()), Condvar::new()),
             stop: RwLock::new(None),
             disk_low: AtomicBool::new(false),
@@ -320,6 +324,7 @@ impl Inner {
         }
         // Neither sequencer nor check runs before the projection has caught up.
         self.replay(found.projected..found.next, epoch)?;
+        *self.tail.lock().unwrap_or_else(PoisonError::into_inner) = Tail::new(found.next, self.settings.told);
         self.set_sequenced(found.next);
         if found.next == 0 { Ok(()) } else { self.agrees() }
     }

@@ -37,6 +37,7 @@ use crate::node::attachment_blob;
 use crate::node::clock::Clock;
 use crate::node::cohort::Cohorts;
 use crate::node::domains::Domains;
+use crate::node::events::Tail;
 use crate::node::exception::Uses;
 use crate::node::lane::Lane;
 use crate::node::lane::LaneQueue;
@@ -113,6 +114,9 @@ pub struct Inner {
     pub(in crate::node) published: RwLock<Arc<Published>>,
     pub(in crate::node) size: watch::Sender<TreeSize>,
     pub(in crate::node) sequenced: AtomicU64,
+    /// Tells of each growth of `sequenced`.
+    pub(in crate::node) head: watch::Sender<TreeSize>,
+    pub(in crate::node) tail: Mutex<Tail>,
     pub(in crate::node) grew: (Mutex<()>, Condvar),
     pub(in crate::node) stop: RwLock<Option<Stop>>,
     pub(in crate::node) disk_low: AtomicBool,
@@ -181,6 +185,7 @@ impl Inner {
         self.sequenced.store(next, Ordering::Release);
         drop(self.grew.0.lock().unwrap_or_else(PoisonError::into_inner));
         self.grew.1.notify_all();
+        self.head.send_replace(next);
     }
 
     /// Waits until `size` entries are sequenced, at most `limit`.

@@ -13,6 +13,7 @@ use crate::model::decision::Why;
 use crate::model::id::LeafIndex;
 use crate::model::id::StatementId;
 use crate::model::id::Timestamp;
+use crate::model::statement::Kind;
 use crate::node::Error;
 use crate::node::Stop;
 use crate::node::lane::Lane;
@@ -23,6 +24,8 @@ use crate::node::state::Admission;
 pub struct Accepted {
     /// The statement.
     pub id: StatementId,
+    /// Its type.
+    pub kind: Kind,
     /// Where it stands.
     pub index: LeafIndex,
     /// When its commit was made.

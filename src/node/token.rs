@@ -145,10 +145,11 @@ impl Inner {
         self.issue(party.as_str(), "party", now)
     }
 
-    /// A party's public key: the register holds only its hash, the entry that registered it the key.
+    /// A party's public key: the register holds only its hash, the entry that brought it the key.
     fn party_key(&self, party: &Party) -> Result<PublicKey, Error> {
-        let damaged = || Error::Damaged(format!("entry {} does not hold the key of its party", party.index));
-        let entry = self.entries(party.index, party.index + 1)?.pop().ok_or_else(damaged)?;
+        let index = party.keyed.unwrap_or(party.index);
+        let damaged = || Error::Damaged(format!("entry {index} does not hold the key of its party"));
+        let entry = self.entries(index, index + 1)?.pop().ok_or_else(damaged)?;
         let Entry::Public { item, .. } = Entry::parse(&entry)? else { return Err(damaged()) };
         let (statement, _) = identity::reload(&item)?;
         let mut spkis = identity::item::spkis(&item)?;

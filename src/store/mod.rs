@@ -64,7 +64,7 @@ impl Head {
     };
 }
 
-/// A look-up name: a ppid (16), a key hash (32) or a statement id (32), told apart by kind.
+/// A look-up name: a ppid (16), a key hash, a statement id or a link (32), told apart by kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Name {
     /// A person in one domain.
@@ -73,6 +73,8 @@ pub enum Name {
     Key([u8; 32]),
     /// A statement.
     Statement([u8; 32]),
+    /// A request, as its controller's link names it.
+    Link([u8; 32]),
 }
 
 /// One name row. The value is sealed by the vault (who: subject and slot); empty for public statements.

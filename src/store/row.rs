@@ -113,6 +113,7 @@ pub(super) fn name_key(name: &Name) -> Vec<u8> {
         Name::Ppid(b) => (b'p', b),
         Name::Key(b) => (b'k', b),
         Name::Statement(b) => (b's', b),
+        Name::Link(b) => (b'l', b),
     };
     let mut key = Vec::with_capacity(1 + bytes.len());
     key.push(kind);
@@ -257,6 +258,7 @@ mod tests {
     #[test]
     fn names_of_different_kinds_never_meet() {
         assert_ne!(name_key(&Name::Key([1; 32])), name_key(&Name::Statement([1; 32])));
+        assert_ne!(name_key(&Name::Link([1; 32])), name_key(&Name::Statement([1; 32])));
         assert_eq!(name_key(&Name::Ppid([1; 16])).len(), 17);
     }
 

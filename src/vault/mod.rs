@@ -41,6 +41,8 @@ pub enum Sealed {
     State,
     /// A use line.
     Line,
+    /// What was handed over of her, and to whom.
+    Handover,
 }
 
 impl Sealed {
@@ -49,6 +51,7 @@ impl Sealed {
             Self::Body => b"body",
             Self::State => b"state",
             Self::Line => b"line",
+            Self::Handover => b"handover",
         }
     }
 }
@@ -220,6 +223,15 @@ impl Vault {
     /// [`Error::Unsealed`] if the row is damaged or another name's.
     pub fn open_name(&self, name: &[u8], sealed: &[u8]) -> Result<Pointed, Error> {
         pointed(&self.wrapping, name, sealed)
+    }
+
+    /// An opaque name for a record that no person's key may name: the same for the same parts.
+    #[must_use]
+    pub fn opaque_name(&self, label: &str, parts: &[&[u8]]) -> [u8; 32] {
+        let mut framed: Vec<&[u8]> = vec![b"naru-opaque-v1", &[0], label.as_bytes()];
+        // A zero in front of each: labels and names of parties hold none, and what is last may hold any.
+        parts.iter().for_each(|part| framed.extend([&[0][..], part]));
+        self.pairwise.mac(&framed)
     }
 
     /// The person's ppid in a domain (`<party>/<epoch>`, or `<origin>/0`). Source: design §7.

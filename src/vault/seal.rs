@@ -276,6 +276,7 @@ impl PersonKey {
             Sealed::Body => "body",
             Sealed::State => "state row",
             Sealed::Line => "use line",
+            Sealed::Handover => "handover",
         };
         self.record_key(record).open(&associated(kind, who, record), sealed, what)
     }

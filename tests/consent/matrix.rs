@@ -9,7 +9,7 @@ use naru::model::pack::{Pack, kcern_2018, kr_pipa_2026};
 use naru::model::statement::*;
 use naru::model::vocabulary::{DataClass, Role};
 
-use crate::register::{retire, suspend};
+use crate::register::{disengage, engage, retire, suspend};
 use crate::world::*;
 
 const REAL: DataClass = DataClass::RealName;
@@ -30,9 +30,6 @@ fn not_served() -> Vec<Statement> {
         ($($kind:ident),*) => { vec![$(st!($kind { incident: NONCE, party: bank(), document: h })),*] };
     }
     let mut all = vec![
-        st!(PartyRotate { party: bank(), new: key("x") }),
-        st!(PartyEngage { controller: bank(), processor: party("cloud"), purposes: vec![], until: None }),
-        st!(PartyDisengage { controller: bank(), processor: party("cloud") }),
         st!(PartySucceed { party: bank(), successor: party("shop"), from: T0 }),
         st!(KeyAdd { ppid: ppid, over: None, key: key("x"), key_use: KeyUse::Device }),
         st!(KeyRevoke { ppid: ppid, key: key("x") }),
@@ -64,7 +61,6 @@ fn not_served() -> Vec<Statement> {
         }),
         st!(ErasureDemand { ppid: ppid }),
         st!(IncidentComplain { ppid: ppid, by: None, party: bank(), text: "t".into() }),
-        st!(ConsentRequest { controller: bank(), notice: ID, purposes: vec![], link: h, until: T0 }),
         st!(TransferDeliver { ppid: ppid, party: bank(), demand: ID, run: 0, items: 0, hash: h }),
         st!(TransferConfirm { ppid: ppid, party: bank(), demand: ID, run: 0, received: 0, announced: 0 }),
         st!(TransferFail { ppid: ppid, party: bank(), demand: ID, run: 0, code: "c".into() }),
@@ -299,9 +295,42 @@ fn sealed_types_by_every_signer() {
 }
 
 #[test]
+fn a_request_is_asked_by_its_controller_alone() {
+    let s = scene(true);
+    for name in SIGNERS {
+        let mut w = s.w.clone();
+        let statement = st!(ConsentRequest {
+            controller: party("bank"),
+            notice: s.notice,
+            purposes: vec![MARKETING.into()],
+            link: Hash([1; 32]),
+            until: w.now.plus_ms(DAY),
+        });
+        let (mom, helper, stranger) = (s.mom.clone(), s.helper.clone(), s.stranger.clone());
+        let actor = match name {
+            "kim" => Actor::Own,
+            "mom" => Actor::Delegate(&mom),
+            "helper" => Actor::Delegate(&helper),
+            "stranger" => Actor::Delegate(&stranger),
+            other => Actor::Party(party(other)),
+        };
+        let mut request = Person::new(SubjectId([9; 16]));
+        let effect = w.act(&mut request, &actor, name, statement.clone());
+        assert_eq!(effect.touched().is_some(), name == "bank", "{name}: {effect:?}");
+        assert_eq!(request.request().is_some(), name == "bank", "{name}");
+        // It is no person: nothing else stands under it, and under no person stands a request.
+        assert!(!request.is_known());
+        assert!(w.own(&mut request, "bank", withdraw("bank", MARKETING, REAL)).why().is_some());
+        let mut kim = s.kim.clone();
+        assert!(w.act(&mut kim, &actor, name, statement).why().is_some(), "{name}");
+        assert_eq!(kim, s.kim);
+    }
+}
+
+#[test]
 fn public_types_by_every_signer() {
     // Signer of the statement, then endorsers, in order.
-    let signers: [(&str, &[&str]); 13] = [
+    let signers: [(&str, &[&str]); 16] = [
         ("bank", &[]),
         ("bank", &["operator"]),
         ("bank", &["kisa"]),
@@ -315,6 +344,9 @@ fn public_types_by_every_signer() {
         ("operator", &["kisa"]),
         ("kisa", &[]),
         ("kim", &["operator"]),
+        ("cloud", &[]),
+        ("cloud", &["operator"]),
+        ("bank", &["operator", "bank-2"]),
     ];
     let make = |w: &World, what: &str, notice: StatementId| -> Statement {
         match what {
@@ -322,6 +354,12 @@ fn public_types_by_every_signer() {
             "notice.retire" => retire(notice).into(),
             "party.register controller" => w.registration("fresh", &[Role::Controller]).into(),
             "party.register regulator" => w.registration("fresh", &[Role::Regulator]).into(),
+            "party.rotate" => st!(PartyRotate { party: party("bank"), new: key("bank-2"), epoch: None }),
+            "party.rotate epoch" => {
+                st!(PartyRotate { party: party("bank"), new: key("bank"), epoch: Some(1) })
+            }
+            "party.engage" => engage(w, &[], None).into(),
+            "party.disengage" => disengage("bank").into(),
             "party.close" => st!(PartyClose { party: party("bank") }),
             "party.suspend" => suspend("bank", Some(T0.plus_ms(DAY))).into(),
             "log.create" => w.genesis().into(),
@@ -329,14 +367,18 @@ fn public_types_by_every_signer() {
         }
     };
     // An endorsement more than needed changes nothing.
-    let of_bank: &[usize] = &[0, 1, 2, 3];
-    let table: [(&str, &[usize]); 8] = [
+    let of_bank: &[usize] = &[0, 1, 2, 3, 15];
+    let table: [(&str, &[usize]); 12] = [
         ("pack.adopt", &[10]),
         ("notice.publish", of_bank),
         ("notice.retire", of_bank),
         ("party.register controller", &[6, 7, 12]),
         ("party.register regulator", &[7]),
-        ("party.close", &[1, 3]),
+        ("party.rotate", &[15]),
+        ("party.rotate epoch", &[1, 3, 15]),
+        ("party.engage", &[1, 3, 15]),
+        ("party.disengage", &[1, 3, 14, 15]),
+        ("party.close", &[1, 3, 15]),
         ("party.suspend", &[9, 10, 11]),
         ("log.create", &[]),
     ];
@@ -397,7 +439,7 @@ fn every_type_is_in_the_matrix_once() {
     for kind in Kind::ALL {
         assert_eq!(kind.is_served(), !idle.contains(kind), "{}", kind.as_str());
     }
-    assert_eq!(Kind::ALL.iter().filter(|k| k.is_served()).count(), 23);
+    assert_eq!(Kind::ALL.iter().filter(|k| k.is_served()).count(), 27);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use crate::register::{retire, suspend};
+use crate::register::{disengage, engage, retire, suspend};
 use crate::world::*;
 
 const HOUR: u64 = 60 * 60 * 1000;
@@ -81,6 +81,15 @@ enum What {
     /// A notice that claims the exceptions of these packs.
     Claim {
         laws: Vec<Law>,
+    },
+    /// `cloud` works for a controller, for one purpose or for all.
+    Engage {
+        controller: &'static str,
+        purpose: Option<&'static str>,
+        until: Timestamp,
+    },
+    Disengage {
+        controller: &'static str,
     },
 }
 
@@ -223,6 +232,18 @@ impl Naive {
         self.past.iter().rev().find(|e| matches!(e.what, What::Appoint { .. } | What::Dismiss))
     }
 
+    /// Whether `cloud` may ask for a controller: by the newest word between them.
+    fn cloud_acts_for(&self, c: &str, p: &str, at: Timestamp) -> bool {
+        let newest = self.past.iter().rev().find_map(|e| match &e.what {
+            What::Engage { controller, purpose, until } if *controller == c => {
+                Some(at < *until && purpose.is_none_or(|one| one == p))
+            }
+            What::Disengage { controller } if *controller == c => Some(false),
+            _ => None,
+        });
+        newest == Some(true) && !self.suspended(c, at) && !self.suspended("cloud", at)
+    }
+
     fn suspended(&self, name: &str, at: Timestamp) -> bool {
         self.past.iter().any(|e| match e.what {
             What::Suspend { party, until } => party == name && at < until,
@@ -242,7 +263,17 @@ impl Naive {
     /// Whether an event takes effect here.
     fn takes(&self, e: &Event) -> bool {
         match &e.what {
-            What::Word { .. } | What::Suspend { .. } | What::Retire { .. } => true,
+            What::Word { .. } | What::Suspend { .. } | What::Retire { .. } | What::Disengage { .. } => true,
+            What::Engage { controller, until, .. } => {
+                !self.suspended(controller, e.at)
+                    && !self.suspended("cloud", e.at)
+                    && e.at < *until
+                    && !self.past.iter().any(|old| {
+                        // Public times are whole grains of 5 s.
+                        matches!(old.what, What::Disengage { controller: c } if c == *controller)
+                            && old.at.0 / 5000 * 5000 >= e.at.0
+                    })
+            }
             What::Claim { .. } => !self.suspended("bank", e.at),
             What::Appoint { until, over } => {
                 let guardian = self.mom_is_guardian(e.at);
@@ -565,7 +596,7 @@ fn draft() -> impl Strategy<Value = Draft> {
         ],
         select(vec![HOUR, 4 * DAY, 4 * DAY, 35 * DAY, 35 * DAY, 41 * DAY]),
         select(vec![HOUR, 4 * DAY, 40 * DAY, 40 * DAY, 40 * DAY, 40 * DAY, 400 * DAY]),
-        prop::bool::weighted(0.15),
+        prop::bool::weighted(0.2),
         select(vec![0usize, 0, 0, 0, 0, 0, 0, 1, 2]),
     );
     let steps = (select(vec![0, 1, HOUR, HOUR, DAY, 3 * DAY]), 0u8..40, select(acts), 0u8..12, 0u8..16);
@@ -695,7 +726,7 @@ impl Pair {
                 (who, What::Dismiss)
             }
             5 if d.over < 3 => {
-                let party = CONTROLLERS[d.notice % 2];
+                let party = if d.who == 11 { "cloud" } else { CONTROLLERS[d.notice % 2] };
                 (Who::Party("kisa"), What::Suspend { party, until: at.plus_ms(d.fetch.min(DAY)) })
             }
             6 if d.over < 3 => {
@@ -707,6 +738,15 @@ impl Pair {
                     self.naive.laws.iter().map(|(law, _)| *law).filter(|l| l.exception().is_some());
                 let all = d.over.is_multiple_of(2);
                 (Who::Party("bank"), What::Claim { laws: claimable.take(if all { 9 } else { 1 }).collect() })
+            }
+            8 if d.over < 12 => {
+                let purpose = if d.who < 4 { None } else { Some(PURPOSES[usize::from(d.who) % 2]) };
+                let until = at.plus_ms(d.keep);
+                (Who::Party("bank"), What::Engage { controller: "bank", purpose, until })
+            }
+            8 => {
+                let side = if d.who < 6 { "bank" } else { "cloud" };
+                (Who::Party(side), What::Disengage { controller: "bank" })
             }
             _ => self.act(d, who),
         };
@@ -778,6 +818,8 @@ impl Pair {
             What::Dismiss => delegation_end("mom").into(),
             What::Suspend { party, until } => suspend(party, Some(*until)).into(),
             What::Retire { notice } => retire(self.naive.notices[*notice].0).into(),
+            What::Engage { purpose, until, .. } => engage(&self.w, purpose.as_slice(), Some(*until)).into(),
+            What::Disengage { controller } => disengage(controller).into(),
             What::Claim { laws } => {
                 let mut s = self.w.notice("bank", &format!("claim-{}", self.w.index), usual_purposes());
                 s.claims = laws
@@ -862,7 +904,9 @@ impl Pair {
             Who::Mom => "mom",
             Who::Party(name) => name,
         };
-        let recorded = self.w.place(signer, &[], s);
+        let contract = matches!(e.what, What::Engage { .. } | What::Disengage { .. });
+        let endorsers: &[&str] = if contract { &["operator"] } else { &[] };
+        let recorded = self.w.place(signer, endorsers, s);
         assert_eq!(recorded.id(), e.id);
         let effect = if public { self.w.register.apply(&recorded) } else { self.apply(&recorded, e.who) };
         assert_eq!(effect.touched().is_some(), expected, "{effect:?}\n{e:?}\nafter {:#?}", self.naive.past);
@@ -948,6 +992,9 @@ fn compare(start: &Pair, cases: u32) -> BTreeMap<&'static str, u32> {
             prop_assert_eq!(d.acquainted, pair.naive.acquainted(q.controller.as_str()));
             count(naive.reason.as_str());
             count(naive.pack);
+            let acts = pair.w.register.acts_for(&party("cloud"), &q.controller, Some(&q.purpose), at);
+            prop_assert_eq!(acts, pair.naive.cloud_acts_for(q.controller.as_str(), &q.purpose, at));
+            count(if acts { "cloud asks" } else { "cloud does not" });
         }
         Ok(())
     });

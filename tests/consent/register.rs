@@ -188,14 +188,192 @@ fn the_operator_suspends_for_72_hours_and_a_regulator_at_will() {
     let live = |w: &World, at| w.register.party(&bank).unwrap().is_live(at);
     assert!(!live(&w, limit.minus_ms(1)));
     assert!(live(&w, limit), "at the instant no longer");
-    assert!(!w.register.acts_for(&bank, &bank, w.now));
-    assert!(w.register.acts_for(&bank, &bank, limit));
-    assert!(!w.register.acts_for(&party("cloud"), &bank, limit));
+    assert!(!w.register.acts_for(&bank, &bank, None, w.now));
+    assert!(w.register.acts_for(&bank, &bank, None, limit));
+    assert!(!w.register.acts_for(&party("cloud"), &bank, None, limit));
     // What is shorter never shortens.
     assert_eq!(w.public("kisa", &[], suspend("bank", None)), ok());
     assert_eq!(w.public("kisa", &[], suspend("bank", Some(w.now))), ok());
     assert_eq!(w.public("operator", &[], suspend("bank", Some(w.now))), ok());
     assert!(!live(&w, limit.plus_ms(365 * DAY)));
+}
+
+/// `cloud` works for `bank`, by the world's clock.
+pub(crate) fn engage(w: &World, purposes: &[&str], until: Option<Timestamp>) -> PartyEngage {
+    PartyEngage {
+        v: V1,
+        kind: Kind::PartyEngage,
+        iat: w.now,
+        nonce: NONCE,
+        controller: party("bank"),
+        processor: party("cloud"),
+        purposes: purposes.iter().map(|&p| p.to_owned()).collect(),
+        until,
+    }
+}
+
+pub(crate) fn disengage(controller: &str) -> PartyDisengage {
+    PartyDisengage {
+        v: V1,
+        kind: Kind::PartyDisengage,
+        iat: T0,
+        nonce: NONCE,
+        controller: party(controller),
+        processor: party("cloud"),
+    }
+}
+
+fn asks_for(w: &World, purpose: Option<&str>, at: Timestamp) -> bool {
+    w.register.acts_for(&party("cloud"), &party("bank"), purpose, at)
+}
+
+#[test]
+fn a_processor_asks_while_it_is_engaged_and_both_are_live() {
+    let mut w = World::home();
+    let end = w.now.plus_ms(10 * DAY);
+    assert!(!asks_for(&w, Some(MARKETING), w.now));
+    let s = engage(&w, &[MARKETING], Some(end));
+    assert_eq!(w.public("bank", &["operator"], s), ok());
+    assert!(asks_for(&w, Some(MARKETING), w.now) && asks_for(&w, Some(MARKETING), end.minus_ms(1)));
+    assert!(!asks_for(&w, Some(MARKETING), end), "at the instant no longer");
+    assert!(!asks_for(&w, Some(RESEARCH), w.now) && !asks_for(&w, None, w.now), "not for all purposes");
+    assert!(!w.register.acts_for(&party("bank"), &party("cloud"), None, w.now), "one way only");
+    assert!(!w.register.acts_for(&party("cloud"), &party("shop"), Some(MARKETING), w.now));
+    // A later one replaces the earlier whole.
+    let s = engage(&w, &[], None);
+    assert_eq!(w.public("bank", &["operator"], s), ok());
+    assert!(asks_for(&w, Some(RESEARCH), end) && asks_for(&w, None, end));
+    for name in ["cloud", "bank"] {
+        let mut w = w.clone();
+        let until = w.now.plus_ms(DAY);
+        assert_eq!(w.public("kisa", &[], suspend(name, Some(until))), ok());
+        assert!(!asks_for(&w, None, w.now), "{name} is suspended");
+        assert!(asks_for(&w, None, until));
+        assert_eq!(w.public(name, &["operator"], close(name)), ok());
+        assert!(!asks_for(&w, None, until), "{name} is closed");
+    }
+}
+
+#[test]
+fn an_engagement_says_all_it_must() {
+    let w = World::home();
+    let cases: [(Spoil<'_, PartyEngage>, Why); 8] = [
+        (&|s| s.processor = party("nobody"), Why::PartyUnknown),
+        (&|s| s.controller = party("nobody"), Why::PartyUnknown),
+        (&|s| s.processor = party("lab"), Why::Role),
+        (&|s| s.processor = party("bank"), Why::Role),
+        (&|s| s.controller = party("shop"), Why::KeyNotInSet),
+        (&|s| s.purposes = vec!["dpv:Fun".into()], Why::Vocabulary),
+        (&|s| s.purposes = vec!["*".into()], Why::Vocabulary),
+        (&|s| s.until = Some(s.iat), Why::Dates),
+    ];
+    for (spoil, why) in cases {
+        let mut w = w.clone();
+        let mut s = engage(&w, &[MARKETING], None);
+        spoil(&mut s);
+        assert_eq!(w.public("bank", &["operator"], s), inert(why));
+    }
+    let mut w = w.clone();
+    for name in ["cloud", "bank"] {
+        let mut w = w.clone();
+        assert_eq!(w.public("kisa", &[], suspend(name, None)), ok());
+        let s = engage(&w, &[], None);
+        assert_eq!(w.public("bank", &["operator"], s), inert(Why::PartySuspended), "{name}");
+    }
+    let s = PartyEngage { controller: party("lab"), ..engage(&w, &[], None) };
+    assert_eq!(w.public("lab", &["operator"], s), inert(Why::Role));
+}
+
+#[test]
+fn either_side_disengages_whatever_its_status_and_nothing_late_engages_again() {
+    for side in ["bank", "cloud"] {
+        let mut w = World::home();
+        let s = engage(&w, &[], None);
+        assert_eq!(w.public("bank", &["operator"], s), ok());
+        let late = PartyEngage { nonce: naru::model::id::Nonce([2; 16]), ..engage(&w, &[], None) };
+        assert_eq!(w.public(side, &[], disengage("bank")), inert(Why::Endorsement));
+        assert_eq!(w.public("shop", &["operator"], disengage("bank")), inert(Why::KeyNotInSet));
+        assert_eq!(w.public("kisa", &[], suspend(side, Some(w.now.plus_ms(1)))), ok());
+        assert_eq!(w.public(side, &["operator"], disengage("bank")), ok(), "suspended, and closes");
+        w.now = w.now.plus_ms(DAY);
+        assert!(!asks_for(&w, None, w.now));
+        assert_eq!(w.public("bank", &["operator"], late.clone()), inert(Why::Superseded));
+        assert_eq!(w.public(side, &["operator"], disengage("bank")), ok(), "and twice");
+        w.now = w.now.plus_ms(DAY);
+        assert_eq!(w.public("bank", &["operator"], late), inert(Why::Superseded));
+        let s = engage(&w, &[], None);
+        assert_eq!(w.public("bank", &["operator"], s), ok(), "a new contract");
+        assert!(asks_for(&w, None, w.now));
+    }
+    // With nothing to end, too: what was signed before is late.
+    let mut w = World::home();
+    let s = engage(&w, &[], None);
+    assert_eq!(w.public("cloud", &["operator"], disengage("bank")), ok());
+    assert_eq!(w.public("bank", &["operator"], s), inert(Why::Superseded));
+}
+
+fn rotate(new: &str, epoch: Option<u32>) -> PartyRotate {
+    PartyRotate {
+        v: V1,
+        kind: Kind::PartyRotate,
+        iat: T0,
+        nonce: NONCE,
+        party: party("bank"),
+        new: key(new),
+        epoch,
+    }
+}
+
+#[test]
+fn a_party_s_key_is_replaced_and_its_epoch_raised_one_by_one() {
+    let mut w = World::home();
+    let bank = party("bank");
+    for (new, epoch, endorsers, why) in [
+        ("two", None, &[][..], Why::Endorsement),
+        ("two", None, &["operator"][..], Why::Endorsement),
+        ("two", None, &["two", "operator"][..], Why::Endorsement),
+        ("two", None, &["operator", "three"][..], Why::Endorsement),
+        ("shop", None, &["operator", "shop"][..], Why::KeyTaken),
+        ("bank", None, &["operator"][..], Why::State),
+        ("bank", Some(0), &["operator"][..], Why::Superseded),
+        ("bank", Some(2), &["operator"][..], Why::Superseded),
+    ] {
+        assert_eq!(
+            w.public("bank", endorsers, rotate(new, epoch)),
+            inert(why),
+            "{new} {epoch:?} {endorsers:?}"
+        );
+    }
+    assert_eq!(w.register.epoch_of(&bank), 0);
+    assert_eq!(w.public("bank", &["operator", "two"], rotate("two", Some(1))), ok());
+    assert_eq!(w.register.epoch_of(&bank), 1);
+    assert_eq!(w.register.party_of_key(&key("two")), Some(&bank));
+    assert_eq!(w.register.party_of_key(&key("bank")), None);
+    assert_eq!(w.register.party_that_held(&key("bank")), Some(&bank), "for ever");
+    assert_eq!(w.public("bank", &["operator"], rotate("bank", Some(2))), inert(Why::KeyNotInSet));
+    assert_eq!(w.public("two", &["operator"], rotate("two", Some(1))), inert(Why::Superseded));
+    assert_eq!(w.public("two", &["operator"], rotate("two", Some(2))), ok(), "by itself");
+    assert_eq!(w.public("two", &["operator", "bank"], rotate("bank", None)), inert(Why::KeyTaken));
+    let s = w.registration("other", &[Role::Recipient]);
+    assert_eq!(w.public("bank", &["operator"], s), inert(Why::KeyTaken));
+    // Rows hold all of it.
+    let row = serde_cbor::to_vec(&w.register).unwrap();
+    let again: Register = serde_cbor::from_slice(&row).unwrap();
+    assert_eq!((&again, again.epoch_of(&bank)), (&w.register, 2));
+    assert_eq!(again.party_that_held(&key("bank")), Some(&bank));
+    assert_eq!(w.public("kisa", &[], suspend("bank", None)), ok());
+    assert_eq!(w.public("two", &["operator"], rotate("two", Some(3))), inert(Why::PartySuspended));
+}
+
+#[test]
+fn a_regulator_s_old_key_suspends_nobody() {
+    let mut w = World::home();
+    let s = PartyRotate { party: party("kisa"), ..rotate("kisa-2", None) };
+    assert_eq!(w.public("kisa", &["operator", "kisa-2"], s), ok());
+    assert_eq!(w.public("kisa", &[], suspend("bank", None)), inert(Why::KeyNotInSet));
+    let s = w.registration("idp-2", &[Role::IdentityProvider]);
+    assert_eq!(w.public("idp-2", &["operator", "kisa"], s), inert(Why::Endorsement));
+    assert_eq!(w.public("kisa-2", &[], suspend("bank", None)), ok());
 }
 
 #[test]

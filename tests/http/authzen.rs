@@ -273,3 +273,34 @@ fn metadata_names_the_endpoints_under_the_address_used() {
         assert_eq!(reply.json()[name], format!("{base}{path}"));
     }
 }
+
+#[test]
+fn a_processor_asks_in_its_controller_s_domain_as_long_as_it_is_engaged() {
+    let served = Served::new();
+    let key = person_key(1);
+    served.statement(&sign(&served.world.key_create(), &key));
+    let ppid = served.node.ppid(&key_hash(&key), Some(&party("bank"))).unwrap().unwrap();
+    assert_eq!(served.statement(&sign(&served.world.grant(ppid, None).into(), &key)).status, 201);
+    for item in served.world.hire(&[PURPOSE]) {
+        assert_eq!(served.statement(&item).status, 201);
+    }
+    let cloud = served.party("cloud", CLOUD);
+    let ask =
+        |question: &serde_json::Value| served.post(ONE, JSON, Some(&cloud), question.to_string().as_bytes());
+    let good = question("bank", &ppid.to_text());
+    let reply = ask(&good);
+    assert_eq!((reply.status, reply.json()["context"]["reason"].clone()), (200, "CONSENT_GIVEN".into()));
+    // Not for another purpose, not for another controller, and not in a domain of its own.
+    let mut other = good.clone();
+    other["action"]["properties"]["purpose"] = "dpv:Marketing".into();
+    assert_eq!(ask(&other).status, 403);
+    assert_eq!(ask(&question("hospital", &ppid.to_text())).status, 403);
+    let own = ask(&question("cloud", &ppid.to_text()));
+    assert_eq!((own.status, own.json()["context"]["reason"].clone()), (200, "PURPOSE_MISMATCH".into()));
+    // It ends with the entry, the token still alive.
+    served.world.advance(1_000);
+    let fire = endorse(&sign(&served.world.fire(), &signer(BANK)), OPERATOR);
+    assert_eq!(served.statement(&fire).status, 201);
+    assert_eq!(ask(&good).status, 403);
+    assert_eq!(served.check(&served.party("bank", BANK), &ppid)["decision"], true);
+}

@@ -189,7 +189,7 @@ fn of_party(kind: Kind, o: Optional) -> Statement {
             licence: o.some(Licence { number: text("2026-1"), regulator: party("pipc") }),
             scope: o.many(text("finance")),
         }),
-        Kind::PartyRotate => s!(PartyRotate { party: party("bank"), new: KEY }),
+        Kind::PartyRotate => s!(PartyRotate { party: party("bank"), new: KEY, epoch: o.some(1) }),
         Kind::PartyEngage => s!(PartyEngage {
             controller: party("bank"),
             processor: party("cloud"),

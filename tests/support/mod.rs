@@ -99,6 +99,8 @@ pub const REGULATOR: u8 = 4;
 pub const BANK: u8 = 10;
 pub const HOSPITAL: u8 = 11;
 pub const IDP: u8 = 12;
+/// A processor; `World::hire` brings it.
+pub const CLOUD: u8 = 13;
 
 impl World {
     /// A log with operator, regulator, bank, hospital, identity provider and a notice of the bank.
@@ -184,6 +186,36 @@ impl World {
         self.text = self.node().attach(b"what the bank asks").unwrap();
         let notice = self.notice_of("bank", 1, &[DataClass::RealName, DataClass::Anonymous]);
         self.notice = self.accept(sign(&notice, &signer(BANK))).id;
+    }
+
+    /// Items that register the processor `cloud` and engage it for the bank.
+    pub fn hire(&self, purposes: &[&str]) -> [Vec<u8>; 2] {
+        let item = self.register("cloud", vec![Role::Processor], false);
+        let engage: Statement = PartyEngage {
+            v: V1,
+            kind: Kind::PartyEngage,
+            iat: self.now(),
+            nonce: nonce(),
+            controller: party("bank"),
+            processor: party("cloud"),
+            purposes: purposes.iter().map(|&p| p.to_owned()).collect(),
+            until: None,
+        }
+        .into();
+        [endorse(&sign(&item, &signer(CLOUD)), OPERATOR), endorse(&sign(&engage, &signer(BANK)), OPERATOR)]
+    }
+
+    /// Ends it.
+    pub fn fire(&self) -> Statement {
+        PartyDisengage {
+            v: V1,
+            kind: Kind::PartyDisengage,
+            iat: self.now(),
+            nonce: nonce(),
+            controller: party("bank"),
+            processor: party("cloud"),
+        }
+        .into()
     }
 
     pub fn node(&self) -> &Node {

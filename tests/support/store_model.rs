@@ -98,9 +98,10 @@ pub(crate) fn agree(ground: &Ground) {
 }
 
 fn name(n: u8) -> Name {
-    match n % 3 {
+    match n % 4 {
         0 => Name::Ppid([n; 16]),
         1 => Name::Key([n; 32]),
+        2 => Name::Link([n; 32]),
         _ => Name::Statement([n; 32]),
     }
 }

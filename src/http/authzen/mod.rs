@@ -116,9 +116,9 @@ async fn answer(shared: &web::Data<Shared>, party: &PartyId, asked: Asked) -> To
     web::block(move || node.tell(Asker { party: &party, signed: None }, &asked)).await.unwrap_or(failed)
 }
 
-/// Whether the token's party may ask in the controller's domain.
-fn may_ask(shared: &Shared, party: &PartyId, controller: &PartyId) -> Result<(), Fault> {
-    if shared.node.may_ask(party, controller) {
+/// Whether the token's party may ask in the controller's domain for a purpose.
+fn may_ask(shared: &Shared, party: &PartyId, controller: &PartyId, purpose: &str) -> Result<(), Fault> {
+    if shared.node.may_ask(party, controller, Some(purpose)) {
         return Ok(());
     }
     let message = "the token's party may not ask for this subject".to_owned();
@@ -135,7 +135,7 @@ async fn decide(
         return Ok(fixture.decide(evaluation));
     }
     let asked = evaluation.to_asked().map_err(Fault::bad)?;
-    may_ask(shared, party, &asked.question.controller)?;
+    may_ask(shared, party, &asked.question.controller, &asked.question.purpose)?;
     let told = answer(shared, party, asked).await;
     shared.metrics.decided(told.answer.decision.told());
     Ok(shape::Decided::new(&told))

@@ -241,7 +241,6 @@ async fn subjects(request: &HttpRequest, payload: web::Payload, shared: &Shared)
     let known = (Ppid::from_text(&query.resource.id), AskedAction::parse(&query.action.name));
     let (true, (Some(ppid), Some(action))) = (of_ours, known) else { return written(&Results::none(shared)) };
     // The sought subject has no id: the domain is the token's own.
-    may_ask(shared, &party, &party)?;
     let (class, categories) = data_of(query.resource.properties.as_deref())?;
     let aim = query.action.properties.as_deref();
     let topic = Topic { controller: party, action, aim, place: "action.properties", class, categories };
@@ -277,13 +276,13 @@ async fn actions(request: &HttpRequest, payload: web::Payload, shared: &Shared) 
     let (true, (Some(controller), Some(ppid))) = (of_ours, known) else {
         return written(&Results::none(shared));
     };
-    may_ask(shared, &party, &controller)?;
     let (class, categories) = data_of(query.resource.properties.as_deref())?;
     let aim = query.context.as_ref().map(|c| c.aim());
     // Each action is put in its place by the search.
     let action = AskedAction::Grantable(Grantable::Use);
     let topic = Topic { controller, action, aim: aim.as_ref(), place: "context", class, categories };
     let question = topic.question().map_err(Fault::bad)?;
+    may_ask(shared, &party, &question.controller, &question.purpose)?;
     let properties = aim_of(&question);
     let min_index = query.context.as_ref().and_then(|c| c.min_index);
     let found = search(shared, move |node| node.search_actions(ppid, &question, min_index)).await?;
@@ -313,11 +312,11 @@ async fn resources(request: &HttpRequest, payload: web::Payload, shared: &Shared
     let (true, (Some(controller), Some(action))) = (of_ours, known) else {
         return written(&Results::none(shared));
     };
-    may_ask(shared, &party, &controller)?;
     let (class, categories) = data_of(query.resource.properties.as_deref())?;
     let aim = query.action.properties.as_deref();
     let topic = Topic { controller, action, aim, place: "action.properties", class, categories };
     let question = topic.question().map_err(Fault::bad)?;
+    may_ask(shared, &party, &question.controller, &question.purpose)?;
     let (after, limit) = begins(shared, &party, &question, query.page.as_deref())?;
     let min_index = query.context.as_ref().and_then(|c| c.min_index);
     let walked = question.clone();

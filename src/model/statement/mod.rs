@@ -15,7 +15,7 @@ pub mod transfer;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::model::id::{Nonce, Ppid, StatementId, Timestamp};
+use crate::model::id::{Hash, Nonce, PartyId, Ppid, StatementId, Timestamp};
 
 pub use consent::*;
 pub use incident::*;
@@ -318,6 +318,9 @@ impl Kind {
             Self::NoticePublish
                 | Self::NoticeRetire
                 | Self::PartyRegister
+                | Self::PartyRotate
+                | Self::PartyEngage
+                | Self::PartyDisengage
                 | Self::PartyClose
                 | Self::PartySuspend
                 | Self::PackAdopt
@@ -338,6 +341,7 @@ impl Kind {
                 | Self::SubjectAttest
                 | Self::DelegationGrant
                 | Self::DelegationEnd
+                | Self::ConsentRequest
         )
     }
 }
@@ -408,6 +412,16 @@ impl Statement {
             Self::TransferStop(s) => s.by,
             Self::RightRequest(s) => s.by,
             Self::IncidentComplain(s) => s.by,
+            _ => None,
+        }
+    }
+
+    /// The request that a grant or a refusal answers: the controller and its link.
+    #[must_use]
+    pub fn link(&self) -> Option<(&PartyId, &Hash)> {
+        match self {
+            Self::ConsentGrant(s) => s.link.as_ref().map(|link| (&s.controller, link)),
+            Self::ConsentRefuse(s) => s.link.as_ref().map(|link| (&s.controller, link)),
             _ => None,
         }
     }

@@ -51,12 +51,15 @@ statement! {
 }
 
 statement! {
-    /// Replaces a party's key; the new key endorses.
+    /// Replaces a party's key (the new key endorses), or raises the epoch of its domain, or both.
     PartyRotate {
         /// Whose.
         party: PartyId,
-        /// The new key.
+        /// The new key; the present one if only the epoch is raised.
         new: KeyHash,
+        /// The new epoch, one above the present: every person gets another ppid in the domain.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        epoch: Option<u32>,
     }
 }
 

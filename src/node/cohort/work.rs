@@ -124,7 +124,7 @@ impl Inner {
 
     /// One record of verdicts; after the last, the summary.
     fn cohort_turn(&self, job: &mut Open) -> Result<Turn, Error> {
-        if !self.may_ask(&job.entry.job.party, &job.question.controller) {
+        if !self.may_ask(&job.entry.job.party, &job.question.controller, Some(&job.question.purpose)) {
             return Ok(Turn::Failed);
         }
         let mut record = Vec::new();

@@ -255,7 +255,8 @@ impl<'a> Walk<'a> {
     fn entries(&mut self, progress: &mut dyn FnMut(u64, u64)) {
         self.commits(progress);
         self.report.counts = self.replay.counts().clone();
-        self.report.persons = self.people.len() as u64;
+        let persons = self.people.values().filter(|folded| folded.loaded.person.request().is_none());
+        self.report.persons = persons.count() as u64;
     }
 
     /// Reads every commit in order.

@@ -14,12 +14,14 @@ use crate::model::id::StatementId;
 use crate::model::id::Timestamp;
 use crate::model::statement::Kind;
 use crate::model::statement::Statement;
+use crate::node::domain::Pairwise;
 use crate::node::fsck::Folded;
 use crate::node::fsck::LOST_NAME;
 use crate::node::fsck::Walk;
-use crate::node::intake::domain_of;
 use crate::node::people::Loaded;
 use crate::node::people::name_bytes;
+use crate::node::request::answered;
+use crate::node::request::link_name;
 use crate::store::Name;
 use crate::store::Row;
 use crate::vault::Pointed;
@@ -115,13 +117,17 @@ impl Walk<'_> {
         if statement.kind() == Kind::KeyCreate {
             return leads(&Name::Key(verified.signer().0), "the name row of its key");
         }
+        if let Statement::ConsentRequest(s) = statement {
+            return leads(&link_name(self.data.vault, &s.controller, &s.link), "the name row of its link");
+        }
         let Some(ppid) = statement.ppid() else { return Ok(()) };
         let party = match acted {
             Acted::Party(party) => Some(party),
             Acted::Own | Acted::Delegate(_) => None,
         };
-        let domain = domain_of(statement, self.data.origin, party);
-        if self.data.vault.ppid(&domain, &who.subject) != ppid {
+        let register = self.replay.register();
+        let pairwise = Pairwise { vault: self.data.vault, origin: self.data.origin, register };
+        if !pairwise.is_hers(statement, party, &who.subject) {
             return Err("its ppid is not its person's".into());
         }
         let name = Name::Ppid(ppid.0);
@@ -148,7 +154,18 @@ impl Walk<'_> {
             Acted::Delegate(person) => Actor::Delegate(person),
             Acted::Party(party) => Actor::Party(party.clone()),
         };
-        let effect = loaded.person.apply(self.replay.register(), &actor, &verified.at(index, at));
+        let recorded = verified.at(index, at);
+        let request = self.request(verified.value())?;
+        let effect = match answered(request, &recorded, &loaded.who.subject) {
+            Ok(request) => {
+                let effect = loaded.person.apply(self.replay.register(), &actor, &recorded);
+                if let (Effect::Applied(_), Some(loaded)) = (&effect, request) {
+                    self.people.insert(loaded.who.subject, Folded { loaded, last: index });
+                }
+                effect
+            }
+            Err(why) => Effect::Inert(why),
+        };
         if let (Some(Touched::Slot(slot)), Some(asking)) = (effect.touched(), &mut self.asking) {
             asking(self.replay.register(), &loaded.person, slot, at);
         }
@@ -157,6 +174,15 @@ impl Walk<'_> {
             Effect::Applied(_) => Ok(()),
             Effect::Inert(why) => Err(format!("the statement has no effect: {}", why.as_str())),
         }
+    }
+
+    /// The request whose link a statement bears, as folded so far.
+    fn request(&self, statement: &Statement) -> Result<Option<Loaded>, String> {
+        let Some((party, link)) = statement.link() else { return Ok(None) };
+        let name = link_name(self.data.vault, party, link);
+        let Some(row) = self.data.store.locate(&name).map_err(text)? else { return Ok(None) };
+        let who = self.data.vault.open_name(name_bytes(&name), &row.sealed).map_err(text)?;
+        self.loaded(who).map(Some)
     }
 }
 

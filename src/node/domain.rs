@@ -1,0 +1,171 @@
+//! Domains: in which a ppid names a person, and whether it is hers.
+//!
+//! A domain is `<party>/<epoch>`, or `<origin>/0` for the log's own. Lacks: who is
+//! found by a ppid (the node's table of names).
+
+use tokio::sync::oneshot;
+
+use crate::consent::Register;
+use crate::model::id::PartyId;
+use crate::model::id::Ppid;
+use crate::model::id::SubjectId;
+use crate::model::statement::Bearing;
+use crate::model::statement::Scope;
+use crate::model::statement::Statement;
+use crate::node::Error;
+use crate::node::Inner;
+use crate::node::Stop;
+use crate::node::lane::Lane;
+use crate::node::people::name_bytes;
+use crate::node::sequencer::Job;
+use crate::store::Name;
+use crate::store::Row;
+use crate::vault::Pointed;
+use crate::vault::Vault;
+
+/// The log's own domain.
+#[must_use]
+pub fn own_domain(origin: &str) -> String {
+    format!("{origin}/0")
+}
+
+/// A party's domain in one epoch.
+#[must_use]
+pub fn party_domain(party: &PartyId, epoch: u32) -> String {
+    format!("{party}/{epoch}")
+}
+
+/// In whose domain a statement's ppid stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::node) enum Domain {
+    /// The log's own.
+    Own,
+    /// A party's.
+    Party(PartyId),
+    /// Of a name no party can have.
+    Nobody,
+}
+
+/// In whose domain a statement's ppid stands. Source: design §4, "Whose".
+pub(in crate::node) fn domain_of(statement: &Statement, carrier: Option<&PartyId>) -> Domain {
+    let of = |party: &PartyId| Domain::Party(party.clone());
+    let scoped = |scope: &Scope| match scope {
+        Scope::Any => Domain::Own,
+        Scope::One(name) => PartyId::parse(name).map_or(Domain::Nobody, Domain::Party),
+    };
+    match statement {
+        Statement::ConsentGrant(s) => of(&s.controller),
+        Statement::ConsentRefuse(s) => of(&s.controller),
+        Statement::ConsentWithdraw(s) => of(&s.controller),
+        Statement::ConsentPause(s) => of(&s.controller),
+        Statement::ConsentResume(s) => of(&s.controller),
+        Statement::ConsentDispute(s) => of(&s.controller),
+        Statement::ConsentAttest(s) => of(&s.controller),
+        Statement::DutyJustify(s) => of(&s.party),
+        Statement::ConsentObject(s) => scoped(&s.controller),
+        Statement::ConsentLift(s) => scoped(&s.controller),
+        // A party that carries a signal knows the person only in its own domain.
+        Statement::ConsentSignal(_) => carrier.map_or(Domain::Own, of),
+        _ => Domain::Own,
+    }
+}
+
+/// What ppids are made of.
+#[derive(Clone, Copy)]
+pub(in crate::node) struct Pairwise<'a> {
+    pub(in crate::node) vault: &'a Vault,
+    pub(in crate::node) origin: &'a str,
+    pub(in crate::node) register: &'a Register,
+}
+
+impl Pairwise<'_> {
+    /// A person's ppid in a party's domain of today, or in the log's own.
+    pub(in crate::node) fn ppid(&self, party: Option<&PartyId>, subject: &SubjectId) -> Ppid {
+        match party {
+            None => self.vault.ppid(&own_domain(self.origin), subject),
+            Some(party) => self.in_epoch(party, self.register.epoch_of(party), subject),
+        }
+    }
+
+    fn in_epoch(&self, party: &PartyId, epoch: u32, subject: &SubjectId) -> Ppid {
+        self.vault.ppid(&party_domain(party, epoch), subject)
+    }
+
+    /// The ppids a statement names its person by: its own, and today's if it bears one of an earlier epoch.
+    pub(in crate::node) fn named_by(
+        &self,
+        statement: &Statement,
+        carrier: Option<&PartyId>,
+        subject: &SubjectId,
+    ) -> impl Iterator<Item = Ppid> + use<> {
+        let own = statement.ppid();
+        let raised = || match domain_of(statement, carrier) {
+            Domain::Party(party) if self.register.epoch_of(&party) > 0 => {
+                Some(self.ppid(Some(&party), subject))
+            }
+            Domain::Party(_) | Domain::Own | Domain::Nobody => None,
+        };
+        let today = own.and_then(|_| raised()).filter(|today| Some(*today) != own);
+        own.into_iter().chain(today)
+    }
+
+    /// Whether a statement's ppid is this person's where it must be.
+    ///
+    /// An act that opens needs the one of today. A closing act is never too late: one of an earlier
+    /// epoch of the same party is hers as well.
+    pub(in crate::node) fn is_hers(
+        &self,
+        statement: &Statement,
+        carrier: Option<&PartyId>,
+        subject: &SubjectId,
+    ) -> bool {
+        let Some(ppid) = statement.ppid() else { return true };
+        match domain_of(statement, carrier) {
+            Domain::Own => self.ppid(None, subject) == ppid,
+            Domain::Nobody => false,
+            Domain::Party(party) => {
+                let today = self.register.epoch_of(&party);
+                let first = if statement.kind().bearing() == Bearing::Closing { 0 } else { today };
+                (first..=today).rev().any(|epoch| self.in_epoch(&party, epoch, subject) == ppid)
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// What ppids are made of, under a register.
+    pub(in crate::node) fn pairwise<'a>(&'a self, register: &'a Register) -> Pairwise<'a> {
+        Pairwise { vault: &self.vault, origin: &self.settings.origin, register }
+    }
+
+    /// Writes rows that lead from names to persons, and waits for it.
+    ///
+    /// # Errors
+    /// The vault; [`Error::Stopped`] if the node does not write.
+    pub(in crate::node) fn write_names(&self, names: &[(Name, Pointed)]) -> Result<(), Error> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let row = |(name, who): &(Name, Pointed)| {
+            let sealed = self.vault.seal_name(name_bytes(name), *who)?;
+            Ok(Row::Name { name: *name, sealed, index: None })
+        };
+        let rows = names.iter().map(row).collect::<Result<Vec<_>, Error>>()?;
+        let (done, wait) = oneshot::channel();
+        self.ask(Job::Names(rows, done), wait).map_err(Error::Stopped)?;
+        for (name, who) in names {
+            self.people.named(*name, *who, self.store.as_ref());
+        }
+        Ok(())
+    }
+
+    /// Gives the sequencer something to do, and waits for it.
+    pub(in crate::node) fn ask(
+        &self,
+        job: Job,
+        wait: oneshot::Receiver<Result<(), Stop>>,
+    ) -> Result<(), Stop> {
+        self.sequence.push(Lane::Open, job).map_err(|_| Stop::Closing)?;
+        wait.blocking_recv().map_err(|_| Stop::Closing)?
+    }
+}
