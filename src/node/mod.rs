@@ -14,6 +14,7 @@ mod cohort;
 mod domains;
 mod evidence;
 pub mod exception;
+mod export;
 pub mod fsck;
 mod intake;
 mod lane;
@@ -53,6 +54,7 @@ use crate::model::statement::Statement;
 use crate::node::intake::Intake;
 use crate::node::lane::Lane;
 use crate::node::sequencer::Job;
+use crate::portability;
 use crate::store;
 use crate::store::Row;
 use crate::vault;
@@ -72,6 +74,8 @@ pub use cohort::Upload;
 pub use cohort::Verdicts;
 pub use evidence::Place;
 pub use evidence::Shown;
+pub use export::Export;
+pub use export::NoExport;
 pub use intake::IAT_FUTURE_MS;
 pub use intake::IAT_PAST_MS;
 pub use intake::own_domain;
@@ -274,6 +278,9 @@ pub enum Error {
     /// A promise.
     #[error("promise: {0}")]
     Promise(#[from] ledger::promise::Error),
+    /// An archive.
+    #[error("archive: {0}")]
+    Archive(#[from] portability::Error),
     /// Evidence.
     #[error("evidence: {0}")]
     Evidence(#[from] ledger::evidence::Error),

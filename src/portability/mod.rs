@@ -16,6 +16,7 @@ mod manifest;
 mod read;
 mod record;
 mod time;
+mod usage;
 
 pub use archive::Archive;
 pub use complete::Completeness;
@@ -38,6 +39,7 @@ pub use record::Terms;
 pub use record::event_state;
 pub use time::duration;
 pub use time::instant;
+pub use usage::use_row;
 
 use crate::ledger::cbor;
 use crate::ledger::cose;

@@ -38,6 +38,8 @@ pub struct Event {
     pub state: &'static str,
     /// Whom the statement names: her ppid.
     pub ppid: String,
+    /// It stands in the log and counted for nothing.
+    pub inert: bool,
 }
 
 /// What the last grant or attestation of a slot says.
@@ -185,7 +187,7 @@ impl Record<'_> {
             "validity_duration": spans.map(|t| duration(t.fetch_until.max(t.keep_until).0.saturating_sub(e.at.0))),
             "entity_id": e.ppid, "event_type": if attested { "implied" } else { "expressed" },
             "event_state": e.state,
-            "ext": { "statement": e.id.to_string(), "index": e.index, "type": e.kind },
+            "ext": { "statement": e.id.to_string(), "index": e.index, "type": e.kind, "inert": e.inert },
         })
     }
 

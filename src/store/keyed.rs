@@ -447,6 +447,18 @@ impl<E: Engine> Store for Keyed<E> {
         ids.iter().map(|id| self.engine.get(Table::Bodies, &row::body_key(subject, id))).collect()
     }
 
+    fn ids(&self, subject: &SubjectId) -> Result<Vec<StatementId>, Error> {
+        let prefix = subject.as_bytes().as_slice();
+        let mut out = Vec::new();
+        let mut visit = |key: &[u8], _: &[u8]| {
+            let Some(id) = key.strip_prefix(prefix) else { return Ok(ControlFlow::Break(())) };
+            out.push(StatementId::from_slice(id).ok_or_else(|| row::damaged(Table::Bodies, &[]))?);
+            Ok(ControlFlow::Continue(()))
+        };
+        self.engine.walk(Table::Bodies, prefix, &mut visit)?;
+        Ok(out)
+    }
+
     fn rows(&self, subject: &SubjectId) -> Result<PersonRows, Error> {
         let prefix = subject.as_bytes();
         let (progress, pairs) = self.engine.person(row::PROJECTED, prefix)?;
