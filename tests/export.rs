@@ -7,6 +7,8 @@ use std::fs;
 use std::io::Cursor;
 use std::path::PathBuf;
 
+use naru::audit::archive;
+use naru::audit::archive::Proven;
 use naru::ledger::key::Signer;
 use naru::model::id::Ppid;
 use naru::model::statement::*;
@@ -249,4 +251,109 @@ fn the_tree_of_a_batch_that_is_missing_or_damaged_is_made_again() {
     trees.iter().for_each(|path| fs::remove_file(path).unwrap());
     assert_eq!(archive(&world, 1, None), good);
     assert!(trees.iter().all(|path| path.exists()));
+}
+
+fn verify(bytes: &[u8]) -> Result<Proven, archive::Error> {
+    archive::verify(&mut Cursor::new(bytes), signer(LOG).public(), ORIGIN, Some(200))
+}
+
+#[test]
+fn an_archive_proves_itself_offline_and_one_flipped_byte_or_cut_is_found() {
+    let (world, _) = story();
+    let bytes = archive(&world, 1, None);
+    let proven = verify(&bytes).unwrap();
+    assert_eq!((proven.statements, proven.consents, proven.uses), (4, 2, 3));
+    assert_eq!((proven.unproven_uses, proven.head.size), (0, world.node().published().size));
+    assert_eq!(proven.signers.into_iter().collect::<Vec<_>>(), [key_hash(&signer(OPERATOR))]);
+    assert!(proven.unknown.is_empty() && proven.unread.is_empty());
+    for at in (0..bytes.len()).step_by(101) {
+        let mut bad = bytes.clone();
+        bad[at] ^= 4;
+        assert!(verify(&bad).is_err(), "byte {at}");
+    }
+    for cut in (0..bytes.len()).step_by(997) {
+        assert!(verify(&bytes[..cut]).is_err(), "cut {cut}");
+    }
+    let (log, other) = (signer(LOG), signer(OPERATOR));
+    assert!(archive::verify(&mut Cursor::new(&bytes), other.public(), ORIGIN, None).is_err());
+    assert!(archive::verify(&mut Cursor::new(&bytes), log.public(), "another/log", None).is_err());
+}
+
+/// An archive of these files, signed by the log itself.
+fn signed_again(world: &World, files: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut archive = portability::Archive::new(&mut out);
+    let tags = ["bagit.txt", "bag-info.txt", "manifest-sha256.txt"];
+    for (path, content) in files.iter().filter(|(path, _)| !tags.contains(&path.as_str())) {
+        archive.file(path, content).unwrap();
+    }
+    let published = world.node().published();
+    let (origin, size, root) = (ORIGIN.into(), published.size, published.root);
+    archive.finish(portability::Head { origin, size, root }, &signer(LOG)).unwrap();
+    out
+}
+
+#[test]
+fn a_log_that_signs_another_story_than_its_evidence_is_found() {
+    let (world, _) = story();
+    let mut files = Vec::new();
+    let bytes = archive(&world, 1, None);
+    let mut source = Cursor::new(&bytes);
+    let bag = Bag::open(&mut source, signer(LOG).public()).unwrap();
+    bag.walk::<portability::Error>(&mut |listed, content| {
+        files.push((listed.path.clone(), content.unwrap().to_vec()));
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(signed_again(&world, &files), bytes);
+    let lies = [
+        (portability::CONSENTS, "\"state\":\"withdrawn\"", "\"state\":\"granted\""),
+        (portability::CONSENTS, "\"state\":\"objected\"", "\"state\":\"none\""),
+        (portability::STATEMENTS, "consent.withdraw", "consent.pause"),
+        (portability::USES, ".cbor\"", ".cbox\""),
+        (portability::COMPLETENESS, "data/evidence/uses", "data/evidence/none"),
+    ];
+    for (path, from, to) in lies {
+        let mut files = files.clone();
+        let file = files.iter_mut().find(|(name, _)| name == path).unwrap();
+        let text = String::from_utf8(file.1.clone()).unwrap();
+        assert!(text.contains(from), "{path}: {from}");
+        file.1 = text.replacen(from, to, 1).into_bytes();
+        let error = verify(&signed_again(&world, &files)).unwrap_err();
+        assert!(matches!(error, archive::Error::Wrong { .. }), "{path}: {error}");
+    }
+    for gone in files.iter().map(|(path, _)| path.clone()).filter(|path| path.starts_with("data/")) {
+        let optional = [portability::INCIDENTS, portability::EXCEPTIONS, portability::PARTIES];
+        let files: Vec<_> = files.iter().filter(|(path, _)| *path != gone).cloned().collect();
+        let listed = matches!(gone.as_str(), portability::EXCEPTIONS | portability::INCIDENTS);
+        let proven = verify(&signed_again(&world, &files));
+        assert_eq!(proven.is_ok(), listed && optional.contains(&gone.as_str()), "{gone}");
+    }
+    let mut more = files.clone();
+    more.push(("data/sources/bank/accounts.json".into(), b"{}".to_vec()));
+    let proven = verify(&signed_again(&world, &more)).unwrap();
+    assert_eq!(proven.unknown, ["data/sources/bank/accounts.json"], "later files are no break");
+}
+
+#[test]
+fn a_person_with_a_thousand_events_exports_and_verifies() {
+    let world = World::logging();
+    let ppid = world.enrol(1);
+    world.accept(sign(&world.grant(ppid, None).into(), &person_key(1)));
+    let acts = (0..298).map(|_| sign(&world.withdraw(ppid), &person_key(1))).collect();
+    assert!(world.node().record(acts).iter().all(Result::is_ok));
+    for n in 0..700 {
+        ask(&world, ppid);
+        if n % 100 == 99 {
+            batch(&world);
+        }
+    }
+    let bytes = archive(&world, 1, None);
+    let proven = verify(&bytes).unwrap();
+    assert_eq!((proven.statements, proven.consents, proven.uses), (300, 1, 700));
+    let out = concat!(env!("CARGO_TARGET_TMPDIR"), "/export");
+    fs::create_dir_all(out).unwrap();
+    // For `tests/foreign/archive.py`.
+    fs::write(format!("{out}/mydata.zip"), bytes).unwrap();
+    fs::write(format!("{out}/log.spki"), signer(LOG).public().spki()).unwrap();
 }

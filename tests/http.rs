@@ -10,6 +10,8 @@ mod cohorts;
 mod decisions;
 #[path = "http/exceptions.rs"]
 mod exceptions;
+#[path = "http/exports.rs"]
+mod exports;
 #[path = "http/files.rs"]
 mod files;
 #[path = "http/operating.rs"]

@@ -90,6 +90,8 @@ sorts! {
         "The summary is signed when the last line has its verdict. Look at the job's state and ask again after the time in `Retry-After`.";
     TOO_MANY_COHORTS 429 "too-many-cohorts" "This party has too many cohorts"
         "A party keeps a limited number of jobs. They go when they expire; send larger files, less often.";
+    EXPORT_UNDER_WAY 429 "export-under-way" "An export of this person is under way"
+        "One archive of a person is made at a time. Ask again after the time in `Retry-After`.";
     PARTY_NOT_FOUND 404 "no-such-party" "There is no such party"
         "No party of that name is registered in this log. The public entries name them all.";
     W_ROLE 403 "role" "The signer's role does not sign this type"

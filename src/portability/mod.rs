@@ -70,7 +70,7 @@ pub const USE_EVIDENCE: &str = "data/evidence/uses/";
 pub const RECEIPTS: &str = "data/receipts/";
 
 /// Most bytes of a file that is read as a whole.
-pub const MAX_FILE: u64 = 2 << 20;
+pub const MAX_FILE: u64 = 64 << 20;
 
 /// Path of the evidence of the statement at an index.
 #[must_use]
