@@ -61,6 +61,7 @@ impl Person {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "what is about a slot is listed here, once")]
 fn said(recorded: &Recorded) -> Option<Said> {
     let one = |party: &PartyId| Scope::One(party.as_str().to_owned());
     macro_rules! act {
@@ -111,7 +112,6 @@ fn said(recorded: &Recorded) -> Option<Said> {
             };
             wide!(s, act, None)
         }
-        #[expect(clippy::wildcard_enum_match_arm, reason = "what is about a slot is listed above, once")]
         _ => return None,
     })
 }

@@ -30,6 +30,7 @@ pub use manifest::Listed;
 pub use manifest::Manifest;
 pub use manifest::open as open_manifest;
 pub use read::Bag;
+pub use read::Seen;
 pub use read::Source;
 pub use record::Event;
 pub use record::Party;

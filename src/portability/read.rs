@@ -28,6 +28,9 @@ pub trait Source: Read + Seek {}
 
 impl<T: Read + Seek> Source for T {}
 
+/// Takes each file, with its content where that is short enough.
+pub type Seen<'a, E> = dyn FnMut(&Listed, Option<&[u8]>) -> Result<(), E> + 'a;
+
 /// Most bytes of a manifest: about three million files.
 const MAX_MANIFEST: u64 = 512 << 20;
 /// Bytes read at a time.
@@ -81,7 +84,7 @@ impl<'a> Bag<'a> {
     /// [`Error`]; what `seen` answers.
     pub fn walk<E: From<Error>>(
         self,
-        seen: &mut dyn FnMut(&Listed, Option<&[u8]>) -> Result<(), E>,
+        seen: &mut Seen<'_, E>,
     ) -> Result<(), E> {
         let Self { mut zip, manifest, signed } = self;
         let mut again = Hashed::default();

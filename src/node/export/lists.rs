@@ -29,6 +29,9 @@ use crate::portability::Withheld;
 use crate::portability::use_path;
 use crate::store::Name;
 
+/// Who knows her: the party, her ppid there, its roles.
+type Knows = (PartyId, String, Vec<&'static str>);
+
 fn json_error(error: serde_json::Error) -> Error {
     portability::Error::from(error).into()
 }
@@ -133,7 +136,7 @@ impl Export {
     }
 
     /// Registered parties whose ppid of hers was ever named: to her, or by a statement.
-    fn known_to(&self) -> Result<Vec<(PartyId, String, Vec<&'static str>)>, Error> {
+    fn known_to(&self) -> Result<Vec<Knows>, Error> {
         let (node, subject) = (&self.node, &self.loaded.who.subject);
         let mut out = Vec::new();
         for party in node.register().parties().filter(|party| party.index < self.covering.size) {

@@ -28,7 +28,8 @@ use crate::node::uselog::draft::Way;
 
 const MAGIC: &[u8; 8] = b"naru-tre";
 const VERSION: u32 = 1;
-const HEAD: u64 = 32;
+const HEAD: u64 = HEAD_LEN as u64;
+const HEAD_LEN: usize = 32;
 const NODE: u64 = 32;
 
 /// Files are kept by the thousand and more: so many in one folder.
@@ -88,7 +89,7 @@ fn write(base: &Path, number: u64, leaves: &[[u8; 32]]) -> io::Result<()> {
 /// The way of a leaf in a kept tree; `None` if the leaf is not in it.
 fn read(base: &Path, number: u64, leaf: &[u8; 32]) -> io::Result<Option<Way>> {
     let file = File::open(path(base, number))?;
-    let mut head = [0u8; HEAD as usize];
+    let mut head = [0u8; HEAD_LEN];
     file.read_exact_at(&mut head, 0)?;
     let expected = [&MAGIC[..], &VERSION.to_be_bytes(), &[0; 4], &number.to_be_bytes()].concat();
     let count = head.strip_prefix(expected.as_slice()).and_then(|rest| rest.first_chunk::<8>());
