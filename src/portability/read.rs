@@ -82,10 +82,7 @@ impl<'a> Bag<'a> {
     ///
     /// # Errors
     /// [`Error`]; what `seen` answers.
-    pub fn walk<E: From<Error>>(
-        self,
-        seen: &mut Seen<'_, E>,
-    ) -> Result<(), E> {
+    pub fn walk<E: From<Error>>(self, seen: &mut Seen<'_, E>) -> Result<(), E> {
         let Self { mut zip, manifest, signed } = self;
         let mut again = Hashed::default();
         {

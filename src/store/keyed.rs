@@ -448,15 +448,7 @@ impl<E: Engine> Store for Keyed<E> {
     }
 
     fn ids(&self, subject: &SubjectId) -> Result<Vec<StatementId>, Error> {
-        let prefix = subject.as_bytes().as_slice();
-        let mut out = Vec::new();
-        let mut visit = |key: &[u8], _: &[u8]| {
-            let Some(id) = key.strip_prefix(prefix) else { return Ok(ControlFlow::Break(())) };
-            out.push(StatementId::from_slice(id).ok_or_else(|| row::damaged(Table::Bodies, &[]))?);
-            Ok(ControlFlow::Continue(()))
-        };
-        self.engine.walk(Table::Bodies, prefix, &mut visit)?;
-        Ok(out)
+        super::whole::ids(&self.engine, subject)
     }
 
     fn rows(&self, subject: &SubjectId) -> Result<PersonRows, Error> {
