@@ -356,4 +356,12 @@ fn a_person_with_a_thousand_events_exports_and_verifies() {
     // For `tests/foreign/archive.py`.
     fs::write(format!("{out}/mydata.zip"), bytes).unwrap();
     fs::write(format!("{out}/log.spki"), signer(LOG).public().spki()).unwrap();
+    // For `tests/foreign/cddl.py`.
+    let mut manifest = Vec::new();
+    let mut zip = Cursor::new(fs::read(format!("{out}/mydata.zip")).unwrap());
+    let mut zip = zip::ZipArchive::new(&mut zip).unwrap();
+    std::io::Read::read_to_end(&mut zip.by_name(portability::MANIFEST).unwrap(), &mut manifest).unwrap();
+    let examples = concat!(env!("CARGO_TARGET_TMPDIR"), "/cddl-export");
+    fs::create_dir_all(examples).unwrap();
+    fs::write(format!("{examples}/archive-manifest-thousand.cbor"), manifest).unwrap();
 }
