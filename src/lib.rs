@@ -7,6 +7,7 @@
 //! - [`ledger`]: bytes, hashes, proofs; pure; does not know what consent is.
 //! - [`identity`]: who says so; pure.
 //! - [`consent`]: the fold with authority, and the decision; pure.
+//! - [`portability`]: what a person carries away; pure.
 //! - [`audit`]: what a stranger checks; over a source.
 //! - [`vault`]: person keys and sealing.
 //! - [`store`]: durable bytes.
@@ -33,6 +34,7 @@ pub mod identity;
 pub mod ledger;
 pub mod model;
 pub mod node;
+pub mod portability;
 pub mod store;
 pub mod telemetry;
 pub mod vault;

@@ -12,12 +12,13 @@ const TABLE: &[(&str, &[&str])] = &[
     ("ledger", &[]),
     ("identity", &["model", "ledger"]),
     ("consent", &["model", "identity"]),
-    ("audit", &["model", "ledger", "identity", "consent"]),
+    ("portability", &["model", "ledger", "identity"]),
+    ("audit", &["model", "ledger", "identity", "consent", "portability"]),
     ("vault", &["model"]),
     ("store", &["model", "ledger"]),
     ("config", &["model"]),
     ("telemetry", &["model"]),
-    ("node", &["model", "ledger", "identity", "consent", "audit", "vault", "store"]),
+    ("node", &["model", "ledger", "identity", "consent", "portability", "audit", "vault", "store"]),
     ("http", &["node", "identity", "ledger", "model", "config", "telemetry"]),
     (
         "cli",
@@ -26,6 +27,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "ledger",
             "identity",
             "consent",
+            "portability",
             "audit",
             "vault",
             "store",
@@ -38,7 +40,7 @@ const TABLE: &[(&str, &[&str])] = &[
 ];
 
 /// Modules that touch no disk, socket, thread, clock or log.
-const PURE: &[&str] = &["model", "ledger", "identity", "consent"];
+const PURE: &[&str] = &["model", "ledger", "identity", "consent", "portability"];
 
 fn sources(dir: &Path) -> Vec<PathBuf> {
     let mut out = Vec::new();

@@ -570,6 +570,40 @@ fn what_a_service_answered_survives_kill_and_an_orderly_stop_exits_zero() {
     desk.naru(&["fsck", "log", "--rebuild"]).exits(0).says("sound");
 }
 
+#[test]
+fn a_person_carries_her_archive_away_and_one_flipped_byte_exits_six() {
+    let desk = Desk::new();
+    desk.log();
+    let service = Service::start(&desk);
+    for name in ["one", "stranger"] {
+        desk.naru(&["keygen", "--out", &format!("{name}.pem")]).exits(0);
+    }
+    let made = ["sign", "--key", "one.pem", "--type", "key.create", "--field", "key-use=device", "--field"];
+    desk.naru(&[&made[..], &["recovery=null", "--out", "one.cbor"]].concat()).exits(0);
+    let trust = ["--url", &service.1, "--log-key", "log/log.vkey"];
+    desk.naru(&[&["submit", "one.cbor", "--wait"], &trust[..]].concat()).exits(0);
+    let export =
+        |key: &str, out: &str| desk.naru(&[&["export", "--key", key, "--out", out], &trust[..]].concat());
+    export("one.pem", "mydata.zip").exits(0).says("proven: 13 files");
+    export("one.pem", "mydata.zip").exits(2).says("already");
+    export("one.pem", "again.zip").exits(0);
+    export("stranger.pem", "none.zip").exits(5);
+    let bytes = fs::read(desk.path("mydata.zip")).unwrap();
+    assert_eq!(fs::read(desk.path("again.zip")).unwrap(), bytes);
+    assert!(!desk.path("mydata.zip.part").exists() && !desk.path("none.zip").exists());
+    assert_eq!(service.signal("-TERM"), Some(0));
+    let verify = |file: &str| desk.naru(&["verify", file, "--log-key", "log/log.vkey"]);
+    verify("mydata.zip").exits(0).says("1 statements").says("after-checkpoint").says("not proven");
+    for at in [0, 9, 60, bytes.len() / 2, bytes.len() - 4] {
+        let mut bad = bytes.clone();
+        bad[at] ^= 1;
+        desk.write("bad.zip", &bad);
+        verify("bad.zip").exits(6);
+    }
+    desk.write("cut.zip", &bytes[..bytes.len() - 100]);
+    verify("cut.zip").exits(6);
+}
+
 /// Registers a controller whose key is `bank.pem`.
 fn bank(desk: &Desk, url: &str) {
     desk.naru(&["keygen", "--out", "bank.pem"]).exits(0);

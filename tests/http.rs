@@ -12,6 +12,8 @@ mod decisions;
 mod events;
 #[path = "http/exceptions.rs"]
 mod exceptions;
+#[path = "http/exports.rs"]
+mod exports;
 #[path = "http/files.rs"]
 mod files;
 #[path = "http/handovers.rs"]

@@ -62,6 +62,7 @@ fn an_empty_store_starts_at_zero(ground: &Ground) {
     assert_eq!(store.register().unwrap(), None);
     assert_eq!(store.locate(&Name::Ppid([1; 16])).unwrap(), None);
     assert_eq!(store.bodies(&subject(1), &[id(1)]).unwrap(), [None]);
+    assert_eq!(store.ids(&subject(1)).unwrap(), []);
     assert_eq!(store.rows(&subject(1)).unwrap(), naru::store::PersonRows::default());
 }
 
@@ -93,6 +94,8 @@ fn a_commit_comes_back_as_it_went(ground: &Ground) {
     assert_eq!(store.commits(0..5).unwrap(), [want]);
     for body in &sent.bodies {
         assert_eq!(store.bodies(&body.subject, &[body.id]).unwrap(), [Some(body.sealed.clone())]);
+        let ids = store.ids(&body.subject).unwrap();
+        assert!(ids.contains(&body.id) && ids.is_sorted());
     }
     for (name, index) in sent.names.iter().zip(0..) {
         let want = Located { sealed: name.sealed.clone(), index: Some(index) };

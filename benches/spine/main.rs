@@ -13,6 +13,7 @@
     reason = "a benchmark reads the clock and divides"
 )]
 
+mod carry;
 mod checks;
 mod client;
 mod decide;
@@ -130,6 +131,9 @@ fn main() {
     }
     if wants("load") {
         load::run(&mut table, size);
+    }
+    if wants("export") {
+        carry::run(&mut table, size);
     }
     if wants("growth") {
         growth::run(&mut table, size);

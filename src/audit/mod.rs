@@ -13,6 +13,7 @@
 //! log says something else to another.
 //! Trusted: the key and the origin handed in, nothing else.
 
+pub mod archive;
 pub mod decision;
 mod finding;
 pub mod mirror;

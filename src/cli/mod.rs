@@ -9,6 +9,7 @@ mod audit;
 mod backup;
 mod begin;
 mod bench;
+mod carry;
 mod check;
 mod client;
 mod cohort;
@@ -110,7 +111,9 @@ enum Command {
     Check(check::Args),
     /// Ask as a party about every line of a file; one verdict each, one signed summary.
     Cohort(cohort::Args),
-    /// Check evidence of one statement offline, knowing only the log's key.
+    /// Carry away everything of yours under one checkpoint, as a person; checked as it arrives.
+    Export(carry::Args),
+    /// Check evidence or a whole archive offline, knowing only the log's key.
     Verify(verify::Args),
     /// Check what anybody can check of a whole log: a URL or an exported folder.
     Audit(audit::Args),
@@ -150,6 +153,7 @@ pub fn main() -> ExitCode {
         Command::Submit(args) => submit::run(args, &say),
         Command::Check(args) => check::run(args, &say),
         Command::Cohort(args) => cohort::run(args, &say),
+        Command::Export(args) => carry::run(args, &say),
         Command::Verify(args) => verify::run(args, &say),
         Command::Audit(args) => audit::run(args, &say),
         Command::Fsck(args) => fsck::run(args, &say),

@@ -1,4 +1,4 @@
-//! `naru verify`: evidence of one statement, the promise for it, or evidence of one decision, offline.
+//! `naru verify`: evidence of one statement, the promise for it, evidence of one decision, or an archive, offline.
 
 use std::path::PathBuf;
 
@@ -10,6 +10,7 @@ use crate::cli::Exit;
 use crate::cli::accepted::Accepted;
 use crate::cli::accepted::Kept;
 use crate::cli::accepted::Unkept;
+use crate::cli::carry;
 use crate::cli::open::LogKey;
 use crate::cli::open::Trust;
 use crate::cli::readable;
@@ -28,12 +29,13 @@ Proves, with the log's key alone and without a network: the openings make the en
 in the tree that the log signed, and (with the citizen's or a public form) who signed the statement.
 Evidence of a decision proves that the line was among those the operator signed for in the log;
 not that none is missing.
+Of an archive (`naru export`) everything is checked: manifest, every byte, every evidence, the lists.
 It does not prove that the log shows everybody the same tree: that needs witnesses, or an audit.
 A promise (`.accepted.cbor`) is checked too; with --log it is compared with what that log shows:
 exit 8 if the log shown does not reach the entry yet.
 Exit 6 if anything does not hold: a broken promise convicts the log.")]
 pub(in crate::cli) struct Args {
-    /// Evidence as the service gave it, or the answer `naru submit` kept (`.accepted.cbor`).
+    /// Evidence as the service gave it, the answer `naru submit` kept (`.accepted.cbor`), or an archive (zip).
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
@@ -48,6 +50,9 @@ pub(in crate::cli) struct Args {
 
 pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     let log = args.trust.read()?;
+    if carry::is_archive(&args.file)? {
+        return carry::tell(&args.file, &log, args.grain_ms, say);
+    }
     let bytes = std::fs::read(&args.file).map_err(|cause| Fail::file(&args.file, cause))?;
     if let Ok(accepted) = Accepted::parse(&bytes) {
         return promised(&accepted, args, &log, say);

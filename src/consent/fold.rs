@@ -22,15 +22,15 @@ use crate::model::statement::{
 use crate::model::vocabulary::{DataClass, Role};
 
 /// One act on one slot, after its authority was judged.
-struct Step {
-    act: Act,
-    backing: Backing,
-    terms: Option<Terms>,
-    carrier: Option<PartyId>,
+pub(in crate::consent) struct Step {
+    pub(in crate::consent) act: Act,
+    pub(in crate::consent) backing: Backing,
+    pub(in crate::consent) terms: Option<Terms>,
+    pub(in crate::consent) carrier: Option<PartyId>,
 }
 
 impl Step {
-    const fn of(act: Act, backing: Backing) -> Self {
+    pub(in crate::consent) const fn of(act: Act, backing: Backing) -> Self {
         Self { act, backing, terms: None, carrier: None }
     }
 }
@@ -374,7 +374,12 @@ impl Person {
     }
 
     /// Takes one step in one slot: the only place where a slot changes.
-    fn step(&mut self, key: SlotKey, recorded: &Recorded, step: Step) -> Result<Touched, Why> {
+    pub(in crate::consent) fn step(
+        &mut self,
+        key: SlotKey,
+        recorded: &Recorded,
+        step: Step,
+    ) -> Result<Touched, Why> {
         let at = recorded.at();
         let old = self.slot(&key);
         let now = old.map_or(State::None, |slot| slot.now(at));
@@ -412,11 +417,20 @@ impl Person {
         if self.is_known() { Ok(()) } else { Err(Why::NotThisSubject) }
     }
 
-    fn must_be_open(&self, controller: &PartyId, purpose: &str, class: DataClass) -> Result<(), Why> {
+    pub(in crate::consent) fn must_be_open(
+        &self,
+        controller: &PartyId,
+        purpose: &str,
+        class: DataClass,
+    ) -> Result<(), Why> {
         if self.objection(controller, purpose, class).is_some() { Err(Why::Objected) } else { Ok(()) }
     }
 
-    fn must_be_over(&self, key: &SlotKey, over: Option<StatementId>) -> Result<(), Why> {
+    pub(in crate::consent) fn must_be_over(
+        &self,
+        key: &SlotKey,
+        over: Option<StatementId>,
+    ) -> Result<(), Why> {
         if self.slot(key).and_then(|slot| slot.last) == over { Ok(()) } else { Err(Why::Superseded) }
     }
 }
@@ -457,7 +471,12 @@ impl Slot {
 }
 
 /// The slot an act is about: only objections may name `*`.
-fn slot_key(controller: Scope, purpose: Scope, class: DataClass, act: Act) -> Result<SlotKey, Why> {
+pub(in crate::consent) fn slot_key(
+    controller: Scope,
+    purpose: Scope,
+    class: DataClass,
+    act: Act,
+) -> Result<SlotKey, Why> {
     let wide = |scope: &Scope| match scope {
         Scope::Any => true,
         Scope::One(text) => text == "*",

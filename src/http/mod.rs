@@ -15,6 +15,7 @@ mod decision;
 mod envelope;
 mod events;
 mod exception;
+mod export;
 mod handover;
 mod health;
 mod log;
@@ -174,6 +175,7 @@ pub const ROUTES: &[Route] = &[
     Route::get("/v1/decisions/{id}/evidence", &[Citizen, Party], |r| r.to(decision::evidence)),
     Route::get("/v1/subjects/me/uses", &[Citizen], |r| r.to(decision::uses)),
     Route::get("/v1/subjects/me/ppids/{party}", &[Citizen], |r| r.to(subject::ppid)),
+    Route::get("/v1/subjects/me/export", &[Citizen], |r| r.to(export::mine)),
     Route::post("/v1/cohorts", &[Party], GIB, |r| r.to(cohort::begin)),
     Route::get("/v1/cohorts/{id}", &[Party], |r| r.to(cohort::status)),
     Route::get("/v1/cohorts/{id}/verdicts", &[Party], |r| r.to(cohort::verdicts)),

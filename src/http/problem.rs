@@ -183,6 +183,7 @@ impl From<node::Error> for Problem {
             | node::Error::Receipt(_)
             | node::Error::Promise(_)
             | node::Error::Evidence(_)
+            | node::Error::Archive(_)
             | node::Error::Key(_)
             | node::Error::File { .. }
             | node::Error::Randomness(_)

@@ -100,6 +100,8 @@ sorts! {
         "A party acts in its own domain, a processor in those of the controllers that engage it. Name the right controller, or have the engagement recorded.";
     NO_HANDOVER 403 "no-handover" "No name is handed over"
         "It takes a live grant of that person to the controller that names the recipient. Whether there is such a person is not told.";
+    EXPORT_UNDER_WAY 429 "export-under-way" "An export of this person is under way"
+        "One archive of a person is made at a time. Ask again after the time in `Retry-After`.";
     PARTY_NOT_FOUND 404 "no-such-party" "There is no such party"
         "No party of that name is registered in this log. The public entries name them all.";
     W_ROLE 403 "role" "The signer's role does not sign this type"

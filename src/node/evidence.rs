@@ -66,7 +66,7 @@ fn controller_of(statement: &Statement) -> Option<&str> {
 }
 
 impl Inner {
-    fn commit_of(&self, index: LeafIndex) -> Result<Commit, Error> {
+    pub(in crate::node) fn commit_of(&self, index: LeafIndex) -> Result<Commit, Error> {
         let missing = || Error::Damaged(format!("entry {index} is missing"));
         self.store.commits(index..index + 1)?.pop().ok_or_else(missing)
     }

@@ -16,6 +16,7 @@ mod domains;
 mod events;
 mod evidence;
 pub mod exception;
+mod export;
 pub mod fsck;
 mod handover;
 mod intake;
@@ -58,6 +59,7 @@ use crate::model::statement::Statement;
 use crate::node::intake::Intake;
 use crate::node::lane::Lane;
 use crate::node::sequencer::Job;
+use crate::portability;
 use crate::store;
 use crate::vault;
 
@@ -81,6 +83,8 @@ pub use events::Page as EventPage;
 pub use events::WALK;
 pub use evidence::Place;
 pub use evidence::Shown;
+pub use export::Export;
+pub use export::NoExport;
 pub use handover::Handover;
 pub use handover::Wanted;
 pub use intake::IAT_FUTURE_MS;
@@ -289,6 +293,9 @@ pub enum Error {
     /// A promise.
     #[error("promise: {0}")]
     Promise(#[from] ledger::promise::Error),
+    /// An archive.
+    #[error("archive: {0}")]
+    Archive(#[from] portability::Error),
     /// Evidence.
     #[error("evidence: {0}")]
     Evidence(#[from] ledger::evidence::Error),

@@ -5,6 +5,10 @@
 //! served. Tiles are derived: full ones are kept as blobs, partial ones are a
 //! prefix of what is in memory.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use crate::ledger::checkpoint;
 use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::key::Signer;
@@ -229,6 +233,37 @@ impl Published {
         Ok(merkle::root_at(&Tiles { store, edge: &self.edge }, size)?)
     }
 
+    /// Checkpoint and receipts of this size or an older one, signed anew: the same bytes, for the key is
+    /// deterministic. `None` beyond this size and below 2.
+    ///
+    /// # Errors
+    /// A tile is missing; the signer.
+    pub(in crate::node) fn covering(
+        self: &Arc<Self>,
+        store: &dyn Store,
+        (origin, signer): (&str, &dyn Signer),
+        size: TreeSize,
+    ) -> Result<Option<Covering>, Error> {
+        if size < 2 || size > self.size {
+            return Ok(None);
+        }
+        let root = if size == self.size { self.root } else { self.root_at(store, size)? };
+        let note = if size == self.size {
+            self.note.clone()
+        } else {
+            checkpoint::sign(&Checkpoint { origin: origin.to_owned(), size, root }, signer)?
+        };
+        let receipts = CheckpointSignature::new(signer, origin, size, root)?;
+        Ok(Some(Covering {
+            size,
+            root,
+            note,
+            receipts,
+            published: Arc::clone(self),
+            read: RefCell::default(),
+        }))
+    }
+
     /// A hash tile, full or partial; `None` if this size has none such.
     ///
     /// # Errors
@@ -266,6 +301,53 @@ impl Published {
         }
         let entries = entries(store, from, until)?;
         Ok(Some(tile::bundle(&entries)?))
+    }
+}
+
+/// Most tiles that are kept while many receipts are made.
+const TILES_KEPT: usize = 256;
+
+/// What many receipts of one checkpoint share. Tiles once read are kept, up to a bound.
+#[derive(Debug)]
+pub(in crate::node) struct Covering {
+    pub(in crate::node) size: TreeSize,
+    pub(in crate::node) root: [u8; 32],
+    pub(in crate::node) note: String,
+    receipts: CheckpointSignature,
+    published: Arc<Published>,
+    read: RefCell<HashMap<(u8, u64), Vec<u8>>>,
+}
+
+struct KeptTiles<'a> {
+    covering: &'a Covering,
+    store: &'a dyn Store,
+}
+
+impl Hashes for KeptTiles<'_> {
+    fn tile(&self, level: u8, index: u64, width: u16) -> Result<Vec<u8>, tile::Error> {
+        let bytes = usize::from(width) * 32;
+        let mut read = self.covering.read.borrow_mut();
+        if let Some(tile) = read.get(&(level, index)).and_then(|tile| tile.get(..bytes)) {
+            return Ok(tile.to_vec());
+        }
+        let tiles = Tiles { store: self.store, edge: &self.covering.published.edge };
+        let tile = tiles.tile(level, index, width)?;
+        if read.len() >= TILES_KEPT {
+            read.clear();
+        }
+        read.insert((level, index), tile.clone());
+        Ok(tile)
+    }
+}
+
+impl Covering {
+    /// The receipt of one entry below the size.
+    ///
+    /// # Errors
+    /// A tile is missing; the entry is not covered.
+    pub(in crate::node) fn receipt(&self, store: &dyn Store, index: LeafIndex) -> Result<Vec<u8>, Error> {
+        let path = merkle::prove_inclusion(&KeptTiles { covering: self, store }, index, self.size)?;
+        Ok(self.receipts.inclusion(index, &path))
     }
 }
 

@@ -256,6 +256,7 @@ impl Inner {
             people: People::new(settings.persons, settings.persons.saturating_mul(2)),
             domains: Domains::default(),
             cohorts: Cohorts::default(),
+            exports: crate::node::export::Exports::default(),
             keys: Cache::new((settings.persons / 4).max(64)),
             decoy: Person::decoy(decoy.subject),
             sequence: LaneQueue::new(),

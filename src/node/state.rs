@@ -39,6 +39,7 @@ use crate::node::cohort::Cohorts;
 use crate::node::domains::Domains;
 use crate::node::events::Tail;
 use crate::node::exception::Uses;
+use crate::node::export::Exports;
 use crate::node::lane::Lane;
 use crate::node::lane::LaneQueue;
 use crate::node::meter::Commits;
@@ -104,6 +105,8 @@ pub struct Inner {
     pub(in crate::node) people: People,
     pub(in crate::node) domains: Domains,
     pub(in crate::node) cohorts: Cohorts,
+    /// Persons with an export under way.
+    pub(in crate::node) exports: Exports,
     /// Public keys read lately, by the SHA-256 of their SPKI.
     pub(in crate::node) keys: Cache<[u8; 32], Arc<PublicKey>>,
     pub(in crate::node) decoy: crate::consent::Person,

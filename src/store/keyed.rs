@@ -447,6 +447,10 @@ impl<E: Engine> Store for Keyed<E> {
         ids.iter().map(|id| self.engine.get(Table::Bodies, &row::body_key(subject, id))).collect()
     }
 
+    fn ids(&self, subject: &SubjectId) -> Result<Vec<StatementId>, Error> {
+        super::whole::ids(&self.engine, subject)
+    }
+
     fn rows(&self, subject: &SubjectId) -> Result<PersonRows, Error> {
         let prefix = subject.as_bytes();
         let (progress, pairs) = self.engine.person(row::PROJECTED, prefix)?;

@@ -317,6 +317,12 @@ pub trait Store: Send + Sync {
     /// Engine failure or damage.
     fn bodies(&self, subject: &SubjectId, ids: &[StatementId]) -> Result<Vec<Option<Vec<u8>>>, Error>;
 
+    /// Statement ids of one person's bodies, in order of bytes: 32 bytes each, whatever she said.
+    ///
+    /// # Errors
+    /// Engine failure or damage.
+    fn ids(&self, subject: &SubjectId) -> Result<Vec<StatementId>, Error>;
+
     /// All state rows of one person, by part. They reflect at least every entry below `upto`; some may be newer.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use super::Error;
 use super::keyed::{Changes, Engine, Keyed, Sync, Visit};
 use super::row;
 use super::row::Table;
+use crate::model::id::{StatementId, SubjectId};
 
 /// Every row as of one moment. What is written later does not show.
 pub trait Snapshot: Send {
@@ -62,3 +63,16 @@ impl<E: Engine> Keyed<E> {
 }
 
 const WRITE_BYTES: usize = 4 << 20;
+
+/// Statement ids of one person's bodies, in order of bytes.
+pub(super) fn ids(engine: &impl Engine, subject: &SubjectId) -> Result<Vec<StatementId>, Error> {
+    let prefix = subject.as_bytes().as_slice();
+    let mut out = Vec::new();
+    let mut visit = |key: &[u8], _: &[u8]| {
+        let Some(id) = key.strip_prefix(prefix) else { return Ok(ControlFlow::Break(())) };
+        out.push(StatementId::from_slice(id).ok_or_else(|| row::damaged(Table::Bodies, &[]))?);
+        Ok(ControlFlow::Continue(()))
+    };
+    engine.walk(Table::Bodies, prefix, &mut visit)?;
+    Ok(out)
+}

@@ -214,6 +214,15 @@ impl PersonKey {
         Openings { k1: self.0.mac(&[b"naru-k1", &[0], id]), k2: self.0.mac(&[b"naru-k2", &[0], id]) }
     }
 
+    /// Tag of her n-th use line in a segment: nobody without the key can tell that two belong together.
+    #[must_use]
+    pub fn line_tag(&self, segment: u64, n: u64) -> [u8; 8] {
+        let mac = self.0.mac(&[b"naru-line-at", &[0], &segment.to_be_bytes(), &n.to_be_bytes()]);
+        let mut out = [0u8; 8];
+        out.iter_mut().zip(mac).for_each(|(o, m)| *o = m);
+        out
+    }
+
     /// An opaque name for a record of hers: 16 bytes, the same for the same parts, of at most 255 bytes each.
     #[must_use]
     pub fn record_name<const N: usize>(&self, parts: [&str; N]) -> [u8; 16] {

@@ -324,6 +324,9 @@ impl Store for Held {
     fn bodies(&self, subject: &SubjectId, ids: &[StatementId]) -> Result<Vec<Option<Vec<u8>>>, store::Error> {
         self.memory.bodies(subject, ids)
     }
+    fn ids(&self, subject: &SubjectId) -> Result<Vec<StatementId>, store::Error> {
+        self.memory.ids(subject)
+    }
     fn rows(&self, subject: &SubjectId) -> Result<PersonRows, store::Error> {
         self.memory.rows(subject)
     }

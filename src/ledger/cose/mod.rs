@@ -33,6 +33,8 @@ pub const PROMISE: &str = "application/naru-promise+cbor";
 pub const RECEIPT: &str = "application/naru-receipt+cose";
 /// `typ` of a cohort's summary.
 pub const COHORT: &str = "application/naru-cohort+cbor";
+/// `typ` of the manifest of an archive.
+pub const ARCHIVE: &str = "application/naru-archive+cbor";
 
 /// Why an item is refused.
 #[derive(Debug, thiserror::Error)]

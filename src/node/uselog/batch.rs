@@ -19,6 +19,7 @@ use crate::ledger::hash;
 use crate::model::id::LeafIndex;
 use crate::model::id::StatementId;
 use crate::model::id::Timestamp;
+use crate::model::id::TreeSize;
 
 const ROW: usize = 64;
 
@@ -93,6 +94,22 @@ impl Batches {
             }
         }
         Ok(None)
+    }
+
+    /// The last batch whose entry stands below `size`.
+    pub(in crate::node::uselog) fn below(&self, size: TreeSize) -> io::Result<Option<Batch>> {
+        let (mut low, mut high) = (0, self.count);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.row(middle)? {
+                Some(batch) if batch.index < size => low = middle + 1,
+                Some(_) | None => high = middle,
+            }
+        }
+        match low.checked_sub(1) {
+            Some(last) => self.row(last),
+            None => Ok(None),
+        }
     }
 
     fn row(&self, number: u64) -> io::Result<Option<Batch>> {

@@ -3,7 +3,6 @@
 use crate::consent::Batched;
 use crate::ledger::hash;
 use crate::ledger::merkle;
-use crate::ledger::merkle::List;
 use crate::model::id::Hash;
 use crate::model::id::Timestamp;
 use crate::model::statement::Interval;
@@ -12,6 +11,8 @@ use crate::node::uselog::Batch;
 use crate::node::uselog::UseLog;
 use crate::node::uselog::held;
 use crate::node::uselog::segment;
+use crate::node::uselog::trees;
+use crate::node::uselog::who;
 
 /// What the next `use.batch` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub(in crate::node) struct Draft {
     pub(in crate::node) root: Hash,
     /// Intervals whose lines may be lost.
     pub(in crate::node) gaps: Vec<Interval>,
+    /// What the root is over.
+    pub(in crate::node::uselog) leaves: Vec<[u8; 32]>,
 }
 
 /// The way of one leaf: siblings and their sides.
@@ -60,11 +63,15 @@ impl UseLog {
             return Ok(None);
         }
         let number = batched.map_or(0, |b| b.count);
-        Ok(Some(Draft { number, from, until, root: Hash(merkle::root(&leaves)), gaps }))
+        Ok(Some(Draft { number, from, until, root: Hash(merkle::root(&leaves)), gaps, leaves }))
     }
 
     /// Leaf hashes of an interval. Sorted: a place in the tree says nothing of who asked when.
-    fn leaves(&self, from: Timestamp, until: Timestamp) -> Result<Vec<[u8; 32]>, Error> {
+    pub(in crate::node::uselog) fn leaves(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<[u8; 32]>, Error> {
         let mut leaves = Vec::new();
         self.each(from, until, &mut |frame| {
             if let Some((_, leaf, _)) = frame.line() {
@@ -74,15 +81,6 @@ impl UseLog {
         })?;
         leaves.sort_unstable();
         Ok(leaves)
-    }
-
-    /// How a leaf leads to the root of its batch; `None` if it is not under it.
-    pub(in crate::node::uselog) fn way(&self, batch: &Batch, leaf: &[u8; 32]) -> Result<Option<Way>, Error> {
-        let leaves = self.leaves(batch.from, batch.until)?;
-        let Ok(place) = leaves.binary_search(&hash::leaf(leaf)) else { return Ok(None) };
-        let sides = merkle::sides(place as u64, leaves.len() as u64)?;
-        let list = List::new(&leaves);
-        Ok(Some(Way { path: list.path(place)?, sides }))
     }
 
     /// Remembers a batch that stands in the log. A failure is of no account: rows are made again.
@@ -131,9 +129,28 @@ impl UseLog {
             }
             std::fs::remove_file(segment::path(self.folder(), number))
                 .map_err(|cause| self.failed(cause.into()))?;
+            who::remove(self.folder(), number);
             held(&self.closed).remove(&number);
             gone += 1;
         }
+        if gone > 0 {
+            self.forget_trees()?;
+        }
         Ok(gone)
+    }
+
+    /// Trees of batches that no line is left of.
+    fn forget_trees(&self) -> Result<(), Error> {
+        let mut extents = self.open_extents();
+        extents.extend(held(&self.closed).values().copied());
+        let oldest = extents.iter().filter(|e| e.lines > 0).map(|e| e.first).min();
+        let number = match oldest {
+            Some(first) => self.batch_at(first)?.map(|(number, _)| number),
+            None => Some(held(&self.batches).count()),
+        };
+        if let Some(number) = number {
+            trees::remove_below(self.folder(), number);
+        }
+        Ok(())
     }
 }

@@ -69,6 +69,7 @@ fn try_open(folder: &Path, with: &Opening) -> io::Result<UseLog> {
         others: (1..with.tracks).map(|_| Mutex::new(Track::from(run.started))).collect(),
         counted: Mutex::new(Owner { track: Track::from(run.started), ..Owner::default() }),
         closed: Mutex::new(BTreeMap::new()),
+        indexed: Mutex::default(),
         next: AtomicU64::new(next),
         synced: AtomicU64::new(0),
         round: Mutex::new(()),

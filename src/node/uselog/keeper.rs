@@ -215,6 +215,7 @@ fn batch(inner: &Arc<Inner>, intake: &Queue) -> Result<Option<Outcome>, Error> {
             {
                 let Draft { from, until, .. } = draft;
                 uses.batched(&Batch { from, until, index: accepted.index, id: accepted.id });
+                uses.keep_tree(draft.number, &draft.leaves);
             }
             Some(outcome)
         }
@@ -222,6 +223,7 @@ fn batch(inner: &Arc<Inner>, intake: &Queue) -> Result<Option<Outcome>, Error> {
     if let Some(term) = inner.use_term_ms() {
         uses.expire(now, term)?;
     }
+    uses.index_closed(&inner.vault)?;
     Ok(outcome)
 }
 

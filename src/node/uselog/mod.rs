@@ -14,6 +14,7 @@
 //! way into the log (`keeper`).
 
 mod batch;
+mod carry;
 mod count;
 mod draft;
 mod found;
@@ -21,9 +22,12 @@ mod keeper;
 mod read;
 mod segment;
 mod track;
+mod trees;
 mod view;
+mod who;
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -94,6 +98,8 @@ pub(in crate::node) struct UseLog {
     counted: Mutex<Owner>,
     /// Segments that are no longer written.
     closed: Mutex<BTreeMap<u64, Extent>>,
+    /// Of these, those whose side file is known to stand.
+    indexed: Mutex<BTreeSet<u64>>,
     /// Number of the next segment.
     next: AtomicU64,
     /// Every line before this instant is durable.

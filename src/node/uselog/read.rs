@@ -113,7 +113,7 @@ impl UseLog {
         self.open_extents().into_iter().find(|e| e.header.number == segment).map(|e| e.len)
     }
 
-    fn open_extents(&self) -> Vec<crate::node::uselog::segment::Extent> {
+    pub(in crate::node::uselog) fn open_extents(&self) -> Vec<crate::node::uselog::segment::Extent> {
         let mut out: Vec<_> = self.tracks().filter_map(|t| held(t).extent().copied()).collect();
         out.extend(held(&self.counted).track.extent().copied());
         out

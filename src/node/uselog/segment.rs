@@ -25,7 +25,9 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::model::id::SubjectId;
 use crate::model::id::Timestamp;
+use crate::node::uselog::who::Spot;
 use crate::vault::POINTER;
 
 /// Bytes of the header.
@@ -244,16 +246,36 @@ pub(in crate::node::uselog) struct Segment {
     /// Something was written since [`Segment::take_up`].
     dirty: bool,
     buffer: Vec<u8>,
+    /// Whose lines stand where, while the file is open: start of the subject id, time, offset. Never on disk.
+    notes: Vec<([u8; 8], u64, u64)>,
+}
+
+/// The part of a subject id that tells persons apart well enough to look at a line.
+fn start_of(subject: &SubjectId) -> [u8; 8] {
+    subject.0.first_chunk().copied().unwrap_or_default()
 }
 
 impl Segment {
+    /// Remembers whose line was just written.
+    pub(in crate::node::uselog) fn note(&mut self, subject: &SubjectId, t: Timestamp, offset: u64) {
+        self.notes.push((start_of(subject), t.0, offset));
+    }
+
+    /// Time and place of the lines noted for a person; a line of another's may be among them.
+    pub(in crate::node::uselog) fn noted(&self, subject: &SubjectId, out: &mut Vec<Spot>) {
+        let (start, number) = (start_of(subject), self.extent.header.number);
+        let own = self.notes.iter().filter(|(whose, ..)| *whose == start);
+        out.extend(own.map(|(_, t, offset)| (Timestamp(*t), (number, *offset))));
+    }
+
     /// Makes the file. It is durable only once it and its folder are synced.
     pub(in crate::node::uselog) fn create(folder: &Path, header: Header) -> io::Result<Self> {
         let path = path(folder, header.number);
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
         file.write_all_at(&header.encode(), 0)?;
         let extent = Extent::empty(header);
-        Ok(Self { file: Arc::new(file), extent, marked: None, dirty: true, buffer: Vec::new() })
+        let (buffer, notes) = (Vec::new(), Vec::new());
+        Ok(Self { file: Arc::new(file), extent, marked: None, dirty: true, buffer, notes })
     }
 
     pub(in crate::node::uselog) const fn extent(&self) -> &Extent {
@@ -336,6 +358,7 @@ impl Segment {
             marked: None,
             dirty: true,
             buffer: Vec::new(),
+            notes: Vec::new(),
         };
         segment.end(found.mark)?;
         segment.file.sync_all()

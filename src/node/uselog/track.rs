@@ -10,6 +10,7 @@ use crate::ledger::cbor::Writer;
 use crate::ledger::hash;
 use crate::model::id::DecisionId;
 use crate::model::id::Hash;
+use crate::model::id::SubjectId;
 use crate::model::id::Timestamp;
 use crate::model::use_line::Exact;
 use crate::model::use_line::UseLine;
@@ -20,6 +21,7 @@ use crate::node::uselog::held;
 use crate::node::uselog::segment::FrameKind;
 use crate::node::uselog::segment::Header;
 use crate::node::uselog::segment::Segment;
+use crate::node::uselog::who::Spot;
 use crate::vault::PersonKey;
 use crate::vault::Pointed;
 use crate::vault::Sealed;
@@ -77,6 +79,13 @@ impl Track {
         self.open.as_ref().map(Segment::extent)
     }
 
+    /// Time and place of the person's lines in the open segment.
+    pub(in crate::node::uselog) fn noted(&self, subject: &SubjectId, out: &mut Vec<Spot>) {
+        if let Some(open) = &self.open {
+            open.noted(subject, out);
+        }
+    }
+
     /// Seals a line and appends it with one write.
     pub(in crate::node::uselog) fn append(
         &mut self,
@@ -106,11 +115,13 @@ impl Track {
             None => plain.null(),
         }
         .finish();
+        let offset = segment.offset();
         segment.line::<Fault>(kind, t, |out| {
             out.extend_from_slice(&placed.hide(who));
             out.extend_from_slice(&leaf);
             Ok(key.seal_into(Sealed::Line, &who.subject, &placed.id.0, &plain, out)?)
         })?;
+        segment.note(&who.subject, t, offset);
         // A segment that could not be written is never written again: what it holds is not known.
         self.open = Some(segment);
         Ok(placed.id)

@@ -4,13 +4,18 @@ use serde_bytes::ByteArray;
 use serde_bytes::ByteBuf;
 
 use crate::audit::decision;
+use crate::identity;
+use crate::ledger::entry::Entry;
 use crate::model::decision::Reason;
 use crate::model::id::DecisionId;
+use crate::model::id::Hash;
 use crate::model::id::KeyHash;
+use crate::model::id::LeafIndex;
 use crate::model::id::PartyId;
 use crate::model::id::Ppid;
 use crate::model::id::StatementId;
 use crate::model::id::Timestamp;
+use crate::model::statement::Statement;
 use crate::model::statement::V1;
 use crate::model::use_line::UseAct;
 use crate::model::use_line::UseLine;
@@ -98,28 +103,42 @@ impl Inner {
         let (Some(uses), Some(who)) = (self.uses.get(), self.person_of_key(key)?) else {
             return Ok(Vec::new());
         };
-        let mut hers: Vec<Taken> = Vec::new();
-        uses.each(Timestamp(0), Timestamp(u64::MAX), &mut |frame| {
-            hers.extend(Taken::of(frame, &self.vault)?.filter(|taken| taken.who.subject == who.subject));
-            Ok(())
-        })?;
-        hers.sort_unstable_by_key(|taken| std::cmp::Reverse((taken.t, taken.place)));
+        let mut hers = uses.places_of(&self.vault, who, &self.vault.person_key(who)?)?;
+        hers.reverse();
         let after = match page.after {
             None => None,
             Some(id) => Some(self.vault.place_of(&id)?.unwrap_or_default()),
         };
         let from = match after {
             None => 0,
-            Some(place) => hers.iter().position(|taken| taken.place == place).map_or(hers.len(), |at| at + 1),
+            Some(place) => hers.iter().position(|(_, own)| *own == place).map_or(hers.len(), |at| at + 1),
         };
         let mut out = Vec::new();
-        for taken in hers.into_iter().skip(from).take(page.most) {
-            let batch = uses.batch_at(taken.t)?.map(|(number, _)| number);
-            if let Some(opened) = taken.open(&self.vault)? {
+        for (t, place) in hers.into_iter().skip(from) {
+            if out.len() == page.most {
+                break;
+            }
+            let batch = uses.batch_at(t)?.map(|(number, _)| number);
+            let taken = uses.at(&self.vault, place)?.filter(|taken| taken.who.subject == who.subject);
+            if let Some(opened) = taken.map(|taken| taken.open(&self.vault)).transpose()?.flatten() {
                 out.push(Seen { seen: opened.says, batch });
             }
         }
         Ok(out)
+    }
+
+    /// The root that a batch's statement signs.
+    ///
+    /// # Errors
+    /// The store; the entry is another statement.
+    pub(in crate::node) fn root_of_batch(&self, index: LeafIndex) -> Result<Hash, Error> {
+        let damaged = || Error::Damaged(format!("entry {index} is no use batch"));
+        let entry = self.entries(index, index + 1)?.pop().ok_or_else(damaged)?;
+        let Entry::Public { item, .. } = Entry::parse(&entry)? else { return Err(damaged()) };
+        match identity::reload(&item)?.0 {
+            Statement::UseBatch(says) => Ok(says.root),
+            _ => Err(damaged()),
+        }
     }
 
     /// Every line written in `[from, until)`, in no order of time: for detectors and for one party's lines.
@@ -179,14 +198,15 @@ impl Inner {
             }
             Caller::Party(_) | Caller::Citizen(_) => return Ok(Shown::Nothing),
         };
-        let Some((_, batch)) = uses.batch_at(t)? else { return Ok(Shown::NotYet) };
+        let Some((number, batch)) = uses.batch_at(t)? else { return Ok(Shown::NotYet) };
         let entry = match self.evidence(&batch.id, None)? {
             Shown::Evidence(entry) => entry,
             other @ (Shown::NotYet | Shown::Nothing) => return Ok(other),
         };
         let damaged =
             || Error::Damaged(format!("the use batch at entry {} is not of its lines", batch.index));
-        let way = uses.way(&batch, &opened.leaf)?.ok_or_else(damaged)?;
+        let root = self.root_of_batch(batch.index)?;
+        let way = uses.way(number, &batch, &root, &opened.leaf)?.ok_or_else(damaged)?;
         let evidence = evidence_of(opened, &way.path, way.sides, entry, own);
         // What does not hold is never handed out.
         let (log, origin) = (self.log_key(), self.settings.origin.as_str());
@@ -227,7 +247,7 @@ impl Note {
     }
 }
 
-fn evidence_of(
+pub(in crate::node::uselog) fn evidence_of(
     opened: Opened,
     path: &[[u8; 32]],
     sides: u64,

@@ -324,6 +324,10 @@ impl Store for Memory {
         Ok(ids.iter().map(|id| world.live.body(subject, id)).collect())
     }
 
+    fn ids(&self, subject: &SubjectId) -> Result<Vec<StatementId>, Error> {
+        Ok(self.read(Call::Bodies)?.live.ids(subject))
+    }
+
     fn rows(&self, subject: &SubjectId) -> Result<PersonRows, Error> {
         Ok(self.read(Call::Rows)?.live.rows(subject))
     }

@@ -127,6 +127,11 @@ impl Tables {
         out
     }
 
+    pub(super) fn ids(&self, subject: &SubjectId) -> Vec<StatementId> {
+        let (first, last) = (StatementId([0; 32]), StatementId([0xff; 32]));
+        self.bodies.range((*subject, first)..=(*subject, last)).map(|((_, id), _)| *id).collect()
+    }
+
     pub(super) fn body(&self, subject: &SubjectId, id: &StatementId) -> Option<Vec<u8>> {
         self.bodies.get(&(*subject, *id)).cloned()
     }

@@ -1,0 +1,378 @@
+//! What an archive proves: offline, with the log's key alone.
+//!
+//! Manifest, bytes and hashes first (`portability`); then every statement's and
+//! decision's evidence, each under the checkpoint the manifest names; that the
+//! lists name exactly what is proved; and that the states shown follow from her
+//! statements. It does not prove that nothing was left out, nor that the log shows
+//! everybody the same tree. Trusted: the key and the origin handed in.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::audit::decision;
+use crate::consent::Person;
+use crate::consent::SlotKey;
+use crate::identity;
+use crate::ledger::checkpoint;
+use crate::ledger::entry;
+use crate::ledger::evidence;
+use crate::ledger::evidence::Evidence;
+use crate::ledger::key::PublicKey;
+use crate::model::id::KeyHash;
+use crate::model::id::PartyId;
+use crate::model::id::SubjectId;
+use crate::model::id::Timestamp;
+use crate::model::vocabulary::DataClass;
+use crate::portability;
+use crate::portability::Bag;
+use crate::portability::Head;
+use crate::portability::Listed;
+use crate::portability::Source;
+use crate::portability::evidence_path;
+use crate::portability::receipt_path;
+use crate::portability::use_path;
+
+/// Why an archive proves nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Container, manifest or a file.
+    #[error(transparent)]
+    Archive(#[from] portability::Error),
+    /// The checkpoint is not the log's.
+    #[error("the checkpoint: {0}")]
+    Checkpoint(#[from] checkpoint::Error),
+    /// Evidence of a statement.
+    #[error("evidence of a statement: {0}")]
+    Evidence(#[from] evidence::Error),
+    /// An entry.
+    #[error("an entry: {0}")]
+    Entry(#[from] entry::Error),
+    /// Evidence of a decision.
+    #[error("evidence of a use: {0}")]
+    Decision(#[from] decision::Error),
+    /// The person's signature.
+    #[error("signature of a statement: {0}")]
+    Identity(#[from] identity::Error),
+    /// A file is not JSON.
+    #[error("a list is no JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// A file proves something else than it should.
+    #[error("`{path}`: {what}")]
+    Wrong {
+        /// Which.
+        path: String,
+        /// What is wrong.
+        what: &'static str,
+    },
+}
+
+/// What an archive has proven.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proven {
+    /// Which log, at which checkpoint.
+    pub head: Head,
+    /// Files, the manifest apart.
+    pub files: usize,
+    /// Statements.
+    pub statements: usize,
+    /// Consent records whose state follows from them.
+    pub consents: usize,
+    /// Use lines with evidence.
+    pub uses: usize,
+    /// Use lines that are listed without.
+    pub unproven_uses: usize,
+    /// Who signed the use batches: compare with the operator's key in genesis.
+    pub signers: BTreeSet<KeyHash>,
+    /// What is not inside, and why: as the archive says.
+    pub withheld: Vec<(String, String)>,
+    /// Files whose meaning this version does not know: their hashes hold.
+    pub unknown: Vec<String>,
+    /// Lists too large to be read: their hashes hold.
+    pub unread: Vec<String>,
+}
+
+/// Checks an archive.
+///
+/// # Errors
+/// [`Error`]: the first thing that does not hold.
+pub fn verify(
+    source: &mut dyn Source,
+    log: &PublicKey,
+    origin: &str,
+    grain_ms: Option<u64>,
+) -> Result<Proven, Error> {
+    let bag = Bag::open(source, log)?;
+    let head = bag.manifest().head();
+    if head.origin != origin {
+        return Err(wrong(portability::MANIFEST, "it is of another log"));
+    }
+    let mut check = Check {
+        log,
+        origin,
+        grain_ms,
+        head,
+        person: Person::new(SubjectId([0; 16])),
+        statements: BTreeMap::new(),
+        receipts: BTreeMap::new(),
+        slots: BTreeMap::new(),
+        uses: BTreeSet::new(),
+        listed: None,
+        paths: BTreeSet::new(),
+        out: Said::default(),
+        checkpoint: false,
+    };
+    bag.walk(&mut |listed, content| check.file(listed, content))?;
+    check.end()
+}
+
+fn wrong(path: &str, what: &'static str) -> Error {
+    Error::Wrong { path: path.to_owned(), what }
+}
+
+#[derive(Default)]
+struct Said {
+    files: usize,
+    consents: usize,
+    unproven: usize,
+    signers: BTreeSet<KeyHash>,
+    withheld: Vec<(String, String)>,
+    unknown: Vec<String>,
+    unread: Vec<String>,
+}
+
+struct Check<'a> {
+    log: &'a PublicKey,
+    origin: &'a str,
+    grain_ms: Option<u64>,
+    head: Head,
+    person: Person,
+    /// Id and type by index.
+    statements: BTreeMap<u64, (String, &'static str)>,
+    /// Receipts the evidence holds, until their files are seen.
+    receipts: BTreeMap<String, Vec<u8>>,
+    /// Ids of the statements of each slot, in order.
+    slots: BTreeMap<SlotKey, Vec<String>>,
+    uses: BTreeSet<String>,
+    /// Files the completeness list names.
+    listed: Option<BTreeSet<String>>,
+    paths: BTreeSet<String>,
+    out: Said,
+    checkpoint: bool,
+}
+
+impl Check<'_> {
+    fn file(&mut self, listed: &Listed, content: Option<&[u8]>) -> Result<(), Error> {
+        let path = listed.path.as_str();
+        self.out.files += 1;
+        self.paths.insert(path.to_owned());
+        let Some(content) = content else {
+            self.out.unread.push(path.to_owned());
+            return Ok(());
+        };
+        match path {
+            portability::CHECKPOINT => self.checkpoint(content),
+            portability::STATEMENTS => self.list_of_statements(content),
+            portability::CONSENTS => self.consents(content),
+            portability::USES => self.list_of_uses(content),
+            portability::COMPLETENESS => self.completeness(content),
+            portability::INCIDENTS | portability::EXCEPTIONS | portability::PARTIES => {
+                serde_json::from_slice::<Value>(content)?;
+                Ok(())
+            }
+            "bagit.txt" | "bag-info.txt" | "manifest-sha256.txt" => Ok(()),
+            _ if path.starts_with(portability::EVIDENCE) => self.statement(path, content),
+            _ if path.starts_with(portability::USE_EVIDENCE) => self.decision(path, content),
+            _ if path.starts_with(portability::RECEIPTS) => match self.receipts.remove(path) {
+                Some(receipt) if receipt == content => Ok(()),
+                Some(_) | None => Err(wrong(path, "it is not the receipt of the evidence beside it")),
+            },
+            _ => {
+                self.out.unknown.push(path.to_owned());
+                Ok(())
+            }
+        }
+    }
+
+    fn checkpoint(&mut self, content: &[u8]) -> Result<(), Error> {
+        let head = checkpoint::open(content, self.log, self.origin)?;
+        self.checkpoint = true;
+        self.same_tree(portability::CHECKPOINT, head.size, &head.root)
+    }
+
+    fn same_tree(&self, path: &str, size: u64, root: &[u8; 32]) -> Result<(), Error> {
+        let same = size == self.head.size && *root == self.head.root;
+        if same { Ok(()) } else { Err(wrong(path, "it is of another checkpoint than the manifest")) }
+    }
+
+    fn statement(&mut self, path: &str, content: &[u8]) -> Result<(), Error> {
+        let evidence = Evidence::parse(content)?;
+        let opened = evidence.verify(self.log, self.origin, self.grain_ms)?;
+        self.same_tree(path, opened.size, &opened.root)?;
+        let item = opened.item.as_deref().ok_or_else(|| wrong(path, "it does not show who signed"))?;
+        if path != evidence_path(opened.index) {
+            return Err(wrong(path, "it is of another entry"));
+        }
+        let verified = identity::open(item)?;
+        let at = opened.at.ok_or_else(|| wrong(path, "it is public, and no statement of a person"))?;
+        let recorded = verified.at(opened.index, Timestamp(at));
+        let id = recorded.id().to_string();
+        if let Some(followed) = self.person.follow(&recorded) {
+            self.slots.entry(followed.slot).or_default().push(id.clone());
+        }
+        self.statements.insert(opened.index, (id, recorded.statement().kind().as_str()));
+        self.receipts.insert(receipt_path(opened.index), evidence.receipt);
+        Ok(())
+    }
+
+    fn decision(&mut self, path: &str, content: &[u8]) -> Result<(), Error> {
+        let proven = decision::Evidence::parse(content)?.verify(self.log, self.origin, self.grain_ms)?;
+        self.same_tree(path, proven.opened.size, &proven.opened.root)?;
+        let id = proven.line.id.to_string();
+        if path != use_path(&id) {
+            return Err(wrong(path, "it is of another decision"));
+        }
+        self.out.signers.insert(proven.signer);
+        self.uses.insert(id);
+        Ok(())
+    }
+
+    fn list_of_statements(&self, content: &[u8]) -> Result<(), Error> {
+        let differs = || wrong(portability::STATEMENTS, "it does not list exactly the statements inside");
+        let mut proven = self.statements.iter();
+        for line in lines(content) {
+            let row: Value = serde_json::from_slice(line)?;
+            let (index, (id, kind)) = proven.next().ok_or_else(differs)?;
+            let text = |name: &str| row.get(name).and_then(Value::as_str);
+            let same = row.get("index").and_then(Value::as_u64) == Some(*index)
+                && text("id") == Some(id.as_str())
+                && text("type") == Some(kind);
+            if !same {
+                return Err(differs());
+            }
+        }
+        if proven.next().is_none() { Ok(()) } else { Err(differs()) }
+    }
+
+    fn list_of_uses(&mut self, content: &[u8]) -> Result<(), Error> {
+        let differs = || wrong(portability::USES, "it does not list exactly the uses inside");
+        let mut proven = 0;
+        for line in lines(content) {
+            let row: Value = serde_json::from_slice(line)?;
+            let id = row.get("id").and_then(Value::as_str).ok_or_else(differs)?;
+            match row.get("evidence").and_then(Value::as_str) {
+                None => self.out.unproven += 1,
+                Some(path) if path == use_path(id) && self.uses.contains(id) => proven += 1,
+                Some(_) => return Err(differs()),
+            }
+        }
+        if proven == self.uses.len() { Ok(()) } else { Err(differs()) }
+    }
+
+    /// Each record's state and events, against what follows from the statements.
+    fn consents(&mut self, content: &[u8]) -> Result<(), Error> {
+        let differs =
+            || wrong(portability::CONSENTS, "it says something else than follows from the statements");
+        let file: Value = serde_json::from_slice(content)?;
+        let as_of = file.get("as_of").and_then(Value::as_str).ok_or_else(differs)?;
+        let records = file.get("records").and_then(Value::as_array).ok_or_else(differs)?;
+        for record in records {
+            let text = |path: &str| record.pointer(path).and_then(Value::as_str);
+            let purpose = "/pii_processing/purposes/0/purpose";
+            let controller = text("/pii_processing/purposes/0/pii_controllers/0").ok_or_else(differs)?;
+            let class = text("/ext/identifiability").and_then(DataClass::parse).ok_or_else(differs)?;
+            let slot = slot_of(controller, text(purpose).ok_or_else(differs)?, class).ok_or_else(differs)?;
+            let ids = self.slots.remove(&slot).ok_or_else(differs)?;
+            let events = record.get("events").and_then(Value::as_array).ok_or_else(differs)?;
+            let named = events.iter().map(|e| e.pointer("/ext/statement").and_then(Value::as_str));
+            if !named.eq(ids.iter().map(|id| Some(id.as_str()))) {
+                return Err(differs());
+            }
+            let says = text("/ext/state").ok_or_else(differs)?;
+            let state = self.person.slot(&slot);
+            // Instants of one spelling are in the order of their text.
+            let ended = state.and_then(|s| s.grant.as_ref()).is_some_and(|terms| {
+                as_of >= portability::instant(terms.fetch_until.max(terms.keep_until)).as_str()
+            });
+            let now = Timestamp(if ended { u64::MAX } else { 0 });
+            if state.map_or("none", |slot| slot.now(now).as_str()) != says {
+                return Err(differs());
+            }
+            self.out.consents += 1;
+        }
+        if self.slots.is_empty() { Ok(()) } else { Err(differs()) }
+    }
+
+    fn completeness(&mut self, content: &[u8]) -> Result<(), Error> {
+        let differs = || wrong(portability::COMPLETENESS, "it is no list of what is inside and what is not");
+        let file: Value = serde_json::from_slice(content)?;
+        let all = |name: &str| file.get(name).and_then(Value::as_array).ok_or_else(differs);
+        let paths = all("exported")?.iter().map(|item| item.get("path").and_then(Value::as_str));
+        self.listed =
+            Some(paths.map(|path| path.map(str::to_owned)).collect::<Option<_>>().ok_or_else(differs)?);
+        for one in all("withheld")? {
+            let text = |name: &str| one.get(name).and_then(Value::as_str).map(str::to_owned);
+            self.out.withheld.push((text("reason").ok_or_else(differs)?, text("what").ok_or_else(differs)?));
+        }
+        Ok(())
+    }
+
+    fn end(self) -> Result<Proven, Error> {
+        let Self { out, head, paths, .. } = self;
+        let unread = |path: &str| out.unread.iter().any(|one| one == path);
+        for path in [
+            portability::CHECKPOINT,
+            portability::STATEMENTS,
+            portability::CONSENTS,
+            portability::USES,
+            portability::COMPLETENESS,
+        ] {
+            if !paths.contains(path) {
+                return Err(wrong(path, "it is missing"));
+            }
+        }
+        if !self.checkpoint {
+            return Err(wrong(portability::CHECKPOINT, "it is missing"));
+        }
+        if let Some(path) = self.receipts.keys().next() {
+            return Err(wrong(path, "it is missing"));
+        }
+        let evidence = |path: &&String| {
+            path.starts_with(portability::EVIDENCE) || path.starts_with(portability::USE_EVIDENCE)
+        };
+        if let Some(listed) = &self.listed {
+            let inside = listed.iter().all(|path| paths.contains(path));
+            if !inside || !paths.iter().filter(evidence).all(|path| listed.contains(path)) {
+                return Err(wrong(portability::COMPLETENESS, "it does not list exactly what is inside"));
+            }
+        } else if !unread(portability::COMPLETENESS) {
+            return Err(wrong(portability::COMPLETENESS, "it is missing"));
+        }
+        Ok(Proven {
+            head,
+            files: out.files,
+            statements: self.statements.len(),
+            consents: out.consents,
+            uses: self.uses.len(),
+            unproven_uses: out.unproven,
+            signers: out.signers,
+            withheld: out.withheld,
+            unknown: out.unknown,
+            unread: out.unread,
+        })
+    }
+}
+
+fn lines(content: &[u8]) -> impl Iterator<Item = &[u8]> {
+    content.split(|b| *b == b'\n').filter(|line| !line.is_empty())
+}
+
+/// The slot a record names.
+fn slot_of(controller: &str, purpose: &str, class: DataClass) -> Option<SlotKey> {
+    if controller != "*" {
+        PartyId::parse(controller)?;
+    }
+    Some(SlotKey { controller: controller.to_owned().into(), purpose: purpose.to_owned().into(), class })
+}

@@ -1,0 +1,135 @@
+//! What a person carries away: everything of hers under one checkpoint, in one pass.
+//!
+//! Every file depends on her items and the checkpoint alone, so two exports of one
+//! state are the same bytes, whatever others did in between. Of each item only a
+//! small row stays in memory; bodies and lines are opened, written and dropped.
+//! Nobody's private key is inside, no secret of a party, nothing of another person
+//! but what she was shown already. Source: design §11.
+//!
+//! Lacks: the zip (`portability`), encryption, other renderings, data by source.
+
+mod lists;
+mod statements;
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use crate::ledger::entry::Entry;
+use crate::model::id::KeyHash;
+use crate::model::id::SubjectId;
+use crate::model::id::Timestamp;
+use crate::model::id::TreeSize;
+use crate::node::Error;
+use crate::node::Inner;
+use crate::node::Node;
+use crate::node::people::Loaded;
+use crate::node::publish::Covering;
+use crate::portability;
+use crate::portability::Archive;
+use crate::portability::Completeness;
+use crate::portability::Head;
+
+/// Persons with an export under way: one each at a time.
+#[derive(Debug, Default)]
+pub(in crate::node) struct Exports(Mutex<HashSet<SubjectId>>);
+
+/// Why there is no export.
+#[derive(Debug, thiserror::Error)]
+pub enum NoExport {
+    /// No person has the key.
+    #[error("no person has this key")]
+    Unknown,
+    /// One of hers is under way.
+    #[error("an export of this person is under way")]
+    Busy,
+    /// The size is beyond the newest checkpoint, or too small to prove anything.
+    #[error("there is no checkpoint of this size")]
+    Size,
+    /// The node.
+    #[error(transparent)]
+    Node(#[from] Error),
+}
+
+/// An export that may begin. While it lives no other of the same person does.
+pub struct Export {
+    node: Arc<Inner>,
+    loaded: Arc<Loaded>,
+    covering: Covering,
+}
+
+impl std::fmt::Debug for Export {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Export").field("size", &self.covering.size).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Export {
+    fn drop(&mut self) {
+        let mut under_way = self.node.exports.0.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.remove(&self.loaded.who.subject);
+    }
+}
+
+impl Node {
+    /// Everything of the person with this key under the newest checkpoint, or under an older size.
+    ///
+    /// # Errors
+    /// [`NoExport`].
+    pub fn export(&self, key: &KeyHash, at: Option<TreeSize>) -> Result<Export, NoExport> {
+        let node = Arc::clone(&self.inner);
+        let who = node.person_of_key(key)?.ok_or(NoExport::Unknown)?;
+        let loaded = node.people.load(who, node.store.as_ref(), &node.vault)?;
+        let published = node.published();
+        let signs = (node.settings.origin.as_str(), node.log_signer.as_ref());
+        let covering = published.covering(node.store.as_ref(), signs, at.unwrap_or(published.size))?;
+        let covering = covering.ok_or(NoExport::Size)?;
+        let begun = {
+            let mut under_way = node.exports.0.lock().unwrap_or_else(PoisonError::into_inner);
+            under_way.insert(who.subject)
+        };
+        if begun { Ok(Export { node, loaded, covering }) } else { Err(NoExport::Busy) }
+    }
+}
+
+impl Export {
+    /// Entries under the checkpoint it is of.
+    #[must_use]
+    pub const fn size(&self) -> TreeSize {
+        self.covering.size
+    }
+
+    /// Writes the archive. After an error what was written is no archive: it lacks its end.
+    ///
+    /// # Errors
+    /// The store, damage, the writer.
+    pub fn write(&self, out: &mut dyn Write) -> Result<(), Error> {
+        let Covering { size, root, .. } = self.covering;
+        let as_of = self.as_of()?;
+        let mut archive = Archive::new(out);
+        let mut complete = Completeness::default();
+        archive.file(portability::CHECKPOINT, self.covering.note.as_bytes())?;
+        let told = self.statements(&mut archive, &mut complete)?;
+        self.list_statements(&told, &mut archive)?;
+        self.consents(&told, as_of, &mut archive, &mut complete)?;
+        self.uses(&mut archive, &mut complete)?;
+        self.exceptions(&told, as_of, &mut archive, &mut complete)?;
+        self.parties(&mut archive, &mut complete)?;
+        self.incidents(&mut archive)?;
+        self.withheld(&mut complete);
+        archive.begin(portability::COMPLETENESS)?;
+        serde_json::to_writer(&mut archive, &complete).map_err(portability::Error::from)?;
+        let head = Head { origin: self.node.settings.origin.clone(), size, root };
+        Ok(archive.finish(head, self.node.log_signer.as_ref())?)
+    }
+
+    /// Time of the last entry under the checkpoint: what expiry is computed at.
+    fn as_of(&self) -> Result<Timestamp, Error> {
+        let size = self.covering.size;
+        let last = self.node.entries(size - 1, size)?.pop();
+        let last = last.ok_or_else(|| Error::Damaged(format!("entry {} is missing", size - 1)))?;
+        Ok(Timestamp(Entry::parse(&last)?.t()))
+    }
+}

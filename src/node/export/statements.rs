@@ -1,0 +1,205 @@
+//! Her statements: evidence and receipt of each, and what follows from them.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use serde_json::json;
+
+use crate::consent::Person;
+use crate::consent::SlotKey;
+use crate::identity;
+use crate::identity::Recorded;
+use crate::ledger::cose;
+use crate::ledger::evidence::Evidence;
+use crate::ledger::evidence::Opening;
+use crate::model::id::LeafIndex;
+use crate::model::id::StatementId;
+use crate::model::id::Timestamp;
+use crate::node::Error;
+use crate::node::export::Export;
+use crate::portability;
+use crate::portability::Archive;
+use crate::portability::Completeness;
+use crate::portability::Event;
+use crate::portability::Item;
+use crate::portability::ItemKind;
+use crate::portability::Party;
+use crate::portability::Reason;
+use crate::portability::Record;
+use crate::portability::Records;
+use crate::portability::Terms;
+use crate::portability::Withheld;
+use crate::portability::evidence_path;
+use crate::portability::receipt_path;
+use crate::store::Name;
+use crate::vault::Sealed;
+
+/// One statement, as long as the archive is written.
+pub(in crate::node::export) struct Row {
+    pub(in crate::node::export) id: StatementId,
+    index: LeafIndex,
+    at: Timestamp,
+    kind: &'static str,
+    notice: Option<(String, String)>,
+}
+
+/// What her statements told.
+pub(in crate::node::export) struct Told {
+    pub(in crate::node::export) rows: Vec<Row>,
+    /// Her slots as they follow from the statements under the checkpoint.
+    person: Person,
+    slots: BTreeMap<SlotKey, (Vec<Event>, Option<Terms>)>,
+}
+
+impl Export {
+    /// Ids and indices of hers under the checkpoint, in the order of the log.
+    fn covered(&self) -> Result<Vec<(LeafIndex, StatementId)>, Error> {
+        let mut out = Vec::new();
+        for id in self.node.store.ids(&self.loaded.who.subject)? {
+            let row = self.node.store.locate(&Name::Statement(id.0))?;
+            let index = row.and_then(|row| row.index).filter(|index| *index < self.covering.size);
+            out.extend(index.map(|index| (index, id)));
+        }
+        out.sort_unstable();
+        Ok(out)
+    }
+
+    pub(in crate::node::export) fn statements(
+        &self,
+        archive: &mut Archive<'_>,
+        complete: &mut Completeness,
+    ) -> Result<Told, Error> {
+        let person = Person::new(self.loaded.who.subject);
+        let mut told = Told { rows: Vec::new(), person, slots: BTreeMap::new() };
+        for (index, id) in self.covered()? {
+            let Some((evidence, at, item)) = self.evidence(index, id)? else {
+                let what = format!("statement {id}, entry {index}");
+                complete.withheld.push(Withheld::new(ItemKind::Statement, what, Reason::NotReadable));
+                continue;
+            };
+            archive.file(&evidence_path(index), &evidence.encode()?)?;
+            archive.file(&receipt_path(index), &evidence.receipt)?;
+            let (statement, signed) = identity::reload(&item)?;
+            told.take(&Recorded::assertion(statement, signed, index, at));
+            let path = evidence_path(index);
+            complete.exported.push(Item { kind: ItemKind::Statement, id: id.to_string(), path });
+        }
+        Ok(told)
+    }
+
+    /// Evidence of one statement in the citizen's form; `None` if its body is gone.
+    fn evidence(
+        &self,
+        index: LeafIndex,
+        id: StatementId,
+    ) -> Result<Option<(Evidence, Timestamp, Vec<u8>)>, Error> {
+        let (who, key) = (&self.loaded.who, &self.loaded.key);
+        let body = self.node.store.bodies(&who.subject, &[id])?.pop().flatten();
+        let Some(body) = body else { return Ok(None) };
+        let item = key.open(Sealed::Body, &who.subject, &id.0, &body)?;
+        let commit = self.node.commit_of(index)?;
+        let missing = || Error::Damaged(format!("entry {index} is missing"));
+        let position = usize::try_from(index - commit.first).map_err(|_| missing())?;
+        let openings = key.openings(&id.0);
+        let opening = Opening::Citizen {
+            at: commit.at,
+            statement: cose::statement_of(&item).map_err(identity::Error::from)?,
+            k1: openings.k1,
+            proof: cose::proof_of(&item).map_err(identity::Error::from)?,
+            k2: openings.k2,
+        };
+        let evidence = Evidence {
+            index,
+            entry: commit.entries.get(position).ok_or_else(missing)?.clone(),
+            opening,
+            receipt: self.covering.receipt(self.node.store.as_ref(), index)?,
+            checkpoint: Some(self.covering.note.clone()),
+        };
+        Ok(Some((evidence, Timestamp(commit.at), item)))
+    }
+
+    pub(in crate::node::export) fn list_statements(
+        &self,
+        told: &Told,
+        archive: &mut Archive<'_>,
+    ) -> Result<(), Error> {
+        archive.begin(portability::STATEMENTS)?;
+        for row in &told.rows {
+            let line = json!({
+                "index": row.index, "id": row.id.to_string(), "type": row.kind, "at": row.at.0,
+                "time": portability::instant(row.at), "evidence": evidence_path(row.index),
+                "receipt": receipt_path(row.index),
+                "notice": row.notice.as_ref().map(|(id, hash)| json!({ "id": id, "sha256": hash })),
+            });
+            writeln!(archive, "{line}").map_err(portability::Error::from)?;
+        }
+        Ok(())
+    }
+
+    pub(in crate::node::export) fn consents(
+        &self,
+        told: &Told,
+        as_of: Timestamp,
+        archive: &mut Archive<'_>,
+        complete: &mut Completeness,
+    ) -> Result<(), Error> {
+        archive.begin(portability::CONSENTS)?;
+        let origin = self.node.settings.origin.as_str();
+        let mut records = Records::begin(archive, origin, self.covering.size, as_of)?;
+        for (key, (events, terms)) in &told.slots {
+            let slot = told.person.slot(key);
+            let record = Record {
+                controller: key.controller.as_str(),
+                purpose: key.purpose.as_str(),
+                class: key.class,
+                state: slot.map_or("none", |slot| slot.now(as_of).as_str()),
+                since: slot.map_or(Timestamp(0), |slot| slot.since),
+                terms: terms.as_ref(),
+                events,
+                parties: self.parties_of(key, terms.as_ref()),
+            };
+            records.push(archive, &record)?;
+            let id = events.first().map(|event| event.id.to_string()).unwrap_or_default();
+            complete.exported.push(Item { kind: ItemKind::Consent, id, path: portability::CONSENTS.into() });
+        }
+        records.end(archive)?;
+        Ok(())
+    }
+
+    /// The parties a slot names, as they are registered under the checkpoint.
+    fn parties_of(&self, key: &SlotKey, terms: Option<&Terms>) -> Vec<serde_json::Value> {
+        let register = self.node.register();
+        let recipients = terms.map_or(&[][..], |terms| &terms.recipients).iter().map(String::as_str);
+        let mut names: Vec<&str> = std::iter::once(key.controller.as_str()).chain(recipients).collect();
+        names.sort_unstable();
+        names.dedup();
+        let of = |name: &str| {
+            let id = crate::model::id::PartyId::parse(name)?;
+            let party = register.party(&id).filter(|party| party.index < self.covering.size)?;
+            let office = party.office.as_ref().map(|o| (o.name.as_str(), o.contact.as_str()));
+            let (names, jurisdiction) =
+                ((party.name_ko.as_str(), party.name_en.as_str()), party.jurisdiction.as_deref());
+            Some(Party { id: name, names, roles: &party.roles, jurisdiction, office }.value())
+        };
+        names.into_iter().filter_map(of).collect()
+    }
+}
+
+impl Told {
+    fn take(&mut self, recorded: &Recorded) {
+        let (statement, id) = (recorded.statement(), recorded.id());
+        let (index, at, kind) = (recorded.index(), recorded.at(), statement.kind().as_str());
+        let terms = Terms::of(statement, at);
+        let notice = terms.as_ref().and_then(|t| t.notice.as_ref());
+        let notice = notice.map(|(id, hash, _)| (id.clone(), hash.clone()));
+        self.rows.push(Row { id, index, at, kind, notice });
+        let Some(followed) = self.person.follow(recorded) else { return };
+        let (events, kept) = self.slots.entry(followed.slot).or_default();
+        if followed.inert.is_none() && terms.is_some() {
+            *kept = terms;
+        }
+        let ppid = statement.ppid().map(|ppid| ppid.to_text()).unwrap_or_default();
+        let state = portability::event_state(statement).unwrap_or_default();
+        events.push(Event { id, index, at, kind, state, ppid, inert: followed.inert.is_some() });
+    }
+}

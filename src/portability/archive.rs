@@ -1,0 +1,143 @@
+//! Writing an archive in one pass, and never twice alike by accident.
+//!
+//! Every file is stored (the same bytes whatever version of a compressor is built
+//! in), dated 1980-01-01, mode 0644. What stays in memory is one row a file: its
+//! path, length and hash.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+
+use zip::CompressionMethod;
+use zip::DateTime;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+use zip::write::StreamWriter;
+
+use crate::ledger::hash::Running;
+use crate::ledger::key::Signer;
+use crate::portability::Error;
+use crate::portability::MANIFEST;
+use crate::portability::manifest::Head;
+use crate::portability::manifest::Listed;
+use crate::portability::manifest::Manifest;
+
+const BAGIT: &[u8] = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n";
+/// Payload of a bag lies below it. Source: RFC 8493 section 2.1.2
+const PAYLOAD: &str = "data/";
+
+/// An archive under way.
+pub struct Archive<'a> {
+    zip: ZipWriter<StreamWriter<&'a mut dyn Write>>,
+    listed: Vec<Listed>,
+    paths: BTreeSet<String>,
+    open: Option<(String, u64, Running)>,
+}
+
+impl std::fmt::Debug for Archive<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Archive").field("files", &self.listed.len()).finish_non_exhaustive()
+    }
+}
+
+fn options() -> SimpleFileOptions {
+    SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Stored)
+        .last_modified_time(DateTime::default())
+        .unix_permissions(0o644)
+}
+
+/// ASCII letters, digits and `-_.`, below folders, never upwards.
+fn is_path(path: &str) -> bool {
+    let fits = |part: &str| {
+        !part.is_empty()
+            && part != "."
+            && part != ".."
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    };
+    path.len() <= 256 && path.split('/').all(fits)
+}
+
+impl<'a> Archive<'a> {
+    /// Begins an archive.
+    pub fn new(out: &'a mut dyn Write) -> Self {
+        let zip = ZipWriter::new_stream(out).set_auto_large_file();
+        Self { zip, listed: Vec::new(), paths: BTreeSet::new(), open: None }
+    }
+
+    /// Begins a file; what is written next is its content.
+    ///
+    /// # Errors
+    /// [`Error::Path`]; the writer.
+    pub fn begin(&mut self, path: &str) -> Result<(), Error> {
+        self.end();
+        if !is_path(path) || !self.paths.insert(path.to_owned()) {
+            return Err(Error::Path { path: path.to_owned() });
+        }
+        self.zip.start_file(path, options())?;
+        self.open = Some((path.to_owned(), 0, Running::default()));
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        if let Some((path, bytes, hasher)) = self.open.take() {
+            self.listed.push(Listed { path, bytes, sha256: hasher.finish() });
+        }
+    }
+
+    /// One whole file.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn file(&mut self, path: &str, content: &[u8]) -> Result<(), Error> {
+        self.begin(path)?;
+        self.write_all(content)?;
+        Ok(())
+    }
+
+    /// Lists, signs and ends the archive.
+    ///
+    /// # Errors
+    /// The writer; the signer.
+    pub fn finish(mut self, head: Head, signer: &dyn Signer) -> Result<(), Error> {
+        self.end();
+        let payload: Vec<&Listed> = self.listed.iter().filter(|l| l.path.starts_with(PAYLOAD)).collect();
+        let bytes = payload.iter().fold(0u64, |sum, l| sum.saturating_add(l.bytes));
+        let info = format!(
+            "External-Identifier: {}\nExternal-Description: checkpoint of {} entries\nPayload-Oxum: {bytes}.{}\n",
+            head.origin,
+            head.size,
+            payload.len()
+        );
+        let lines: String = payload.iter().map(|l| format!("{}  {}\n", l.hex(), l.path)).collect();
+        self.file("bagit.txt", BAGIT)?;
+        self.file("bag-info.txt", info.as_bytes())?;
+        self.file("manifest-sha256.txt", lines.as_bytes())?;
+        self.end();
+        let manifest = Manifest::new(head, std::mem::take(&mut self.listed)).sign(signer)?;
+        self.seal(&manifest)
+    }
+
+    /// Ends the archive with a manifest that is signed already.
+    pub(in crate::portability) fn seal(mut self, manifest: &[u8]) -> Result<(), Error> {
+        self.zip.start_file(MANIFEST, options())?;
+        self.zip.write_all(manifest)?;
+        self.zip.finish()?.into_inner().flush()?;
+        Ok(())
+    }
+}
+
+impl Write for Archive<'_> {
+    fn write(&mut self, content: &[u8]) -> std::io::Result<usize> {
+        let Some((_, bytes, hasher)) = &mut self.open else {
+            return Err(std::io::Error::other("no file is begun"));
+        };
+        let written = self.zip.write(content)?;
+        *bytes += written as u64;
+        hasher.update(content.get(..written).unwrap_or_default());
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.zip.flush()
+    }
+}

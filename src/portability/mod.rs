@@ -1,0 +1,137 @@
+//! PURE. What a person carries away: the archive, its manifest, its consent records.
+//!
+//! One zip in BagIt layout (RFC 8493), stored and not compressed, with fixed times
+//! and modes, in the order in which it is written: so the same items at the same
+//! checkpoint are the same bytes. The log signs the manifest, which names every
+//! other file with its length and hash. A reader writes the archive again from
+//! what it read and compares: no byte of the container is left unchecked.
+//!
+//! A later archive adds files; a reader that does not know one still checks its
+//! hash. Lacks, on purpose: where items come from (`node`), what they prove
+//! (`audit`), encryption, and other renderings. Trusted: nothing that is read.
+
+mod archive;
+mod complete;
+mod manifest;
+mod read;
+mod record;
+mod time;
+mod usage;
+
+pub use archive::Archive;
+pub use complete::Completeness;
+pub use complete::Item;
+pub use complete::ItemKind;
+pub use complete::Law;
+pub use complete::Reason;
+pub use complete::Withheld;
+pub use manifest::Head;
+pub use manifest::Listed;
+pub use manifest::Manifest;
+pub use manifest::open as open_manifest;
+pub use read::Bag;
+pub use read::Seen;
+pub use read::Source;
+pub use record::Event;
+pub use record::Party;
+pub use record::Record;
+pub use record::Records;
+pub use record::Terms;
+pub use record::event_state;
+pub use time::duration;
+pub use time::instant;
+pub use usage::use_row;
+
+use crate::ledger::cbor;
+use crate::ledger::cose;
+
+/// Path of the signed manifest: the last file.
+pub const MANIFEST: &str = "manifest.cose";
+/// Path of the checkpoint note.
+pub const CHECKPOINT: &str = "data/checkpoint.txt";
+/// Path of the consent records.
+pub const CONSENTS: &str = "data/consents.json";
+/// Path of the list of her statements.
+pub const STATEMENTS: &str = "data/statements.ndjson";
+/// Path of the use lines.
+pub const USES: &str = "data/uses.ndjson";
+/// Path of the incidents that concern her.
+pub const INCIDENTS: &str = "data/incidents.json";
+/// Path of the exceptions claimed on her data.
+pub const EXCEPTIONS: &str = "data/exceptions.json";
+/// Path of who knows her, and by which ppid.
+pub const PARTIES: &str = "data/parties.json";
+/// Path of the list of what is inside and what is not.
+pub const COMPLETENESS: &str = "data/completeness.json";
+/// Folder of evidence of statements.
+pub const EVIDENCE: &str = "data/evidence/statements/";
+/// Folder of evidence of decisions.
+pub const USE_EVIDENCE: &str = "data/evidence/uses/";
+/// Folder of receipts.
+pub const RECEIPTS: &str = "data/receipts/";
+
+/// Most bytes of a file that is read as a whole.
+pub const MAX_FILE: u64 = 64 << 20;
+
+/// Path of the evidence of the statement at an index.
+#[must_use]
+pub fn evidence_path(index: u64) -> String {
+    format!("{EVIDENCE}{index:012}.cbor")
+}
+
+/// Path of the receipt of the statement at an index.
+#[must_use]
+pub fn receipt_path(index: u64) -> String {
+    format!("{RECEIPTS}{index:012}.cose")
+}
+
+/// Path of the evidence of a decision.
+#[must_use]
+pub fn use_path(decision: &str) -> String {
+    format!("{USE_EVIDENCE}{decision}.cbor")
+}
+
+/// Why an archive cannot be written, or is refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Where it goes, or where it comes from, failed.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// No whole zip file of the kind this module writes.
+    #[error("not a whole archive: {0}")]
+    Zip(#[from] zip::result::ZipError),
+    /// The manifest is not admitted CBOR, or of another shape.
+    #[error("the manifest: {0}")]
+    Cbor(#[from] cbor::Error),
+    /// The manifest is not the log's.
+    #[error("the manifest: {0}")]
+    Cose(#[from] cose::Error),
+    /// A JSON file cannot be written.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// No path of an archive: not ASCII, absolute, upwards, or there twice.
+    #[error("`{path}` is no path of an archive, or is there twice")]
+    Path {
+        /// The path.
+        path: String,
+    },
+    /// A file that the manifest names is not there, or is another one.
+    #[error("`{path}` is not what the manifest says")]
+    File {
+        /// The path.
+        path: String,
+    },
+    /// Files beyond the manifest, or in another order.
+    #[error("the archive does not hold exactly the files of the manifest, in its order")]
+    Files,
+    /// The files are right, and the bytes around them are not.
+    #[error("the bytes around the files are not as the log wrote them")]
+    Container,
+    /// A file is larger than it may be.
+    #[error("`{path}` is too large")]
+    TooLarge {
+        /// The path.
+        path: String,
+    },
+}

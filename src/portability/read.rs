@@ -1,0 +1,243 @@
+//! Reading an archive that somebody brings: nothing of it is trusted.
+//!
+//! The manifest's signature is checked first. Then every file is read in order,
+//! compared with its length and hash, and written again as [`Archive`] writes it;
+//! the bytes that come out must be the bytes that were brought. So a flipped byte
+//! is found wherever it is, also in headers that no unzipper looks at.
+
+use std::io::Read;
+use std::io::Seek;
+use std::io::SeekFrom;
+use std::io::Write;
+
+use zip::ZipArchive;
+
+use crate::ledger::hash::Hash;
+use crate::ledger::hash::Running;
+use crate::ledger::key::PublicKey;
+use crate::portability::Archive;
+use crate::portability::Error;
+use crate::portability::MANIFEST;
+use crate::portability::MAX_FILE;
+use crate::portability::manifest;
+use crate::portability::manifest::Listed;
+use crate::portability::manifest::Manifest;
+
+/// Where an archive is read from.
+pub trait Source: Read + Seek {}
+
+impl<T: Read + Seek> Source for T {}
+
+/// Takes each file, with its content where that is short enough.
+pub type Seen<'a, E> = dyn FnMut(&Listed, Option<&[u8]>) -> Result<(), E> + 'a;
+
+/// Most bytes of a manifest: about three million files.
+const MAX_MANIFEST: u64 = 512 << 20;
+/// Bytes read at a time.
+const PIECE: usize = 64 << 10;
+
+/// An archive whose manifest is the log's.
+pub struct Bag<'a> {
+    zip: ZipArchive<&'a mut dyn Source>,
+    manifest: Manifest,
+    signed: Vec<u8>,
+}
+
+impl std::fmt::Debug for Bag<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bag").field("head", &self.manifest.head()).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Bag<'a> {
+    /// Opens an archive, and checks that the log signed its manifest and that it holds exactly those files.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn open(source: &'a mut dyn Source, log: &PublicKey) -> Result<Self, Error> {
+        let mut zip = ZipArchive::new(source)?;
+        let last = zip.len().checked_sub(1).ok_or(Error::Files)?;
+        let signed = {
+            let file = zip.by_index(last)?;
+            if file.name()? != MANIFEST {
+                return Err(Error::Files);
+            }
+            whole(file, MANIFEST, MAX_MANIFEST)?
+        };
+        let manifest = manifest::open(&signed, log)?;
+        if manifest.files().count() != last {
+            return Err(Error::Files);
+        }
+        Ok(Self { zip, manifest, signed })
+    }
+
+    /// What the log signed.
+    #[must_use]
+    pub const fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Compares every file and every byte between them. `seen` gets each file, and its content where
+    /// that is at most [`MAX_FILE`].
+    ///
+    /// # Errors
+    /// [`Error`]; what `seen` answers.
+    pub fn walk<E: From<Error>>(self, seen: &mut Seen<'_, E>) -> Result<(), E> {
+        let Self { mut zip, manifest, signed } = self;
+        let mut again = Hashed::default();
+        {
+            let mut copy = Archive::new(&mut again);
+            for (place, listed) in manifest.files().enumerate() {
+                let content = take(&mut zip, place, &listed, &mut copy)?;
+                seen(&listed, content.as_deref())?;
+            }
+            copy.seal(&signed)?;
+        }
+        let source = zip.into_inner();
+        let mut brought = Hashed::default();
+        source.seek(SeekFrom::Start(0)).map_err(Error::from)?;
+        std::io::copy(source, &mut brought).map_err(Error::from)?;
+        if brought.finish() == again.finish() { Ok(()) } else { Err(Error::Container.into()) }
+    }
+}
+
+/// Reads one file, compares it, and writes it again.
+fn take(
+    zip: &mut ZipArchive<&mut dyn Source>,
+    place: usize,
+    listed: &Listed,
+    copy: &mut Archive<'_>,
+) -> Result<Option<Vec<u8>>, Error> {
+    let other = || Error::File { path: listed.path.clone() };
+    let mut file = zip.by_index(place)?;
+    if file.name()? != listed.path.as_str() || file.size() != listed.bytes {
+        return Err(other());
+    }
+    copy.begin(&listed.path)?;
+    let mut kept = (listed.bytes <= MAX_FILE).then(Vec::new);
+    let (mut hash, mut left) = (Running::default(), listed.bytes);
+    let mut piece = vec![0; PIECE];
+    loop {
+        // What does not have its checksum is an error of the reader's.
+        let n = file.read(&mut piece).map_err(|_| other())?;
+        let read = piece.get(..n).unwrap_or_default();
+        left = left.checked_sub(n as u64).ok_or_else(other)?;
+        if n == 0 {
+            break;
+        }
+        hash.update(read);
+        copy.write_all(read)?;
+        if let Some(kept) = &mut kept {
+            kept.extend_from_slice(read);
+        }
+    }
+    if left == 0 && hash.finish() == listed.sha256 { Ok(kept) } else { Err(other()) }
+}
+
+/// Length and hash of what is written to it.
+#[derive(Default)]
+struct Hashed {
+    bytes: u64,
+    hash: Running,
+}
+
+impl Hashed {
+    fn finish(self) -> (u64, Hash) {
+        (self.bytes, self.hash.finish())
+    }
+}
+
+impl Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.bytes += bytes.len() as u64;
+        self.hash.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn whole(file: impl Read, path: &str, most: u64) -> Result<Vec<u8>, Error> {
+    let mut out = Vec::new();
+    file.take(most + 1).read_to_end(&mut out).map_err(|_| Error::File { path: path.to_owned() })?;
+    if out.len() as u64 > most { Err(Error::TooLarge { path: path.to_owned() }) } else { Ok(out) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+    use crate::ledger::key::Ed25519Signer;
+    use crate::ledger::key::Signer;
+    use crate::portability::Head;
+
+    fn signer() -> Ed25519Signer {
+        Ed25519Signer::from_seed([5; 32])
+    }
+
+    fn archive(files: &[(&str, &[u8])]) -> Result<Vec<u8>, Error> {
+        let mut out = Vec::new();
+        let mut archive = Archive::new(&mut out);
+        for (path, content) in files {
+            archive.file(path, content)?;
+        }
+        let head = Head { origin: "log.example/1".into(), size: 9, root: [7; 32] };
+        archive.finish(head, &signer())?;
+        Ok(out)
+    }
+
+    fn read(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        let mut source = Cursor::new(bytes);
+        let mut out = Vec::new();
+        Bag::open(&mut source, signer().public())?.walk::<Error>(&mut |listed, content| {
+            out.push((listed.path.clone(), content.unwrap().to_vec()));
+            Ok(())
+        })?;
+        Ok(out)
+    }
+
+    #[test]
+    fn an_archive_comes_back_and_is_the_same_bytes_twice() {
+        let files: [(&str, &[u8]); 3] =
+            [("data/a.json", b"{}"), ("data/b/c.cbor", b""), ("data/d", &[9; 99])];
+        let bytes = archive(&files).unwrap();
+        assert_eq!(bytes, archive(&files).unwrap());
+        let back = read(&bytes).unwrap();
+        let names: Vec<_> = back.iter().map(|(path, _)| path.as_str()).collect();
+        let tags = ["bagit.txt", "bag-info.txt", "manifest-sha256.txt"];
+        assert_eq!(names, files.iter().map(|f| f.0).chain(tags).collect::<Vec<_>>());
+        assert_eq!(back[2].1, [9; 99]);
+        let lines = String::from_utf8(back[5].1.clone()).unwrap();
+        assert!(lines.contains("  data/b/c.cbor\n") && lines.lines().count() == 3, "{lines}");
+    }
+
+    #[test]
+    fn any_flipped_byte_and_any_cut_is_found() {
+        let bytes = archive(&[("data/a.json", b"{\"a\":1}"), ("data/b", b"bb")]).unwrap();
+        for at in 0..bytes.len() {
+            for flip in [1, 0x80] {
+                let mut bad = bytes.clone();
+                bad[at] ^= flip;
+                assert!(read(&bad).is_err(), "byte {at}");
+            }
+        }
+        for cut in 0..bytes.len() {
+            assert!(read(&bytes[..cut]).is_err(), "cut {cut}");
+        }
+        assert!(read(&[bytes.as_slice(), b"x"].concat()).is_err());
+        assert!(read(&[b"x", bytes.as_slice()].concat()).is_err());
+        let stranger = Ed25519Signer::from_seed([6; 32]);
+        assert!(Bag::open(&mut Cursor::new(&bytes[..]), stranger.public()).is_err());
+    }
+
+    #[test]
+    fn paths_stay_inside_and_differ() {
+        for path in ["", "/a", "../a", "a/../b", "a//b", "a/", "a b", "한글", "a\\b", "."] {
+            assert!(matches!(archive(&[(path, b"")]), Err(Error::Path { .. })), "{path}");
+        }
+        assert!(matches!(archive(&[("data/a", b""), ("data/a", b"")]), Err(Error::Path { .. })));
+    }
+}

@@ -1,0 +1,367 @@
+//! What a person carries away: complete, alike twice, hers alone, and proved.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Cursor;
+use std::path::PathBuf;
+
+use naru::audit::archive;
+use naru::audit::archive::Proven;
+use naru::ledger::key::Signer;
+use naru::model::id::Ppid;
+use naru::model::statement::*;
+use naru::model::vocabulary::Action;
+use naru::model::vocabulary::DataClass;
+use naru::node::Asker;
+use naru::node::NoExport;
+use naru::node::Page;
+use naru::portability;
+use naru::portability::Bag;
+use support::*;
+
+fn ask(world: &World, ppid: Ppid) {
+    let bank = party("bank");
+    let asker = Asker { party: &bank, signed: None };
+    let asked = world.ask(ppid, Action::Use);
+    let told = world.node().tell_in_memory(asker, &asked).unwrap_or_else(|| world.node().tell(asker, &asked));
+    assert!(told.id.is_some());
+}
+
+fn batch(world: &World) {
+    world.advance(1_000);
+    world.node().sync_uses().unwrap();
+    world.node().batch_uses().unwrap().unwrap().unwrap();
+    world.node().tick().unwrap();
+}
+
+/// Person 1 grants, is asked about twice, withdraws and is asked about again; person 2 is beside her.
+fn story() -> (World, Ppid) {
+    let world = World::logging();
+    let (ppid, other) = (world.enrol(1), world.enrol(2));
+    let grant = ConsentGrant { consideration: Some("marker-of-one".into()), ..world.grant(ppid, None) };
+    world.accept(sign(&grant.into(), &person_key(1)));
+    let grant = ConsentGrant { consideration: Some("marker-of-two".into()), ..world.grant(other, None) };
+    world.accept(sign(&grant.into(), &person_key(2)));
+    ask(&world, ppid);
+    ask(&world, other);
+    ask(&world, ppid);
+    batch(&world);
+    world.accept(sign(&world.object(ppid, Scope::One("bank".into()), DataClass::Anonymous), &person_key(1)));
+    world.accept(sign(&world.withdraw(ppid), &person_key(1)));
+    ask(&world, ppid);
+    batch(&world);
+    (world, ppid)
+}
+
+fn archive(world: &World, n: u64, at: Option<u64>) -> Vec<u8> {
+    let mut out = Vec::new();
+    world.node().export(&key_hash(&person_key(n)), at).unwrap().write(&mut out).unwrap();
+    out
+}
+
+fn files(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
+    let mut out = BTreeMap::new();
+    let mut source = Cursor::new(bytes);
+    let bag = Bag::open(&mut source, signer(LOG).public()).unwrap();
+    bag.walk::<portability::Error>(&mut |listed, content| {
+        out.insert(listed.path.clone(), content.unwrap().to_vec());
+        Ok(())
+    })
+    .unwrap();
+    out
+}
+
+fn json(files: &BTreeMap<String, Vec<u8>>, path: &str) -> serde_json::Value {
+    serde_json::from_slice(&files[path]).unwrap()
+}
+
+fn holds(bytes: &[u8], what: &[u8]) -> bool {
+    bytes.windows(what.len()).any(|w| w == what)
+}
+
+#[test]
+fn everything_of_hers_is_inside_in_the_names_of_the_specification() {
+    let (world, ppid) = story();
+    let files = files(&archive(&world, 1, None));
+    let named = |folder: &str| files.keys().filter(|path| path.starts_with(folder)).count();
+    assert_eq!(named(portability::EVIDENCE), 4, "key, grant, objection, withdrawal");
+    assert_eq!(named(portability::RECEIPTS), 4);
+    assert_eq!(named(portability::USE_EVIDENCE), 3);
+    let consents = json(&files, portability::CONSENTS);
+    let records = consents["records"].as_array().unwrap();
+    let state = |class: &str| {
+        let of = |r: &&serde_json::Value| r["ext"]["identifiability"] == class;
+        records.iter().find(of).unwrap()
+    };
+    let real = state("real-name");
+    assert_eq!(real["ext"]["state"], "withdrawn");
+    assert_eq!(real["record"]["pii_principal_id"], ppid.to_text());
+    assert_eq!(real["pii_processing"]["privacy_notice"]["sha256"], world.text.to_string());
+    let states: Vec<_> = real["events"].as_array().unwrap().iter().map(|e| &e["event_state"]).collect();
+    assert_eq!(states, ["given", "withdrawn"]);
+    assert_eq!(state("anonymous")["ext"]["state"], "objected");
+    let uses = String::from_utf8(files[portability::USES].clone()).unwrap();
+    let reasons: Vec<_> = uses
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["reason"].clone())
+        .collect();
+    assert_eq!(reasons, ["CONSENT_GIVEN", "CONSENT_GIVEN", "CONSENT_WITHDRAWN"]);
+    assert_eq!(json(&files, portability::INCIDENTS), serde_json::json!({ "incidents": [] }));
+    let parties = json(&files, portability::PARTIES);
+    assert_eq!(parties["parties"][0]["party"], "bank");
+    assert_eq!(parties["parties"].as_array().unwrap().len(), 1);
+    let complete = json(&files, portability::COMPLETENESS);
+    assert_eq!(complete["exported"].as_array().unwrap().len(), 4 + 2 + 3 + 1);
+    let reasons: Vec<_> = complete["withheld"].as_array().unwrap().iter().map(|w| &w["reason"]).collect();
+    assert_eq!(reasons, ["after-checkpoint", "after-checkpoint", "security", "security", "rights-of-others"]);
+}
+
+#[test]
+fn one_state_at_one_checkpoint_is_the_same_bytes_whatever_others_do() {
+    let (mut world, _) = story();
+    let size = world.node().published().size;
+    let first = archive(&world, 1, None);
+    assert_eq!(archive(&world, 1, Some(size)), first);
+    world.accept(sign(&world.withdraw(world.ppid(2, Some("bank"))), &person_key(2)));
+    world.enrol(3);
+    ask(&world, world.ppid(2, Some("bank")));
+    world.node().tick().unwrap();
+    batch(&world);
+    assert!(world.node().published().size > size);
+    assert_eq!(archive(&world, 1, Some(size)), first);
+    assert_ne!(archive(&world, 1, None), first);
+    // Her own later acts are beyond it, too.
+    let ppid = world.ppid(1, Some("bank"));
+    world.accept(sign(&world.withdraw(ppid), &person_key(1)));
+    ask(&world, ppid);
+    batch(&world);
+    assert_eq!(archive(&world, 1, Some(size)), first);
+    world.reopen();
+    assert_eq!(archive(&world, 1, Some(size)), first);
+}
+
+#[test]
+fn nothing_of_another_person_and_no_secret_is_inside() {
+    let (world, _) = story();
+    let (one, two) = (archive(&world, 1, None), archive(&world, 2, None));
+    assert!(holds(&one, b"marker-of-one") && !holds(&one, b"marker-of-two"));
+    assert!(holds(&two, b"marker-of-two") && !holds(&two, b"marker-of-one"));
+    for n in [1, 2] {
+        let (own, other) = if n == 1 { (&one, &two) } else { (&two, &one) };
+        let ppid = world.ppid(n, Some("bank"));
+        for bytes in [ppid.to_text().into_bytes(), key_hash(&person_key(n)).to_string().into_bytes()] {
+            assert!(!holds(other, &bytes));
+        }
+        assert!(holds(own, ppid.to_text().as_bytes()) && holds(own, &ppid.0));
+        let spki = person_key(n).public().spki().to_vec();
+        assert!(holds(own, &spki) && !holds(other, &spki));
+    }
+}
+
+#[test]
+fn one_export_at_a_time_and_only_of_sizes_that_prove_something() {
+    let (world, _) = story();
+    let (node, key) = (world.node(), key_hash(&person_key(1)));
+    let size = node.published().size;
+    let first = node.export(&key, None).unwrap();
+    assert!(matches!(node.export(&key, None), Err(NoExport::Busy)));
+    assert!(node.export(&key_hash(&person_key(2)), None).is_ok());
+    drop(first);
+    assert!(node.export(&key, Some(size)).is_ok());
+    for at in [0, 1, size + 1, u64::MAX] {
+        assert!(matches!(node.export(&key, Some(at)), Err(NoExport::Size)), "{at}");
+    }
+    assert!(matches!(node.export(&key_hash(&person_key(9)), None), Err(NoExport::Unknown)));
+}
+
+fn side_files(world: &World) -> Vec<PathBuf> {
+    let entries = fs::read_dir(world.dir.path().join("use")).unwrap();
+    let mut out: Vec<_> = entries.map(|e| e.unwrap().path()).collect();
+    out.retain(|path| path.extension().is_some_and(|e| e == "who"));
+    out
+}
+
+#[test]
+fn a_side_file_that_is_missing_or_damaged_is_made_again_and_answers_equal_the_scan() {
+    let (mut world, ppid) = story();
+    world.reopen();
+    ask(&world, ppid);
+    let scan = |world: &World| {
+        let mut out = Vec::new();
+        let (from, until) = (naru::model::id::Timestamp(0), naru::model::id::Timestamp(u64::MAX));
+        let each = &mut |seen: naru::node::Use| {
+            out.push(seen);
+            Ok(())
+        };
+        world.node().uses_between(from, until, each).unwrap();
+        out.retain(|seen| seen.line.ppid == Some(ppid));
+        out.sort_by_key(|seen| seen.line.t);
+        out.reverse();
+        out
+    };
+    let uses = |world: &World| -> Vec<_> {
+        let page = Page { after: None, most: 1_000 };
+        let seen = world.node().uses_of(&key_hash(&person_key(1)), page).unwrap();
+        seen.into_iter().map(|one| one.seen).collect()
+    };
+    assert_eq!(uses(&world), scan(&world));
+    assert_eq!(uses(&world).len(), 4);
+    let made = side_files(&world);
+    assert!(!made.is_empty());
+    let good: Vec<_> = made.iter().map(|path| fs::read(path).unwrap()).collect();
+    for damage in 0..4 {
+        for path in &made {
+            let mut bytes = fs::read(path).unwrap();
+            match damage {
+                0 => fs::remove_file(path).unwrap(),
+                1 => fs::write(path, b"").unwrap(),
+                2 => {
+                    bytes[5_000] ^= 1;
+                    fs::write(path, bytes).unwrap();
+                }
+                _ => fs::write(path, &bytes[..4_096]).unwrap(),
+            }
+        }
+        assert_eq!(uses(&world), scan(&world), "damage {damage}");
+        let again: Vec<_> = made.iter().map(|path| fs::read(path).unwrap()).collect();
+        assert_eq!(again, good, "damage {damage}");
+    }
+    for (path, bytes) in made.iter().zip(&good) {
+        let subject_free = !holds(bytes, &ppid.0) && !holds(bytes, b"bank");
+        assert!(subject_free, "{}", path.display());
+    }
+}
+
+#[test]
+fn the_tree_of_a_batch_that_is_missing_or_damaged_is_made_again() {
+    let (world, _) = story();
+    let good = archive(&world, 1, None);
+    let folder = world.dir.path().join("use/trees/00000000000");
+    let trees: Vec<_> = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).collect();
+    assert_eq!(trees.len(), 2);
+    for path in &trees {
+        let mut bytes = fs::read(path).unwrap();
+        let last = bytes.len() - 40;
+        bytes[last] ^= 1;
+        fs::write(path, bytes).unwrap();
+    }
+    assert_eq!(archive(&world, 1, None), good);
+    trees.iter().for_each(|path| fs::remove_file(path).unwrap());
+    assert_eq!(archive(&world, 1, None), good);
+    assert!(trees.iter().all(|path| path.exists()));
+}
+
+fn verify(bytes: &[u8]) -> Result<Proven, archive::Error> {
+    archive::verify(&mut Cursor::new(bytes), signer(LOG).public(), ORIGIN, Some(200))
+}
+
+#[test]
+fn an_archive_proves_itself_offline_and_one_flipped_byte_or_cut_is_found() {
+    let (world, _) = story();
+    let bytes = archive(&world, 1, None);
+    let proven = verify(&bytes).unwrap();
+    assert_eq!((proven.statements, proven.consents, proven.uses), (4, 2, 3));
+    assert_eq!((proven.unproven_uses, proven.head.size), (0, world.node().published().size));
+    assert_eq!(proven.signers.into_iter().collect::<Vec<_>>(), [key_hash(&signer(OPERATOR))]);
+    assert!(proven.unknown.is_empty() && proven.unread.is_empty());
+    for at in (0..bytes.len()).step_by(101) {
+        let mut bad = bytes.clone();
+        bad[at] ^= 4;
+        assert!(verify(&bad).is_err(), "byte {at}");
+    }
+    for cut in (0..bytes.len()).step_by(997) {
+        assert!(verify(&bytes[..cut]).is_err(), "cut {cut}");
+    }
+    let (log, other) = (signer(LOG), signer(OPERATOR));
+    assert!(archive::verify(&mut Cursor::new(&bytes), other.public(), ORIGIN, None).is_err());
+    assert!(archive::verify(&mut Cursor::new(&bytes), log.public(), "another/log", None).is_err());
+}
+
+/// An archive of these files, signed by the log itself.
+fn signed_again(world: &World, files: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut archive = portability::Archive::new(&mut out);
+    let tags = ["bagit.txt", "bag-info.txt", "manifest-sha256.txt"];
+    for (path, content) in files.iter().filter(|(path, _)| !tags.contains(&path.as_str())) {
+        archive.file(path, content).unwrap();
+    }
+    let published = world.node().published();
+    let (origin, size, root) = (ORIGIN.into(), published.size, published.root);
+    archive.finish(portability::Head { origin, size, root }, &signer(LOG)).unwrap();
+    out
+}
+
+#[test]
+fn a_log_that_signs_another_story_than_its_evidence_is_found() {
+    let (world, _) = story();
+    let mut files = Vec::new();
+    let bytes = archive(&world, 1, None);
+    let mut source = Cursor::new(&bytes);
+    let bag = Bag::open(&mut source, signer(LOG).public()).unwrap();
+    bag.walk::<portability::Error>(&mut |listed, content| {
+        files.push((listed.path.clone(), content.unwrap().to_vec()));
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(signed_again(&world, &files), bytes);
+    let lies = [
+        (portability::CONSENTS, "\"state\":\"withdrawn\"", "\"state\":\"granted\""),
+        (portability::CONSENTS, "\"state\":\"objected\"", "\"state\":\"none\""),
+        (portability::STATEMENTS, "consent.withdraw", "consent.pause"),
+        (portability::USES, ".cbor\"", ".cbox\""),
+        (portability::COMPLETENESS, "data/evidence/uses", "data/evidence/none"),
+    ];
+    for (path, from, to) in lies {
+        let mut files = files.clone();
+        let file = files.iter_mut().find(|(name, _)| name == path).unwrap();
+        let text = String::from_utf8(file.1.clone()).unwrap();
+        assert!(text.contains(from), "{path}: {from}");
+        file.1 = text.replacen(from, to, 1).into_bytes();
+        let error = verify(&signed_again(&world, &files)).unwrap_err();
+        assert!(matches!(error, archive::Error::Wrong { .. }), "{path}: {error}");
+    }
+    for gone in files.iter().map(|(path, _)| path.clone()).filter(|path| path.starts_with("data/")) {
+        let optional = [portability::INCIDENTS, portability::EXCEPTIONS, portability::PARTIES];
+        let files: Vec<_> = files.iter().filter(|(path, _)| *path != gone).cloned().collect();
+        let listed = matches!(gone.as_str(), portability::EXCEPTIONS | portability::INCIDENTS);
+        let proven = verify(&signed_again(&world, &files));
+        assert_eq!(proven.is_ok(), listed && optional.contains(&gone.as_str()), "{gone}");
+    }
+    let mut more = files.clone();
+    more.push(("data/sources/bank/accounts.json".into(), b"{}".to_vec()));
+    let proven = verify(&signed_again(&world, &more)).unwrap();
+    assert_eq!(proven.unknown, ["data/sources/bank/accounts.json"], "later files are no break");
+}
+
+#[test]
+fn a_person_with_a_thousand_events_exports_and_verifies() {
+    let world = World::logging();
+    let ppid = world.enrol(1);
+    world.accept(sign(&world.grant(ppid, None).into(), &person_key(1)));
+    let acts = (0..298).map(|_| sign(&world.withdraw(ppid), &person_key(1))).collect();
+    assert!(world.node().record(acts).iter().all(Result::is_ok));
+    for n in 0..700 {
+        ask(&world, ppid);
+        if n % 100 == 99 {
+            batch(&world);
+        }
+    }
+    let bytes = archive(&world, 1, None);
+    let proven = verify(&bytes).unwrap();
+    assert_eq!((proven.statements, proven.consents, proven.uses), (300, 1, 700));
+    let out = concat!(env!("CARGO_TARGET_TMPDIR"), "/export");
+    fs::create_dir_all(out).unwrap();
+    // For `tests/foreign/archive.py`.
+    fs::write(format!("{out}/mydata.zip"), bytes).unwrap();
+    fs::write(format!("{out}/log.spki"), signer(LOG).public().spki()).unwrap();
+    // For `tests/foreign/cddl.py`.
+    let mut manifest = Vec::new();
+    let mut zip = Cursor::new(fs::read(format!("{out}/mydata.zip")).unwrap());
+    let mut zip = zip::ZipArchive::new(&mut zip).unwrap();
+    std::io::Read::read_to_end(&mut zip.by_name(portability::MANIFEST).unwrap(), &mut manifest).unwrap();
+    let examples = concat!(env!("CARGO_TARGET_TMPDIR"), "/cddl-export");
+    fs::create_dir_all(examples).unwrap();
+    fs::write(format!("{examples}/archive-manifest-thousand.cbor"), manifest).unwrap();
+}

@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""Checks an archive with other people's programs: usage `archive.py mydata.zip log.spki`.
+
+`cargo test --test export` leaves both in target/tmp/export; `log.spki` is the log's key, DER.
+
+- `zipfile` opens it and finds every checksum right,
+- the payload manifest names exactly the files below data/ with their SHA-256 (RFC 8493),
+- `pycose` verifies the manifest, which names every other file in the order of the zip,
+- the lists are JSON, and every statement and use they name has its evidence inside.
+
+Nothing here shares code with Naru. Exit code 1 if anything differs.
+"""
+
+import hashlib
+import json
+import sys
+import zipfile
+
+import cbor2
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+from pycose.keys import OKPKey
+from pycose.keys.curves import Ed25519
+from pycose.messages import Sign1Message
+
+
+def must(what: str, holds: bool) -> None:
+    print(f"{'ok   ' if holds else 'FAIL '} {what}")
+    if not holds:
+        sys.exit(1)
+
+
+def main() -> None:
+    bag = zipfile.ZipFile(sys.argv[1])
+    spki = open(sys.argv[2], "rb").read()
+    names = bag.namelist()
+    must("zipfile finds every checksum right", bag.testzip() is None)
+    must("stored, dated 1980, no name twice", len(set(names)) == len(names) and all(
+        i.compress_type == zipfile.ZIP_STORED and i.date_time == (1980, 1, 1, 0, 0, 0) for i in bag.infolist()))
+    digest = {name: hashlib.sha256(bag.read(name)).hexdigest() for name in names}
+    lines = bag.read("manifest-sha256.txt").decode().splitlines()
+    payload = {path: digest for digest, path in (line.split("  ", 1) for line in lines)}
+    must("BagIt payload manifest", payload == {n: d for n, d in digest.items() if n.startswith("data/")})
+    oxum = sum(len(bag.read(n)) for n in payload), len(payload)
+    must("Payload-Oxum", f"Payload-Oxum: {oxum[0]}.{oxum[1]}\n" in bag.read("bag-info.txt").decode())
+
+    signed = Sign1Message.decode(bag.read("manifest.cose"))
+    signed.key = OKPKey(crv=Ed25519, x=load_der_public_key(spki).public_bytes_raw())
+    must("the log signed the manifest", signed.verify_signature())
+    protected = cbor2.loads(signed.phdr_encoded)
+    must("typ and kid", protected[16] == "application/naru-archive+cbor"
+         and protected[4] == hashlib.sha256(spki).digest())
+    manifest = cbor2.loads(signed.payload)
+    listed = [(path, size, sha.hex()) for path, size, sha in manifest["files"]]
+    must("it names every other file in order", names[-1] == "manifest.cose"
+         and listed == [(n, len(bag.read(n)), digest[n]) for n in names[:-1]])
+
+    rows = [json.loads(line) for line in bag.read("data/statements.ndjson").splitlines()]
+    uses = [json.loads(line) for line in bag.read("data/uses.ndjson").splitlines()]
+    must(f"{len(rows)} statements and {len(uses)} uses have their evidence",
+         all(row["evidence"] in digest for row in rows + uses))
+    records = json.loads(bag.read("data/consents.json"))["records"]
+    events = {e["ext"]["statement"] for r in records for e in r["events"]}
+    must(f"{len(records)} consent records rest on listed statements", events <= {row["id"] for row in rows})
+    complete = json.loads(bag.read("data/completeness.json"))
+    must("the completeness list names files inside", all(i["path"] in digest for i in complete["exported"]))
+    must("each withheld item has reason and law", all(w["reason"] and w["law"] for w in complete["withheld"]))
+
+
+main()
