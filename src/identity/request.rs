@@ -172,6 +172,12 @@ impl Signed {
         if self.body.len() > MAX_KEPT { None } else { cbor::encode(self).ok() }
     }
 
+    /// The bytes of the signature itself.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.sig.as_slice()
+    }
+
     /// The key it claims to be made with: hex of the SHA-256 of the SPKI.
     #[must_use]
     pub fn claimed_key(&self) -> Option<KeyHash> {

@@ -87,7 +87,8 @@ fn own(lines: &[&Observed]) -> BTreeSet<DecisionId> {
 /// Which ppids were handed over. Source: design §7.
 fn handed<'a>(lines: &[&'a Observed]) -> Handed<'a> {
     let mut out = Handed::new();
-    for one in lines.iter().filter(|o| o.line.act == UseAct::Handover) {
+    // A wish that was not granted leaves a line too, and joins nothing.
+    for one in lines.iter().filter(|o| o.line.act == UseAct::Handover && o.line.told.permits()) {
         let line = &one.line;
         let (Some(person), Some(whose)) = (one.person, &line.recipient) else { continue };
         for to in [&line.asker, &line.controller] {

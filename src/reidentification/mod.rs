@@ -2,7 +2,7 @@
 //!
 //! [`findings`] reads lines with what only the node knows of them ([`Observed`]) and
 //! says which of them break a rule: a ppid of another domain, a use asked for again
-//! after it was refused, a question about linking that repeats. A dossier words one
+//! after it was refused, a question about linking that repeats. [`dossier`] words one
 //! incident for a regulator: facts, evidence, the provisions of the day, a draft range,
 //! what is missing, what speaks for the accused. It drafts; a regulator decides.
 //!
@@ -16,8 +16,10 @@
 //! Nothing here writes anything.
 
 pub mod detect;
+pub mod dossier;
 mod finding;
 mod observed;
+pub mod page;
 
 pub use detect::findings;
 pub use finding::DAY_MS;

@@ -185,19 +185,30 @@ impl Inner {
     /// # Errors
     /// The disk, or damage.
     pub fn decision_evidence(&self, id: &DecisionId, caller: &Caller) -> Result<Shown, Error> {
+        self.decision_shown(id, &mut |who, seen| {
+            Ok(match caller {
+                Caller::Party(party) if seen.line.asker == *party => Some(false),
+                Caller::Citizen(key)
+                    if self.person_of_key(key)?.is_some_and(|c| c.subject == who.subject) =>
+                {
+                    Some(true)
+                }
+                Caller::Party(_) | Caller::Citizen(_) => None,
+            })
+        })
+    }
+
+    /// Evidence of a decision as `may` allows it: not at all, as the asker's, or with what was decided.
+    pub(in crate::node) fn decision_shown(
+        &self,
+        id: &DecisionId,
+        may: &mut dyn FnMut(Pointed, &Use) -> Result<Option<bool>, Error>,
+    ) -> Result<Shown, Error> {
         let Some(uses) = self.uses.get() else { return Ok(Shown::Nothing) };
         let Some(taken) = uses.of_decision(&self.vault, id)? else { return Ok(Shown::Nothing) };
         let t = taken.t;
         let Some(opened) = taken.open(&self.vault)? else { return Ok(Shown::Nothing) };
-        let own = match caller {
-            Caller::Party(party) if opened.says.line.asker == *party => false,
-            Caller::Citizen(key)
-                if self.person_of_key(key)?.is_some_and(|c| c.subject == opened.who.subject) =>
-            {
-                true
-            }
-            Caller::Party(_) | Caller::Citizen(_) => return Ok(Shown::Nothing),
-        };
+        let Some(own) = may(opened.who, &opened.says)? else { return Ok(Shown::Nothing) };
         let Some((number, batch)) = uses.batch_at(t)? else { return Ok(Shown::NotYet) };
         let entry = match self.evidence(&batch.id, None)? {
             Shown::Evidence(entry) => entry,

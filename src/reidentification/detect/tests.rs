@@ -104,6 +104,12 @@ fn a_handover_joins_from_its_instant_on_for_that_person_and_that_way_alone() {
     assert!(look(&[handover.clone(), foreign(1, 3)]).is_empty());
     assert_eq!(one(&[handover.clone(), foreign(1, 1)]).count, 1);
     assert_eq!(one(&[handover.clone(), foreign(2, 3)]).count, 1);
+    // A wish that was refused joins nothing.
+    let refused = Observed {
+        line: UseLine { told: Reason::ConsentNotGiven, ..handover.line.clone() },
+        ..handover.clone()
+    };
+    assert_eq!(one(&[refused, foreign(1, 3)]).count, 1);
     // Of another party's ppids.
     handover.line.recipient = Some(party("telecom"));
     assert_eq!(one(&[handover, foreign(1, 3)]).count, 1);
