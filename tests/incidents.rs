@@ -32,12 +32,16 @@ use naru::node::Note;
 use naru::node::Page;
 use naru::node::Refusal;
 use naru::node::Told;
+use naru::node::fsck;
 use naru::node::incidents::Built;
 use naru::node::incidents::Sight;
 use naru::reidentification::Detector;
 use naru::reidentification::Finding;
 use serde_json::Value;
 use support::*;
+
+/// Makes what would stand as the signature under a line about the first of two persons.
+type Forge = dyn Fn(&World, Ppid, Ppid) -> Vec<u8>;
 
 const TARGET: &str = "https://naru.test/access/v1/evaluation";
 const SHOP: u8 = 13;
@@ -235,7 +239,7 @@ fn a_line_the_asker_did_not_sign_never_becomes_a_strong_finding() {
     assert_eq!((signed.strength, signed.lines[0].signed), (Strength::D, true));
     // What an operator could write by itself: another key's signature, a real one of the hospital's under
     // another person, under another action, at another time; rubbish.
-    let forgeries: [&dyn Fn(&World, Ppid, Ppid) -> Vec<u8>; 5] = [
+    let forgeries: [&Forge; 5] = [
         &|world, hers, _| signature(world, hers, "use", BANK),
         &|world, _, his| signature(world, his, "use", HOSPITAL),
         &|world, hers, _| signature(world, hers, "collect", HOSPITAL),
@@ -525,8 +529,27 @@ fn a_log_with_an_incident_is_sound_to_its_own_check() {
     let [incident] = flag(&world)[..] else { panic!("one incident") };
     world.accept(step(&world, &incident, Kind::IncidentAnswer, "hospital", HOSPITAL));
     world.accept(step(&world, &incident, Kind::IncidentConfirm, "pipc", REGULATOR));
-    // The projection is forgotten: the start folds the incident again from its statements.
-    world.reopen();
+    publish(&world);
+    drop(world.node.take());
+    world.memory.sync();
+    world.memory = world.memory.reopen();
+    let vault = naru::vault::Vault::open(&world.dir.path().join("vault"), &master()).unwrap();
+    let log = signer(LOG);
+    let data = fsck::Data {
+        store: &world.memory,
+        vault: &vault,
+        log: log.public(),
+        origin: ORIGIN,
+        folder: world.dir.path(),
+        anchor: Some(&world.dir.path().join("anchor")),
+    };
+    let report = fsck::check(&data, &mut |_, _| {}).unwrap();
+    assert!(report.faults.is_empty(), "{:?}", report.faults);
+    // Everything derived is made again from the statements.
+    fsck::rebuild(&data, &mut |_, _| {}).unwrap();
+    drop(vault);
+    world.memory = world.memory.reopen();
+    world.node = Some(world.open().unwrap());
     assert_eq!(stage(&world, &incident), Stage::Confirmed);
     let case = world.node().incident_for(&incident, &party("pipc")).unwrap().unwrap();
     assert_eq!(case.incident.steps.len(), 2);

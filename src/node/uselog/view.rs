@@ -71,6 +71,9 @@ pub struct Note {
     pub recipient: Option<PartyId>,
 }
 
+/// Whether a line is shown, and if so with what was decided.
+pub(in crate::node) type May<'a> = dyn FnMut(Pointed, &Use) -> Result<Option<bool>, Error> + 'a;
+
 impl Inner {
     /// Writes the line of a use that is no question, before what it names is handed out; `None` without a
     /// use log.
@@ -199,11 +202,7 @@ impl Inner {
     }
 
     /// Evidence of a decision as `may` allows it: not at all, as the asker's, or with what was decided.
-    pub(in crate::node) fn decision_shown(
-        &self,
-        id: &DecisionId,
-        may: &mut dyn FnMut(Pointed, &Use) -> Result<Option<bool>, Error>,
-    ) -> Result<Shown, Error> {
+    pub(in crate::node) fn decision_shown(&self, id: &DecisionId, may: &mut May<'_>) -> Result<Shown, Error> {
         let Some(uses) = self.uses.get() else { return Ok(Shown::Nothing) };
         let Some(taken) = uses.of_decision(&self.vault, id)? else { return Ok(Shown::Nothing) };
         let t = taken.t;
