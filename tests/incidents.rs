@@ -32,6 +32,7 @@ use naru::node::Note;
 use naru::node::Page;
 use naru::node::Refusal;
 use naru::node::Told;
+use naru::node::Wanted;
 use naru::node::fsck;
 use naru::node::incidents::Built;
 use naru::node::incidents::Sight;
@@ -219,6 +220,40 @@ fn what_joins_the_two_parties_is_no_finding() {
     enrolled(&world, 1);
     ask(&world, world.ppid(1, Some("hospital")));
     assert!(find(&world).is_empty());
+}
+
+#[test]
+fn a_ppid_the_node_handed_over_is_no_finding_after_the_grant_has_ended_either() {
+    let world = World::logging();
+    let hers = joined(&world, 1);
+    let wanted = Wanted {
+        controller: party("bank"),
+        by: party("bank"),
+        ppid: hers,
+        recipient: party("hospital"),
+        purpose: PURPOSE.into(),
+        class: DataClass::RealName,
+        categories: vec![CATEGORY.into()],
+    };
+    let given = world.node().handover(&wanted).unwrap().unwrap();
+    assert_eq!(given, world.ppid(1, Some("hospital")));
+    world.advance(10);
+    world.accept(sign(&world.withdraw(hers), &person_key(1)));
+    world.advance(10);
+    let bank = party("bank");
+    let ask = |ppid| {
+        let asked = world.ask(ppid, naru::model::vocabulary::Action::Use);
+        world.node().tell(Asker { party: &bank, signed: None }, &asked)
+    };
+    ask(given);
+    assert!(find(&world).is_empty());
+    // Another person's, for whom the wish was refused.
+    let his = enrolled(&world, 2);
+    assert_eq!(world.node().handover(&Wanted { ppid: his, ..wanted }).unwrap(), None);
+    world.advance(10);
+    ask(world.ppid(2, Some("hospital")));
+    let found = one(&world);
+    assert_eq!((found.party.as_str(), found.persons), ("bank", 1));
 }
 
 #[test]
