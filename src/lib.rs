@@ -8,6 +8,7 @@
 //! - [`identity`]: who says so; pure.
 //! - [`consent`]: the fold with authority, and the decision; pure.
 //! - [`portability`]: what a person carries away; pure.
+//! - [`reidentification`]: from use lines to findings and dossiers; pure.
 //! - [`audit`]: what a stranger checks; over a source.
 //! - [`vault`]: person keys and sealing.
 //! - [`store`]: durable bytes.
@@ -35,6 +36,7 @@ pub mod ledger;
 pub mod model;
 pub mod node;
 pub mod portability;
+pub mod reidentification;
 pub mod store;
 pub mod telemetry;
 pub mod vault;

@@ -13,12 +13,26 @@ const TABLE: &[(&str, &[&str])] = &[
     ("identity", &["model", "ledger"]),
     ("consent", &["model", "identity"]),
     ("portability", &["model", "ledger", "identity"]),
-    ("audit", &["model", "ledger", "identity", "consent", "portability"]),
+    ("reidentification", &["model", "ledger", "identity"]),
+    ("audit", &["model", "ledger", "identity", "consent", "portability", "reidentification"]),
     ("vault", &["model"]),
     ("store", &["model", "ledger"]),
     ("config", &["model"]),
     ("telemetry", &["model"]),
-    ("node", &["model", "ledger", "identity", "consent", "portability", "audit", "vault", "store"]),
+    (
+        "node",
+        &[
+            "model",
+            "ledger",
+            "identity",
+            "consent",
+            "portability",
+            "reidentification",
+            "audit",
+            "vault",
+            "store",
+        ],
+    ),
     ("http", &["node", "identity", "ledger", "model", "config", "telemetry"]),
     (
         "cli",
@@ -28,6 +42,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "identity",
             "consent",
             "portability",
+            "reidentification",
             "audit",
             "vault",
             "store",
@@ -40,7 +55,7 @@ const TABLE: &[(&str, &[&str])] = &[
 ];
 
 /// Modules that touch no disk, socket, thread, clock or log.
-const PURE: &[&str] = &["model", "ledger", "identity", "consent", "portability"];
+const PURE: &[&str] = &["model", "ledger", "identity", "consent", "portability", "reidentification"];
 
 fn sources(dir: &Path) -> Vec<PathBuf> {
     let mut out = Vec::new();

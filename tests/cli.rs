@@ -680,6 +680,26 @@ fn a_cohort_goes_on_after_kill_without_a_double_or_a_gap() {
     desk.naru(&again).exits(6).says("people");
 }
 
+#[test]
+fn an_operator_has_its_service_look_at_the_use_lines_and_a_dossier_is_a_regulator_s() {
+    let desk = Desk::new();
+    desk.log();
+    desk.naru(&["flag", "log"]).exits(7).says("no service");
+    let service = Service::start(&desk);
+    bank(&desk, &service.1);
+    let who = ["--url", &service.1, "--origin", ORIGIN, "--key", "bank.pem", "--party", "bank"];
+    let ppid = format!("ppid_{}", "0".repeat(32));
+    let about = ["--ppid", &ppid, "--purpose", PURPOSE, "--class", "real-name", "--action", "link"];
+    desk.naru(&[&["check"], &who[..], &about[..]].concat()).exits(5).says("REIDENTIFICATION_BLOCKED");
+    // Asking is not attempting.
+    let said = desk.naru(&["--json", "flag", "log"]).exits(0).json();
+    assert_eq!(said["incidents"], serde_json::json!([]));
+    let incident = "0".repeat(32);
+    desk.naru(&[&["dossier", &incident, "--out", "dossier.json"], &who[..]].concat()).exits(5);
+    assert!(!desk.path("dossier.json").exists());
+    assert_eq!(service.signal("-TERM"), Some(0));
+}
+
 /// Opens the log that a service has left.
 fn opened(desk: &Desk) -> naru::node::Node {
     let pem = |name: &str| {

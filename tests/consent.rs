@@ -7,6 +7,8 @@
 mod decisions;
 #[path = "consent/exception.rs"]
 mod exception;
+#[path = "consent/incident.rs"]
+mod incident;
 #[path = "consent/law.rs"]
 mod law;
 #[path = "consent/matrix.rs"]

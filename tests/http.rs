@@ -18,6 +18,8 @@ mod exports;
 mod files;
 #[path = "http/handovers.rs"]
 mod handovers;
+#[path = "http/incidents.rs"]
+mod incidents;
 #[path = "http/operating.rs"]
 mod operating;
 #[path = "http/requests.rs"]

@@ -15,6 +15,7 @@
 
 pub mod archive;
 pub mod decision;
+pub mod dossier;
 mod finding;
 pub mod mirror;
 mod replay;

@@ -2,7 +2,7 @@
 //!
 //! Whoever may open it may read the data folder, which holds the same rows and more; so
 //! the file system says who may ask, and no key or token is needed. One request a
-//! connection, one connection at a time. Lacks every other request than a snapshot.
+//! connection, one connection at a time: a snapshot, or a look at the use lines.
 
 use std::fs;
 use std::io;
@@ -21,17 +21,26 @@ use std::sync::Weak;
 use std::thread;
 use std::time::Duration;
 
+use serde_json::Value;
+use serde_json::json;
+
 use crate::node::Error;
 use crate::node::Node;
 use crate::node::backup::CONTROL;
 use crate::node::backup::file;
+use crate::node::incidents::Flagged;
+use crate::reidentification::DAY_MS;
 
 /// The socket of a service; gone when dropped.
 #[derive(Debug)]
 pub(in crate::cli) struct Control(PathBuf);
 
-/// The one request.
+/// A request for a snapshot.
 const SNAPSHOT: &[u8; 9] = b"snapshot\n";
+/// A request to look at the use lines and to flag what they show.
+const FINDINGS: &[u8; 9] = b"findings\n";
+/// Longest list of what was flagged, bytes.
+const MAX_LIST: u64 = 16 << 20;
 /// How long a reader may let a running service wait: the store keeps what the snapshot shows.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long the moment itself may be waited for: the largest grain.
@@ -59,7 +68,7 @@ pub(in crate::cli) fn listen(node: &Arc<Node>, data: &Path) -> io::Result<Contro
         for stream in listener.incoming() {
             let answered = stream.and_then(|stream| answer(&node, &stream));
             if let Err(cause) = answered {
-                tracing::warn!(%cause, "a request for a snapshot was not answered whole");
+                tracing::warn!(%cause, "a request of the operator's was not answered whole");
             }
         }
     })?;
@@ -80,6 +89,12 @@ fn answer(node: &Weak<Node>, stream: &UnixStream) -> io::Result<()> {
     (&mut &*stream).read_exact(&mut request)?;
     let mut out = BufWriter::with_capacity(1 << 16, stream);
     let refused = |why: &str, out: &mut dyn Write| file::refuse(why, out).map_err(io::Error::other);
+    if request == *FINDINGS {
+        let said =
+            node.upgrade().map_or_else(|| json!({ "error": "the service ends" }), |node| flagged(&node));
+        out.write_all(said.to_string().as_bytes())?;
+        return out.flush();
+    }
     let Some(node) = node.upgrade().filter(|_| request == *SNAPSHOT) else {
         return refused("there is no such request", &mut out);
     };
@@ -94,6 +109,53 @@ fn answer(node: &Weak<Node>, stream: &UnixStream) -> io::Result<()> {
     }
 }
 
+/// Looks at the lines of yesterday and today, flags, and makes a batch so that they can be proven.
+fn flagged(node: &Node) -> Value {
+    let look = || {
+        node.sync_uses()?;
+        let now = node.now();
+        let flagged = node.flag_findings(now.rounded_to(DAY_MS).minus_ms(DAY_MS), now.plus_ms(1))?;
+        node.batch_uses()?;
+        Ok::<_, Error>(flagged)
+    };
+    match look() {
+        Err(error) => json!({ "error": error.to_string() }),
+        Ok(flagged) => {
+            let one = |f: &Flagged| {
+                let refused = f.outcome.as_ref().and_then(|outcome| outcome.as_ref().err());
+                json!({
+                    "incident": f.incident.to_string(), "party": f.finding.party.as_str(),
+                    "detector": f.finding.detector.as_str(), "new": f.outcome.is_some(), "refused": refused,
+                })
+            };
+            json!({ "incidents": flagged.iter().map(one).collect::<Vec<_>>() })
+        }
+    }
+}
+
+/// Has the service that runs on the data look at its use lines; `None` if none runs.
+///
+/// # Errors
+/// There is one, and it does not answer.
+pub(in crate::cli) fn ask_findings(data: &Path) -> Result<Option<Value>, Error> {
+    let path = socket(data);
+    let failed = |cause| Error::File { path: path.clone(), cause };
+    let Some(stream) = connect(&path)? else { return Ok(None) };
+    stream.set_read_timeout(Some(MOMENT)).map_err(failed)?;
+    (&stream).write_all(FINDINGS).map_err(failed)?;
+    let mut said = Vec::new();
+    stream.take(MAX_LIST).read_to_end(&mut said).map_err(failed)?;
+    serde_json::from_slice(&said).map(Some).map_err(|error| failed(io::Error::other(error)))
+}
+
+fn connect(path: &Path) -> Result<Option<UnixStream>, Error> {
+    match UnixStream::connect(path) {
+        Ok(stream) => Ok(Some(stream)),
+        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Ok(None),
+        Err(cause) => Err(Error::File { path: path.to_owned(), cause }),
+    }
+}
+
 /// Asks the service that runs on the data; `None` if none does.
 ///
 /// # Errors
@@ -101,13 +163,7 @@ fn answer(node: &Weak<Node>, stream: &UnixStream) -> io::Result<()> {
 pub(in crate::cli) fn ask(data: &Path, sink: &mut file::Sink<'_>) -> Result<Option<()>, Error> {
     let path = socket(data);
     let failed = |cause| Error::File { path: path.clone(), cause };
-    let stream = match UnixStream::connect(&path) {
-        Ok(stream) => stream,
-        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
-            return Ok(None);
-        }
-        Err(cause) => return Err(failed(cause)),
-    };
+    let Some(stream) = connect(&path)? else { return Ok(None) };
     stream.set_read_timeout(Some(MOMENT)).map_err(failed)?;
     (&stream).write_all(SNAPSHOT).map_err(failed)?;
     file::receive(&mut BufReader::with_capacity(1 << 16, &stream), sink).map(Some)

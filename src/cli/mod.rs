@@ -15,7 +15,9 @@ mod client;
 mod cohort;
 mod control;
 mod demo;
+mod dossier;
 mod export_log;
+mod flag;
 mod fsck;
 mod keygen;
 mod mirror;
@@ -115,6 +117,10 @@ enum Command {
     Export(carry::Args),
     /// Check evidence or a whole archive offline, knowing only the log's key.
     Verify(verify::Args),
+    /// Have the service look at its use lines now, and flag what breaks a rule.
+    Flag(flag::Args),
+    /// Fetch the dossier of an incident as a regulator: JSON, or one readable page.
+    Dossier(dossier::Args),
     /// Check what anybody can check of a whole log: a URL or an exported folder.
     Audit(audit::Args),
     /// Check one's own data whole, against its keys; rebuild what is derived.
@@ -155,6 +161,8 @@ pub fn main() -> ExitCode {
         Command::Cohort(args) => cohort::run(args, &say),
         Command::Export(args) => carry::run(args, &say),
         Command::Verify(args) => verify::run(args, &say),
+        Command::Flag(args) => flag::run(args, &say),
+        Command::Dossier(args) => dossier::run(args, &say),
         Command::Audit(args) => audit::run(args, &say),
         Command::Fsck(args) => fsck::run(args, &say),
         Command::Packs(args) => packs::run(args, &say),

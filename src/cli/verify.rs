@@ -1,4 +1,4 @@
-//! `naru verify`: evidence of one statement, the promise for it, evidence of one decision, or an archive, offline.
+//! `naru verify`: evidence of one statement or one decision, a promise, an archive, or a dossier, offline.
 
 use std::path::PathBuf;
 
@@ -11,6 +11,7 @@ use crate::cli::accepted::Accepted;
 use crate::cli::accepted::Kept;
 use crate::cli::accepted::Unkept;
 use crate::cli::carry;
+use crate::cli::dossier;
 use crate::cli::open::LogKey;
 use crate::cli::open::Trust;
 use crate::cli::readable;
@@ -30,6 +31,7 @@ in the tree that the log signed, and (with the citizen's or a public form) who s
 Evidence of a decision proves that the line was among those the operator signed for in the log;
 not that none is missing.
 Of an archive (`naru export`) everything is checked: manifest, every byte, every evidence, the lists.
+A dossier (JSON) is checked line by line; what it makes of the facts is not.
 It does not prove that the log shows everybody the same tree: that needs witnesses, or an audit.
 A promise (`.accepted.cbor`) is checked too; with --log it is compared with what that log shows:
 exit 8 if the log shown does not reach the entry yet.
@@ -59,6 +61,9 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     }
     if let Ok(evidence) = decision::Evidence::parse(&bytes) {
         return decided(&evidence, args, &log, say);
+    }
+    if let Ok(dossier) = serde_json::from_slice::<Value>(&bytes) {
+        return dossier::checked(&dossier, &args.file, &log, args.grain_ms, say);
     }
     let proven = prove(&bytes, &log, args.grain_ms).map_err(|why| {
         Fail::new(format!("`{}` proves nothing", args.file.display()))

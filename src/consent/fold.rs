@@ -72,6 +72,12 @@ impl Person {
             Statement::ConsentRequest(s) => self.ask(register, actor, recorded, s),
             Statement::DelegationGrant(s) => self.delegate(register, actor, recorded, s),
             Statement::DelegationEnd(s) => self.end_delegation(register, actor, recorded, s),
+            Statement::IncidentFlag(s) => self.flag(register, recorded, s),
+            Statement::IncidentAnswer(s) => self.proceed(register, actor, recorded, s.step()),
+            Statement::IncidentConfirm(s) => self.proceed(register, actor, recorded, s.step()),
+            Statement::IncidentDismiss(s) => self.proceed(register, actor, recorded, s.step()),
+            Statement::IncidentAssess(s) => self.proceed(register, actor, recorded, s.step()),
+            Statement::IncidentClose(s) => self.proceed(register, actor, recorded, s.step()),
             Statement::KeyCreate(_)
             | Statement::KeyAdd(_)
             | Statement::KeyRevoke(_)
@@ -91,17 +97,11 @@ impl Person {
             | Statement::DutyDeleted(_)
             | Statement::ConsiderationSettle(_)
             | Statement::WarrantGrant(_)
-            | Statement::IncidentFlag(_)
-            | Statement::IncidentAnswer(_)
             | Statement::IncidentOrder(_)
-            | Statement::IncidentConfirm(_)
-            | Statement::IncidentDismiss(_)
-            | Statement::IncidentAssess(_)
             | Statement::IncidentContain(_)
             | Statement::IncidentReport(_)
             | Statement::IncidentNotify(_)
             | Statement::IncidentAppeal(_)
-            | Statement::IncidentClose(_)
             | Statement::HoldPlace(_)
             | Statement::HoldLift(_) => Err(Why::NotServed),
             // Public types are the register's.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::consent::SlotKey;
 use crate::consent::exception::Justification;
+use crate::consent::incident::Incident;
 use crate::consent::one;
 use crate::consent::request::Request;
 use crate::consent::slot::{Slot, State};
@@ -136,6 +137,9 @@ pub struct Core {
     /// What a controller asks: then this subject is a request, and no person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Request>,
+    /// The incident, where this is the row of one and of nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<Box<Incident>>,
     /// A printed key that may replace all others; it signs nothing else.
     pub recovery: Option<KeyHash>,
     /// What identity providers say.
@@ -199,10 +203,10 @@ impl Person {
         self.subject
     }
 
-    /// Whether neither a `key.create` nor a `consent.request` has been applied yet.
+    /// Whether nothing that makes a person, a request or an incident has been applied yet.
     #[must_use]
     pub fn is_new(&self) -> bool {
-        self.core.created.is_none() && self.core.request.is_none()
+        self.core.created.is_none() && self.core.request.is_none() && self.core.incident.is_none()
     }
 
     /// Whether it stands for everybody who is not known.

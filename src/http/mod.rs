@@ -18,6 +18,7 @@ mod exception;
 mod export;
 mod handover;
 mod health;
+mod incident;
 mod log;
 mod message;
 mod outcome;
@@ -181,6 +182,11 @@ pub const ROUTES: &[Route] = &[
     Route::get("/v1/cohorts/{id}/verdicts", &[Party], |r| r.to(cohort::verdicts)),
     Route::get("/v1/cohorts/{id}/summary", &[Party], |r| r.to(cohort::summary)),
     Route::get("/v1/subjects/me/exceptions", &[Citizen], |r| r.to(exception::mine)),
+    Route::get("/v1/incidents", &[Party, Regulator], |r| r.to(incident::list)),
+    Route::get("/v1/incidents/{id}", &[Party, Regulator], |r| r.to(incident::one)),
+    Route::post("/v1/incidents/{id}/documents", &[Party, Regulator], MIB, |r| r.to(incident::keep)),
+    Route::get("/v1/incidents/{id}/documents/{hash}", &[Party, Regulator], |r| r.to(incident::document)),
+    Route::get("/v1/incidents/{id}/dossier", &[Regulator], |r| r.to(incident::dossier)),
     Route::get("/v1/parties/{id}/exceptions", &[Regulator], |r| r.to(exception::of_party)),
     Route::get("/v1/requests/{id}", &[Anyone], |r| r.to(request::seen)),
     Route::get("/v1/requests/{id}/answer", &[Party], |r| r.to(request::answer)),

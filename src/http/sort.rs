@@ -70,6 +70,10 @@ sorts! {
         "At most three endorsements are taken. Send it with those that its type asks for.";
     PASSKEY_NOT_SERVED 400 "passkey-not-served" "Passkey items are not taken yet"
         "This version knows the form but not its rules. Sign with a device key.";
+    REQUEST_SIGNED_BADLY 400 "request-signature-form" "The request signature is not of the form that is taken"
+        "It is one signature over method, target URI and content digest, as the documentation has it. Send that, or none at all.";
+    REQUEST_SIGNATURE 401 "request-signature" "The request signature does not hold"
+        "It was made with another key, at another time, or over another request. Sign the request again with the registered key.";
     OTHER_AUDIENCE 400 "other-audience" "It was made for another service"
         "The origin or audience in it is not this log's. Make one for this log.";
     OUT_OF_TIME 400 "out-of-time" "It has expired or is not yet valid"

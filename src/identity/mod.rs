@@ -6,6 +6,7 @@
 
 pub mod item;
 pub mod login;
+pub mod request;
 mod verified;
 
 use crate::ledger::cbor;

@@ -91,6 +91,11 @@ impl Pairwise<'_> {
         self.vault.ppid(&party_domain(party, epoch), subject)
     }
 
+    /// Whether a ppid is this person's in a party's domain, today or in an earlier epoch.
+    pub(in crate::node) fn is_of(&self, party: &PartyId, ppid: Ppid, subject: &SubjectId) -> bool {
+        (0..=self.register.epoch_of(party)).rev().any(|epoch| self.in_epoch(party, epoch, subject) == ppid)
+    }
+
     /// The ppids a statement names its person by: its own, and today's if it bears one of an earlier epoch.
     pub(in crate::node) fn named_by(
         &self,

@@ -180,6 +180,11 @@ impl Inner {
                 )
             }
             Caller::Party(party) => {
+                if let Some((incident, ..)) = statement.incident() {
+                    let full =
+                        Opening::Citizen { at, statement: bytes, k1: openings.k1, proof, k2: openings.k2 };
+                    return Ok(self.case(&incident, party)?.map(|_| full));
+                }
                 let named = controller_of(&statement) == Some(party.as_str());
                 let carried = self.register().party_that_held(&signed.signer) == Some(party);
                 let h2 = hash::hmac(&openings.k2, &[&proof]);

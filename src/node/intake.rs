@@ -27,6 +27,7 @@ use crate::node::Inner;
 use crate::node::Item;
 use crate::node::domain::Domain;
 use crate::node::domain::domain_of;
+use crate::node::incidents::incident_name;
 use crate::node::people::Loaded;
 use crate::node::people::name_bytes;
 use crate::node::ticket::Refusal;
@@ -88,6 +89,9 @@ pub(in crate::node) struct Prepared {
     /// No entry below this index has its id.
     pub(in crate::node) fresh_at: u64,
 }
+
+/// Whose row a statement touches, who acts, and the key if the row is new.
+pub(in crate::node) type Whose = (Pointed, Acting, Option<PersonKey>);
 
 /// What an item came to before the queue.
 #[derive(Debug)]
@@ -195,6 +199,9 @@ impl Inner {
             Statement::ConsentRequest(s) => {
                 self.name_if_new(self.link_name(&s.controller, &s.link), who, &mut names)?;
             }
+            Statement::IncidentFlag(s) => {
+                self.name_if_new(Name::Key(incident_name(&s.incident)), who, &mut names)?;
+            }
             _ => {}
         }
         let answers = match verified.value().link() {
@@ -222,14 +229,13 @@ impl Inner {
     /// The person a statement is about, and who acts; a key if she is made by it.
     ///
     /// By her key if she signs for herself, by `by` if a delegate does, by the ppid otherwise.
-    fn whose(
-        &self,
-        verified: &Verified<Statement>,
-        register: &Register,
-    ) -> Result<(Pointed, Acting, Option<PersonKey>), Refusal> {
+    fn whose(&self, verified: &Verified<Statement>, register: &Register) -> Result<Whose, Refusal> {
         let signer = Name::Key(verified.signer().0);
         let statement = verified.value();
         let of = |name: &Name| self.people.locate(name, self.store.as_ref(), &self.vault);
+        if let Some((incident, _, document)) = statement.incident() {
+            return self.whose_incident(verified, register, &incident, document);
+        }
         if statement.kind() == Kind::KeyCreate {
             if of(&signer)?.is_some() || register.is_key_taken(&verified.signer()) {
                 return Err(Refusal::Inert(Why::KeyTaken));

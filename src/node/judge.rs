@@ -22,6 +22,7 @@ use crate::model::statement::Kind;
 use crate::model::statement::Statement;
 use crate::node::Error;
 use crate::node::Inner;
+use crate::node::incidents::incident_name;
 use crate::node::intake::Acting;
 use crate::node::intake::Prepared;
 use crate::node::intake::Target;
@@ -113,6 +114,11 @@ impl Judge<'_> {
             Statement::PartyRotate(s) if copies.register.party_of_key(&s.new) != Some(&s.party) => s.new,
             Statement::ConsentRequest(s) => {
                 let name = self.inner.link_name(&s.controller, &s.link);
+                let free = self.claim_name(name, prepared, copies)?;
+                return Ok((!free).then_some(Why::NameTaken));
+            }
+            Statement::IncidentFlag(s) => {
+                let name = Name::Key(incident_name(&s.incident));
                 let free = self.claim_name(name, prepared, copies)?;
                 return Ok((!free).then_some(Why::NameTaken));
             }

@@ -19,6 +19,7 @@ pub mod exception;
 mod export;
 pub mod fsck;
 mod handover;
+pub mod incidents;
 mod intake;
 mod judge;
 mod lane;

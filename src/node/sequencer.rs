@@ -23,6 +23,7 @@ use crate::model::id::StatementId;
 use crate::model::id::SubjectId;
 use crate::model::id::Timestamp;
 use crate::model::statement::Kind;
+use crate::model::statement::Statement;
 use crate::node::Error;
 use crate::node::Inner;
 use crate::node::Stop;
@@ -268,8 +269,14 @@ impl Sequencer {
             names: Vec::with_capacity(n * 2),
             bodies: Vec::with_capacity(n),
         };
+        let mut numbers = self.inner.incident_numbers();
         for (position, one) in (0u32..).zip(judged) {
             let prepared = &one.prepared;
+            if let (Target::Person { loaded, .. }, Statement::IncidentFlag(_)) =
+                (&prepared.target, prepared.verified.value())
+            {
+                batch.names.push(numbers.next_row(loaded.who)?);
+            }
             let entry = match &prepared.sealed {
                 None => Entry::Public { t, item: prepared.verified.item().to_vec() },
                 Some(SealedParts { h1, h2, .. }) => {

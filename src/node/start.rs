@@ -36,6 +36,7 @@ use crate::node::cohort::Cohorts;
 use crate::node::domains::Domains;
 use crate::node::events::Tail;
 use crate::node::exception::Uses;
+use crate::node::incidents::Book;
 use crate::node::lane::Lane;
 use crate::node::lane::LaneQueue;
 use crate::node::mark::Mark;
@@ -276,6 +277,7 @@ impl Inner {
             accepted: Mutex::new(BTreeMap::new()),
             excepted: Uses::new(clock.now()),
             uses: OnceLock::new(),
+            incidents: Book::default(),
             operator: keys.operator,
             log_signer: keys.log,
             vocabulary,

@@ -40,6 +40,7 @@ use crate::node::domains::Domains;
 use crate::node::events::Tail;
 use crate::node::exception::Uses;
 use crate::node::export::Exports;
+use crate::node::incidents::Book;
 use crate::node::lane::Lane;
 use crate::node::lane::LaneQueue;
 use crate::node::meter::Commits;
@@ -130,6 +131,8 @@ pub struct Inner {
     pub(in crate::node) excepted: Uses,
     /// Set once all else is loaded, if the settings ask for it.
     pub(in crate::node) uses: OnceLock<UseLog>,
+    /// Incidents found so far, by number.
+    pub(in crate::node) incidents: Book,
     pub(in crate::node) operator: Option<Box<dyn Signer>>,
 }
 

@@ -146,7 +146,7 @@ impl Inner {
     }
 
     /// A party's public key: the register holds only its hash, the entry that brought it the key.
-    fn party_key(&self, party: &Party) -> Result<PublicKey, Error> {
+    pub(in crate::node) fn party_key(&self, party: &Party) -> Result<PublicKey, Error> {
         let index = party.keyed.unwrap_or(party.index);
         let damaged = || Error::Damaged(format!("entry {index} does not hold the key of its party"));
         let entry = self.entries(index, index + 1)?.pop().ok_or_else(damaged)?;

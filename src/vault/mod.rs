@@ -43,6 +43,8 @@ pub enum Sealed {
     Line,
     /// What was handed over of her, and to whom.
     Handover,
+    /// A document beside an incident.
+    Document,
 }
 
 impl Sealed {
@@ -52,6 +54,7 @@ impl Sealed {
             Self::State => b"state",
             Self::Line => b"line",
             Self::Handover => b"handover",
+            Self::Document => b"document",
         }
     }
 }

@@ -286,6 +286,7 @@ impl PersonKey {
             Sealed::State => "state row",
             Sealed::Line => "use line",
             Sealed::Handover => "handover",
+            Sealed::Document => "document",
         };
         self.record_key(record).open(&associated(kind, who, record), sealed, what)
     }

@@ -2,13 +2,15 @@
 //!
 //! Denial is HTTP 200. On these paths an error is a message in plain text, and a
 //! wrong content type is 400: so the certification cases want it. Unknown members
-//! are ignored. Requests are parsed into borrowed fields, once.
+//! are ignored. Requests are parsed into borrowed fields, once. A request signature that
+//! is not taken is told as a problem: the cases know none.
 //!
 //! Source: AuthZEN Authorization API 1.0; design section 6.
 
 mod fixture;
 mod search;
 mod shape;
+mod signed;
 
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
@@ -18,6 +20,7 @@ use actix_web::http::header;
 use actix_web::web;
 use actix_web::web::Bytes;
 
+use crate::http::Problem;
 use crate::http::Shared;
 use crate::http::caller;
 use crate::http::caller::Denial;
@@ -25,6 +28,7 @@ use crate::http::envelope;
 use crate::http::envelope::REQUEST_ID;
 use crate::http::message;
 use crate::http::message::Refused;
+use crate::http::sort::Sort;
 use crate::model::id::PartyId;
 use crate::node::Asked;
 use crate::node::Asker;
@@ -40,6 +44,7 @@ pub(in crate::http) use search::subject as search_subject;
 
 use shape::Evaluation;
 use shape::Semantic;
+use signed::Kept;
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -50,23 +55,25 @@ struct Fault {
     status: u16,
     message: String,
     challenge: Option<&'static str>,
+    /// Told as a problem of this sort, where no certification case wants plain text.
+    sort: Option<&'static Sort>,
 }
 
 impl Fault {
     fn bad(message: impl Into<String>) -> Self {
-        Self { status: 400, message: message.into(), challenge: None }
+        Self { status: 400, message: message.into(), challenge: None, sort: None }
     }
 
     /// Ours, and perhaps over soon.
     fn later(message: impl Into<String>) -> Self {
-        Self { status: 503, message: message.into(), challenge: None }
+        Self { status: 503, message: message.into(), challenge: None, sort: None }
     }
 }
 
 impl From<Denial> for Fault {
     fn from(denial: Denial) -> Self {
         let message = denial.message().to_owned();
-        Self { status: denial.status(), message, challenge: Some(denial.challenge()) }
+        Self { status: denial.status(), message, challenge: Some(denial.challenge()), sort: None }
     }
 }
 
@@ -78,6 +85,7 @@ impl From<Refused> for Fault {
                 status: 413,
                 message: format!("the body has more than {limit} bytes"),
                 challenge: None,
+                sort: None,
             },
         }
     }
@@ -105,15 +113,19 @@ async fn asked(
 }
 
 /// One answer, its use line written: from memory on this worker, else from the blocking pool.
-async fn answer(shared: &web::Data<Shared>, party: &PartyId, asked: Asked) -> Told {
-    let asker = Asker { party, signed: None };
+async fn answer(shared: &web::Data<Shared>, party: &PartyId, signed: Option<&Kept>, asked: Asked) -> Told {
+    let asker = Asker { party, signed: signed.map(|kept| kept.as_slice()) };
     if let Some(told) = shared.node.tell_in_memory(asker, &asked) {
         return told;
     }
     let node = std::sync::Arc::clone(&shared.node);
     let failed = shared.node.told(shared.node.unavailable(), &asked);
-    let party = party.clone();
-    web::block(move || node.tell(Asker { party: &party, signed: None }, &asked)).await.unwrap_or(failed)
+    let (party, signed) = (party.clone(), signed.cloned());
+    let tell = move || {
+        let asker = Asker { party: &party, signed: signed.as_ref().map(|kept| kept.as_slice()) };
+        node.tell(asker, &asked)
+    };
+    web::block(tell).await.unwrap_or(failed)
 }
 
 /// Whether the token's party may ask in the controller's domain for a purpose.
@@ -122,13 +134,14 @@ fn may_ask(shared: &Shared, party: &PartyId, controller: &PartyId, purpose: &str
         return Ok(());
     }
     let message = "the token's party may not ask for this subject".to_owned();
-    Err(Fault { status: 403, message, challenge: None })
+    Err(Fault { status: 403, message, challenge: None, sort: None })
 }
 
 /// Decides one well-formed question of a party that may ask it.
 async fn decide(
     shared: &web::Data<Shared>,
     party: &PartyId,
+    signed: Option<&Kept>,
     evaluation: &Evaluation<'_>,
 ) -> Result<shape::Decided, Fault> {
     if let Some(fixture) = &shared.fixture {
@@ -136,7 +149,7 @@ async fn decide(
     }
     let asked = evaluation.to_asked().map_err(Fault::bad)?;
     may_ask(shared, party, &asked.question.controller, &asked.question.purpose)?;
-    let told = answer(shared, party, asked).await;
+    let told = answer(shared, party, signed, asked).await;
     shared.metrics.decided(told.answer.decision.told());
     Ok(shape::Decided::new(&told))
 }
@@ -160,6 +173,10 @@ fn finish(request: &HttpRequest, outcome: Result<Vec<u8>, Fault>) -> HttpRespons
 fn write(request: &HttpRequest, outcome: Result<Vec<u8>, Fault>) -> HttpResponse {
     match outcome {
         Ok(body) => response(request, StatusCode::OK).insert_header((header::CONTENT_TYPE, JSON)).body(body),
+        Err(Fault { sort: Some(sort), message, .. }) => {
+            let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
+            Problem::new(sort, message).response(id)
+        }
         Err(fault) => {
             let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::BAD_REQUEST);
             let mut response = response(request, status);
@@ -175,8 +192,12 @@ fn write(request: &HttpRequest, outcome: Result<Vec<u8>, Fault>) -> HttpResponse
 }
 
 fn json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, Fault> {
-    let failed =
-        |_| Fault { status: 500, message: "the answer could not be written".into(), challenge: None };
+    let failed = |_| Fault {
+        status: 500,
+        message: "the answer could not be written".into(),
+        challenge: None,
+        sort: None,
+    };
     serde_json::to_vec(value).map_err(failed)
 }
 
@@ -198,8 +219,9 @@ async fn one(
     shared: &web::Data<Shared>,
 ) -> Result<Vec<u8>, Fault> {
     let (party, body) = asked(request, payload, shared).await?;
+    let signed = signed::of(request, &party, &body, shared).await?;
     let evaluation: Evaluation<'_> = shape::parse(&body).map_err(Fault::bad)?;
-    json(&decide(shared, &party, &evaluation).await?)
+    json(&decide(shared, &party, signed.as_ref(), &evaluation).await?)
 }
 
 /// `POST /access/v1/evaluations`
@@ -220,12 +242,14 @@ async fn many(
     shared: &web::Data<Shared>,
 ) -> Result<Vec<u8>, Fault> {
     let (party, body) = asked(request, payload, shared).await?;
+    let signed = signed::of(request, &party, &body, shared).await?;
+    let signed = signed.as_ref();
     let batch: shape::Evaluations<'_> = shape::parse(&body).map_err(Fault::bad)?;
     let semantic = batch.semantic().map_err(Fault::bad)?;
     let Some(items) = batch.evaluations.as_ref().filter(|items| !items.is_empty()) else {
         // A batch without items is a single evaluation of its defaults.
         let evaluation = batch.default_evaluation().map_err(Fault::bad)?;
-        return json(&decide(shared, &party, &evaluation).await?);
+        return json(&decide(shared, &party, signed, &evaluation).await?);
     };
     if items.len() > shared.batch_items {
         return Err(Fault::bad(format!("at most {} evaluations in one request", shared.batch_items)));
@@ -233,7 +257,7 @@ async fn many(
     let mut results = Vec::with_capacity(items.len());
     for item in items {
         let result = match batch.item(item) {
-            Ok(evaluation) => match decide(shared, &party, &evaluation).await {
+            Ok(evaluation) => match decide(shared, &party, signed, &evaluation).await {
                 Ok(decided) => shape::Item::Decided(Box::new(decided)),
                 Err(fault) => shape::Item::error(fault.status, fault.message),
             },

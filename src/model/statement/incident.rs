@@ -57,6 +57,14 @@ macro_rules! incident_step {
                 /// SHA-256 of the document, sealed beside.
                 document: Hash,
             }
+        }
+
+        impl $name {
+            /// What all steps share: the incident, who signs, the document.
+            #[must_use]
+            pub const fn step(&self) -> (&Nonce, &PartyId, &Hash) {
+                (&self.incident, &self.party, &self.document)
+            }
         })*
     };
 }

@@ -342,6 +342,12 @@ impl Kind {
                 | Self::DelegationGrant
                 | Self::DelegationEnd
                 | Self::ConsentRequest
+                | Self::IncidentFlag
+                | Self::IncidentAnswer
+                | Self::IncidentConfirm
+                | Self::IncidentDismiss
+                | Self::IncidentAssess
+                | Self::IncidentClose
         )
     }
 }
@@ -394,6 +400,26 @@ impl Statement {
             Self::ConsiderationSettle(s) => s.ppid,
             _ => return None,
         })
+    }
+
+    /// The incident it is about, the party it names, and the document if it is a step after the flag.
+    #[must_use]
+    pub fn incident(&self) -> Option<(Nonce, &PartyId, Option<Hash>)> {
+        let step = match self {
+            Self::IncidentFlag(s) => return Some((s.incident, &s.party, None)),
+            Self::IncidentAnswer(s) => s.step(),
+            Self::IncidentOrder(s) => s.step(),
+            Self::IncidentConfirm(s) => s.step(),
+            Self::IncidentDismiss(s) => s.step(),
+            Self::IncidentAssess(s) => s.step(),
+            Self::IncidentContain(s) => s.step(),
+            Self::IncidentReport(s) => s.step(),
+            Self::IncidentNotify(s) => s.step(),
+            Self::IncidentAppeal(s) => s.step(),
+            Self::IncidentClose(s) => s.step(),
+            _ => return None,
+        };
+        Some((*step.0, step.1, Some(*step.2)))
     }
 
     /// The `delegation.grant` under which a delegate signs, if one does.

@@ -18,6 +18,7 @@ use crate::node::domain::Pairwise;
 use crate::node::fsck::Folded;
 use crate::node::fsck::LOST_NAME;
 use crate::node::fsck::Walk;
+use crate::node::incidents::incident_name;
 use crate::node::people::Loaded;
 use crate::node::people::name_bytes;
 use crate::node::request::answered;
@@ -91,6 +92,10 @@ impl Walk<'_> {
         if let Some(party) = self.replay.register().party_of_key(&verified.signer()) {
             return Ok(Acted::Party(party.clone()));
         }
+        // The operator's key stands in no set: the fold judges it.
+        if verified.value().incident().is_some() {
+            return Ok(Acted::Own);
+        }
         let name = Name::Key(verified.signer().0);
         let row = self.name(&name, "the name row of its key")?;
         let other = self.data.vault.open_name(name_bytes(&name), &row.sealed).map_err(text)?;
@@ -119,6 +124,9 @@ impl Walk<'_> {
         }
         if let Statement::ConsentRequest(s) = statement {
             return leads(&link_name(self.data.vault, &s.controller, &s.link), "the name row of its link");
+        }
+        if let Some((incident, ..)) = statement.incident() {
+            return leads(&Name::Key(incident_name(&incident)), "the name row of its incident");
         }
         let Some(ppid) = statement.ppid() else { return Ok(()) };
         let party = match acted {

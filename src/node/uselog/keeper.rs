@@ -32,6 +32,7 @@ use crate::node::Refusal;
 use crate::node::Stop;
 use crate::node::clock;
 use crate::node::enqueue;
+use crate::node::incidents::Days;
 use crate::node::ticket::Ticket;
 use crate::node::uselog::Batch;
 use crate::node::uselog::Draft;
@@ -59,6 +60,7 @@ impl Keepers {
             .spawn(move || while !is_over(&over, round) && node.sync_uses().is_ok() {})?;
         let (node, intake, over) = (Arc::clone(inner), Arc::clone(intake), Arc::clone(&keepers.over));
         let every = Duration::from_millis(inner.settings.use_batch_ms.max(ROUND_MS));
+        let mut days = Days::from(inner.clock.now());
         let batches = thread::Builder::new().name("use-batches".into()).spawn(move || {
             while !is_over(&over, every) {
                 match batch(&node, &intake) {
@@ -66,6 +68,9 @@ impl Keepers {
                     // The next one covers what this one did not.
                     Ok(Some(Err(refusal))) => tracing::warn!(cause = %refusal, "no use batch was made"),
                     Err(error) => tracing::error!(cause = %error, "no use batch was made"),
+                }
+                if let Err(error) = days.look(&node, &intake) {
+                    tracing::error!(cause = %error, "use lines could not be looked at");
                 }
             }
         })?;
@@ -242,7 +247,8 @@ fn statement(draft: &Draft, now: Timestamp) -> Result<Statement, Error> {
     .into())
 }
 
-fn record(inner: &Inner, intake: &Queue, item: Vec<u8>) -> Outcome {
+/// Takes in a statement of the node's own and waits.
+pub(in crate::node) fn record(inner: &Inner, intake: &Queue, item: Vec<u8>) -> Outcome {
     let (ticket, places) = Ticket::new(1);
     let item = Item::Unverified(identity::Unverified::parse(item).map_err(Refusal::Malformed)?);
     let raws = std::iter::once(item).zip(places).map(|(item, place)| Raw { item, place });

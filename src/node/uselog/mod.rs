@@ -65,6 +65,7 @@ pub use batch::Batch;
 pub(in crate::node) use draft::Draft;
 pub(in crate::node) use found::Opening;
 pub(in crate::node) use keeper::Keepers;
+pub(in crate::node) use keeper::record;
 pub use read::Use;
 pub(in crate::node) use track::Line;
 pub use view::Note;

@@ -71,6 +71,9 @@ pub struct Note {
     pub recipient: Option<PartyId>,
 }
 
+/// Whether a line is shown, and if so with what was decided.
+pub(in crate::node) type May<'a> = dyn FnMut(Pointed, &Use) -> Result<Option<bool>, Error> + 'a;
+
 impl Inner {
     /// Writes the line of a use that is no question, before what it names is handed out; `None` without a
     /// use log.
@@ -185,19 +188,26 @@ impl Inner {
     /// # Errors
     /// The disk, or damage.
     pub fn decision_evidence(&self, id: &DecisionId, caller: &Caller) -> Result<Shown, Error> {
+        self.decision_shown(id, &mut |who, seen| {
+            Ok(match caller {
+                Caller::Party(party) if seen.line.asker == *party => Some(false),
+                Caller::Citizen(key)
+                    if self.person_of_key(key)?.is_some_and(|c| c.subject == who.subject) =>
+                {
+                    Some(true)
+                }
+                Caller::Party(_) | Caller::Citizen(_) => None,
+            })
+        })
+    }
+
+    /// Evidence of a decision as `may` allows it: not at all, as the asker's, or with what was decided.
+    pub(in crate::node) fn decision_shown(&self, id: &DecisionId, may: &mut May<'_>) -> Result<Shown, Error> {
         let Some(uses) = self.uses.get() else { return Ok(Shown::Nothing) };
         let Some(taken) = uses.of_decision(&self.vault, id)? else { return Ok(Shown::Nothing) };
         let t = taken.t;
         let Some(opened) = taken.open(&self.vault)? else { return Ok(Shown::Nothing) };
-        let own = match caller {
-            Caller::Party(party) if opened.says.line.asker == *party => false,
-            Caller::Citizen(key)
-                if self.person_of_key(key)?.is_some_and(|c| c.subject == opened.who.subject) =>
-            {
-                true
-            }
-            Caller::Party(_) | Caller::Citizen(_) => return Ok(Shown::Nothing),
-        };
+        let Some(own) = may(opened.who, &opened.says)? else { return Ok(Shown::Nothing) };
         let Some((number, batch)) = uses.batch_at(t)? else { return Ok(Shown::NotYet) };
         let entry = match self.evidence(&batch.id, None)? {
             Shown::Evidence(entry) => entry,

@@ -1,0 +1,119 @@
+//! `naru dossier`: a regulator fetches the dossier of an incident; and its check for `naru verify`.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::audit::dossier;
+use crate::cli::Exit;
+use crate::cli::check;
+use crate::cli::client::Client;
+use crate::cli::open::LogKey;
+use crate::cli::say::Fail;
+use crate::cli::say::Say;
+use crate::model::statement::Strength;
+use crate::reidentification::page;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Gets an access token by a client assertion signed with the regulator's key, then the dossier as
+JSON. With --html also one page that needs nothing else. What is opened to the regulator is
+recorded as a use of each person concerned. Check the JSON offline with `naru verify`.")]
+pub(in crate::cli) struct Args {
+    /// Incident, 32 hex digits.
+    #[arg(value_name = "INCIDENT")]
+    incident: String,
+    /// `http://` URL of the service.
+    #[arg(long, value_name = "URL")]
+    url: String,
+    /// Name of the log: whom the assertion is for.
+    #[arg(long)]
+    origin: String,
+    /// File of the regulator's private key (PEM).
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// The regulator.
+    #[arg(long, value_name = "ID")]
+    party: String,
+    /// Where the JSON is written.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Where the page is written, if it is wanted.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
+    let client = Client::new(&args.url)?;
+    if args.incident.len() != 32 || !args.incident.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(Fail::usage(format!("`{}` is not 32 hex digits", args.incident)));
+    }
+    let token = check::token(&client, &args.key, &args.party, &args.origin)?;
+    let authorization = format!("Bearer {token}");
+    let path = format!("v1/incidents/{}/dossier", args.incident);
+    let answer = client.get_with(&path, &[("authorization", authorization.as_str())])?;
+    if answer.status != 200 {
+        return Err(Fail::new("no dossier was given").why(answer.problem()).exit(Exit::Denied));
+    }
+    let dossier: Value = serde_json::from_slice(&answer.body)
+        .map_err(|error| Fail::new("the dossier is no JSON").why(error).exit(Exit::Tampered))?;
+    let write =
+        |path: &Path, bytes: &[u8]| std::fs::write(path, bytes).map_err(|cause| Fail::file(path, cause));
+    write(&args.out, &answer.body)?;
+    if let Some(html) = &args.html {
+        write(html, page::render(&dossier).as_bytes())?;
+    }
+    let written = args.out.display();
+    say.result(
+        &json!({ "incident": args.incident, "dossier": args.out, "html": args.html }),
+        &format!("사건 기록을 썼습니다: {written}"),
+        &format!("the dossier is in {written}"),
+    );
+    Ok(Exit::Ok)
+}
+
+/// Checks a dossier offline: exit 6 unless every line it quotes is proven.
+pub(in crate::cli) fn checked(
+    document: &Value,
+    file: &Path,
+    log: &LogKey,
+    grain_ms: Option<u64>,
+    say: &Say,
+) -> Result<Exit, Fail> {
+    let tampered = |why: String| {
+        Fail::new(format!("`{}` proves nothing", file.display()))
+            .why(why)
+            .next("compare log key and origin; if they are right, keep the file: it was altered or forged")
+            .exit(Exit::Tampered)
+    };
+    let checked =
+        dossier::verify(document, &log.key, &log.origin, grain_ms).map_err(|e| tampered(e.to_string()))?;
+    let finding = &checked.finding;
+    if checked.unproven > 0 {
+        return Err(tampered(format!("{} lines are quoted without evidence", checked.unproven)));
+    }
+    let strength = match finding.strength {
+        Strength::D => "D",
+        Strength::S => "S",
+    };
+    let (party, detector) = (&finding.party, finding.detector.as_str());
+    let (proven, signed, operator) = (checked.proven, checked.signed, checked.operator);
+    say.result(
+        &json!({
+            "proven": true, "incident": checked.incident, "party": party.as_str(), "detector": detector,
+            "strength": strength, "lines": proven, "signed": signed,
+            "operator": operator.to_string(), "accused": checked.accused.to_string(), "witnessed": false,
+        }),
+        &format!(
+            "증명됨: {party}, {detector} ({strength}), 줄 {proven}, 그중 기관이 서명한 것 {signed}\n\
+             깃발과 묶음에 서명한 키 (운영자의 키와 비교하십시오): {operator}\nunwitnessed"
+        ),
+        &format!(
+            "proven: {party}, {detector} ({strength}), {proven} lines, {signed} of them signed by the party\n\
+             flag and batches are signed by (compare with the operator's key): {operator}\nunwitnessed"
+        ),
+    );
+    Ok(Exit::Ok)
+}

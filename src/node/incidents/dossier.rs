@@ -1,0 +1,146 @@
+//! A dossier's evidence, brought together for a regulator.
+//!
+//! Whatever is opened to it is a use line of the person it is about, written before the
+//! dossier leaves. Source: design §8.
+
+use serde_json::Value;
+
+use crate::model::decision::Reason;
+use crate::model::id::Nonce;
+use crate::model::id::PartyId;
+use crate::model::id::StatementId;
+use crate::model::use_line::UseAct;
+use crate::node::Error;
+use crate::node::Inner;
+use crate::node::Note;
+use crate::node::Shown;
+use crate::node::incidents::Case;
+use crate::node::incidents::Sight;
+use crate::node::token::Caller;
+use crate::reidentification::Noted;
+use crate::reidentification::dossier;
+use crate::reidentification::dossier::Accused;
+use crate::reidentification::dossier::Given;
+use crate::reidentification::dossier::Quoted;
+use crate::reidentification::dossier::Step;
+use crate::reidentification::page;
+
+/// What became of the wish for a dossier.
+#[derive(Debug)]
+pub enum Built {
+    /// It.
+    Dossier(Box<Value>),
+    /// Something in it is not under a published checkpoint yet.
+    NotYet,
+    /// Not for this caller, or there is none: told alike.
+    Nothing,
+}
+
+impl Built {
+    /// The dossier as one page that needs nothing else.
+    #[must_use]
+    pub fn page(&self) -> Option<String> {
+        match self {
+            Self::Dossier(dossier) => Some(page::render(dossier)),
+            Self::NotYet | Self::Nothing => None,
+        }
+    }
+}
+
+impl Inner {
+    /// The dossier of an incident, for a regulator in whose scope the accused is.
+    ///
+    /// # Errors
+    /// The store, the disk, damage.
+    pub fn dossier(&self, incident: &Nonce, regulator: &PartyId) -> Result<Built, Error> {
+        let Some(case) = self.incident_for(incident, regulator)? else { return Ok(Built::Nothing) };
+        if case.sight != Sight::Regulator {
+            return Ok(Built::Nothing);
+        }
+        let Some(finding) = &case.finding else { return Ok(Built::Nothing) };
+        let caller = Caller::Party(regulator.clone());
+        let of = |id: &StatementId| self.evidence(id, Some(&caller));
+        let Shown::Evidence(flag) = of(&case.incident.flag)? else { return Ok(Built::NotYet) };
+        let mut steps = Vec::with_capacity(case.incident.steps.len());
+        for step in &case.incident.steps {
+            let Shown::Evidence(evidence) = of(&step.statement)? else { return Ok(Built::NotYet) };
+            steps.push(Step {
+                kind: step.kind.as_str(),
+                by: step.by.clone(),
+                at: step.at,
+                document: step.document,
+                statement: step.statement,
+                evidence,
+            });
+        }
+        let mut lines = Vec::with_capacity(finding.lines.len());
+        for noted in &finding.lines {
+            match self.line_for(noted, regulator)? {
+                Shown::Evidence(evidence) => {
+                    lines.push(Quoted { noted: noted.clone(), evidence: Some(evidence) });
+                }
+                Shown::NotYet => return Ok(Built::NotYet),
+                Shown::Nothing => lines.push(Quoted { noted: noted.clone(), evidence: None }),
+            }
+        }
+        let Some(accused) = self.accused(&case)? else { return Ok(Built::NotYet) };
+        let register = self.register();
+        let day = finding.lines.iter().map(|line| line.at).min().unwrap_or_else(|| finding.begins());
+        let given = Given {
+            origin: &self.settings.origin,
+            made_at: self.now(),
+            incident: *incident,
+            stage: case.incident.stage.as_str(),
+            flagged_at: case.incident.at,
+            accused,
+            finding,
+            document: finding.encode()?,
+            flag,
+            lines,
+            steps,
+            packs: register.packs_of(&case.incident.party, day).unwrap_or_default(),
+        };
+        Ok(Built::Dossier(Box::new(dossier::build(&given))))
+    }
+
+    /// Evidence of one line, and the line that says who was shown it.
+    fn line_for(&self, noted: &Noted, regulator: &PartyId) -> Result<Shown, Error> {
+        let mut told = None;
+        let shown = self.decision_shown(&noted.id, &mut |_, seen| {
+            told = Some(seen.line.clone());
+            Ok(Some(true))
+        })?;
+        if let (Shown::Evidence(_), Some(line)) = (&shown, told)
+            && let Some(ppid) = line.ppid
+        {
+            self.note_use(&Note {
+                act: UseAct::Opening,
+                asker: regulator.clone(),
+                controller: line.controller,
+                ppid,
+                told: Reason::StatutoryException,
+                basis: None,
+                purpose: line.purpose,
+                recipient: None,
+            })?;
+        }
+        Ok(shown)
+    }
+
+    /// The accused, with public evidence of its registration; `None` if no checkpoint covers it yet.
+    fn accused(&self, case: &Case) -> Result<Option<Accused>, Error> {
+        let register = self.register();
+        let lost = || Error::Damaged("the accused of an incident is not registered".into());
+        let party = register.party(&case.incident.party).ok_or_else(lost)?;
+        let commit = self.commit_of(party.index)?;
+        let position = usize::try_from(party.index - commit.first).map_err(|_| lost())?;
+        let id = commit.ids.get(position).ok_or_else(lost)?;
+        let Shown::Evidence(registered) = self.evidence(id, None)? else { return Ok(None) };
+        Ok(Some(Accused {
+            id: party.id.clone(),
+            names: (party.name_ko.clone(), party.name_en.clone()),
+            jurisdiction: party.jurisdiction.clone(),
+            registered,
+        }))
+    }
+}

@@ -1,0 +1,106 @@
+//! Incidents over HTTP, and signed requests at the door.
+
+use naru::identity::request;
+use naru::identity::request::Request;
+
+use crate::*;
+
+/// The three headers of a signed question.
+fn signed(served: &Served, body: &[u8], seed: u8) -> [String; 3] {
+    let target = served.url("/access/v1/evaluation");
+    let request = Request { method: "POST", target: &target, body };
+    request::sign(request, served.world.now(), &signer(seed)).unwrap()
+}
+
+fn send(served: &Served, token: &str, body: &[u8], headers: &[String; 3]) -> Reply {
+    let names = ["content-digest", "signature-input", "signature"];
+    let headers: Vec<_> = names.into_iter().zip(headers.iter().map(String::as_str)).collect();
+    served.post_with("/access/v1/evaluation", "application/json", Some(token), &headers, body)
+}
+
+fn asked(ppid: &Ppid) -> Vec<u8> {
+    let mut body = question("hospital", &ppid.to_text());
+    body["resource"]["properties"]["class"] = "pseudonymous".into();
+    body.to_string().into_bytes()
+}
+
+fn publish(served: &Served) {
+    served.world.advance(1_000);
+    served.node.sync_uses().unwrap();
+    if let Some(outcome) = served.node.batch_uses().unwrap() {
+        outcome.unwrap();
+    }
+    served.node.tick().unwrap();
+}
+
+#[test]
+fn a_signed_question_becomes_a_strong_incident_with_its_dossier() {
+    let served = Served::of(World::logging());
+    assert_eq!(served.statement(&sign(&served.world.key_create(), &person_key(1))).status, 201);
+    let ppid = served.node.ppid(&key_hash(&person_key(1)), Some(&party("bank"))).unwrap().unwrap();
+    let hospital = served.party("hospital", HOSPITAL);
+    let body = asked(&ppid);
+    let reply = send(&served, &hospital, &body, &signed(&served, &body, HOSPITAL));
+    assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
+    publish(&served);
+    let (all, ever) = (naru::model::id::Timestamp(0), naru::model::id::Timestamp(u64::MAX));
+    served.node.flag_findings(all, ever).unwrap();
+    publish(&served);
+    let (pipc, bank) = (served.party("pipc", REGULATOR), served.party("bank", BANK));
+    let listed = |token: &str| served.get("/v1/incidents", Some(token)).json()["incidents"].clone();
+    let found = listed(&pipc);
+    assert_eq!(found.as_array().unwrap().len(), 1);
+    assert_eq!((&found[0]["strength"], &found[0]["stage"]), (&"D".into(), &"flagged".into()));
+    assert_eq!(listed(&hospital), found);
+    assert_eq!(listed(&bank).as_array().unwrap().len(), 0);
+    let path = format!("/v1/incidents/{}", found[0]["incident"].as_str().unwrap());
+    let domain = |token: &str| served.get(&path, Some(token)).json()["finding"]["lines"][0]["domain"].clone();
+    assert_eq!(domain(&pipc), "bank");
+    assert_eq!(domain(&hospital), serde_json::Value::Null);
+    assert_eq!(served.get(&path, Some(&bank)).status, 404);
+    // Documents of the two, sealed beside.
+    let kept = served.post(&format!("{path}/documents"), "text/plain", Some(&hospital), b"a mistake");
+    assert_eq!(kept.status, 201);
+    let document = kept.header("location").to_owned();
+    assert_eq!(served.get(&document, Some(&pipc)).body, b"a mistake");
+    assert_eq!(served.get(&document, Some(&bank)).status, 404);
+    assert_eq!(served.post(&format!("{path}/documents"), "text/plain", Some(&bank), b"x").status, 404);
+    // The dossier is the regulator's.
+    let dossier = format!("{path}/dossier");
+    assert_eq!(served.get(&dossier, Some(&hospital)).status, 403);
+    let reply = served.get(&dossier, Some(&pipc));
+    assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
+    let checked =
+        naru::audit::dossier::verify(&reply.json(), signer(LOG).public(), ORIGIN, Some(200)).unwrap();
+    assert_eq!((checked.proven, checked.signed), (1, 1));
+    let page = served.get(&format!("{dossier}?format=html"), Some(&pipc));
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    assert!(String::from_utf8(page.body).unwrap().starts_with("<!doctype html>"));
+    assert_eq!(served.get(&format!("{dossier}?format=pdf"), Some(&pipc)).status, 400);
+}
+
+#[test]
+fn a_request_signature_of_another_form_is_refused_and_a_wrong_one_when_it_is_drawn() {
+    let served = Served::of(World::logging());
+    let hospital = served.party("hospital", HOSPITAL);
+    let body = asked(&Ppid([7; 16]));
+    let good = signed(&served, &body, HOSPITAL);
+    assert_eq!(send(&served, &hospital, &body, &good).status, 200);
+    let mut other_body = body.clone();
+    other_body.push(b' ');
+    let reply = send(&served, &hospital, &other_body, &good);
+    assert_eq!((reply.status, reply.json()["code"].clone()), (400, "request-signature-form".into()));
+    assert_eq!(reply.header("content-type"), "application/problem+json");
+    let mut bad = good.clone();
+    bad[1] = bad[1].replace("\"@method\" ", "");
+    assert_eq!(send(&served, &hospital, &body, &bad).status, 400);
+    // Signed with another key: taken until one of 256 is drawn.
+    let refused = (0..8_000).find_map(|_| {
+        served.world.advance(1);
+        let wrong = signed(&served, &body, BANK);
+        let reply = send(&served, &hospital, &body, &wrong);
+        (reply.status != 200).then_some(reply)
+    });
+    let reply = refused.expect("none was drawn");
+    assert_eq!((reply.status, reply.json()["code"].clone()), (401, "request-signature".into()));
+}

@@ -1,0 +1,592 @@
+//! From use lines to incidents and their dossiers, in process.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use naru::audit::dossier;
+use naru::consent::Stage;
+use naru::identity::request;
+use naru::identity::request::Headers;
+use naru::identity::request::Request;
+use naru::identity::request::Signed;
+use naru::ledger::key::Signer;
+use naru::model::decision::Reason;
+use naru::model::decision::Why;
+use naru::model::id::Hash;
+use naru::model::id::Nonce;
+use naru::model::id::Ppid;
+use naru::model::id::Timestamp;
+use naru::model::statement::*;
+use naru::model::use_line::UseAct;
+use naru::model::vocabulary::AskedAction;
+use naru::model::vocabulary::DataClass;
+use naru::model::vocabulary::Role;
+use naru::node::Asked;
+use naru::node::Asker;
+use naru::node::Note;
+use naru::node::Page;
+use naru::node::Refusal;
+use naru::node::Told;
+use naru::node::Wanted;
+use naru::node::fsck;
+use naru::node::incidents::Built;
+use naru::node::incidents::Sight;
+use naru::reidentification::Detector;
+use naru::reidentification::Finding;
+use serde_json::Value;
+use support::*;
+
+/// Makes what would stand as the signature under a line about the first of two persons.
+type Forge = dyn Fn(&World, Ppid, Ppid) -> Vec<u8>;
+
+const TARGET: &str = "https://naru.test/access/v1/evaluation";
+const SHOP: u8 = 13;
+const TOKYO: u8 = 14;
+
+/// What the hospital asks in its own domain, about pseudonymous data.
+fn question(world: &World, ppid: Ppid, action: &str) -> Asked {
+    let mut asked = world.ask(ppid, naru::model::vocabulary::Action::Use);
+    asked.question.controller = party("hospital");
+    asked.question.class = DataClass::Pseudonymous;
+    asked.question.action = AskedAction::parse(action).unwrap();
+    asked
+}
+
+/// The hospital's signature over the request that asks this, as it is kept.
+fn signature(world: &World, ppid: Ppid, action: &str, seed: u8) -> Vec<u8> {
+    let body = serde_json::json!({
+        "subject": {"type": "party", "id": "hospital"},
+        "action": {"name": action, "properties": {"purpose": PURPOSE}},
+        "resource": {"type": "person", "id": ppid.to_text(), "properties": {"class": "pseudonymous"}},
+    })
+    .to_string();
+    let request = Request { method: "POST", target: TARGET, body: body.as_bytes() };
+    let [digest, input, sig] = request::sign(request, world.now(), &signer(seed)).unwrap();
+    let headers = Headers { digest: Some(&digest), input: Some(&input), signature: Some(&sig) };
+    Signed::read(headers, request).unwrap().unwrap().kept().unwrap()
+}
+
+fn ask_with(world: &World, ppid: Ppid, action: &str, signed: Option<&[u8]>) -> Told {
+    let hospital = party("hospital");
+    let told = world.node().tell(Asker { party: &hospital, signed }, &question(world, ppid, action));
+    assert!(told.id.is_some());
+    told
+}
+
+fn ask(world: &World, ppid: Ppid) -> Told {
+    ask_with(world, ppid, "use", None)
+}
+
+fn ask_signed(world: &World, ppid: Ppid, action: &str) -> Told {
+    ask_with(world, ppid, action, Some(&signature(world, ppid, action, HOSPITAL)))
+}
+
+fn sync(world: &World) {
+    world.advance(1_000);
+    world.node().sync_uses().unwrap();
+}
+
+const ALL: (Timestamp, Timestamp) = (Timestamp(0), Timestamp(u64::MAX));
+
+fn find(world: &World) -> Vec<Finding> {
+    sync(world);
+    world.node().findings(ALL.0, ALL.1).unwrap()
+}
+
+fn one(world: &World) -> Finding {
+    let mut found = find(world);
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.remove(0)
+}
+
+/// Flags, batches, publishes; answers the incidents that are new.
+fn flag(world: &World) -> Vec<Nonce> {
+    sync(world);
+    let flagged = world.node().flag_findings(ALL.0, ALL.1).unwrap();
+    publish(world);
+    let new = flagged.iter().filter(|f| f.outcome.as_ref().map(|o| o.as_ref().unwrap()).is_some());
+    new.map(|f| f.incident).collect()
+}
+
+fn publish(world: &World) {
+    sync(world);
+    if let Some(outcome) = world.node().batch_uses().unwrap() {
+        outcome.unwrap();
+    }
+    world.node().tick().unwrap();
+}
+
+fn enrolled(world: &World, n: u64) -> Ppid {
+    world.enrol(n)
+}
+
+fn joined(world: &World, n: u64) -> Ppid {
+    let ppid = world.enrol(n);
+    world.accept(sign(&world.grant(ppid, None).into(), &person_key(n)));
+    ppid
+}
+
+fn handover(world: &World, ppid: Ppid, to: &str, whose: &str) {
+    world
+        .node()
+        .note_use(&Note {
+            act: UseAct::Handover,
+            asker: party(to),
+            controller: party(to),
+            ppid,
+            told: Reason::ConsentGiven,
+            basis: None,
+            purpose: None,
+            recipient: Some(party(whose)),
+        })
+        .unwrap();
+}
+
+fn stage(world: &World, incident: &Nonce) -> Stage {
+    world.node().incident_for(incident, &party("pipc")).unwrap().unwrap().incident.stage
+}
+
+/// Seals a document beside the incident and signs the step that names it.
+fn step(world: &World, incident: &Nonce, kind: Kind, name: &str, seed: u8) -> Vec<u8> {
+    let text = format!("{} by {name}", kind.as_str());
+    let kept = world.node().keep_incident_document(incident, text.as_bytes(), &party(name)).unwrap();
+    let document = kept.unwrap_or(Hash([1; 32]));
+    macro_rules! of {
+        ($($step:ident),*) => {
+            match kind {
+                $(Kind::$step => $step {
+                    v: V1,
+                    kind,
+                    iat: world.now(),
+                    nonce: nonce(),
+                    incident: *incident,
+                    party: party(name),
+                    document,
+                }.into(),)*
+                other => panic!("{}", other.as_str()),
+            }
+        };
+    }
+    let statement: Statement =
+        of!(IncidentAnswer, IncidentConfirm, IncidentDismiss, IncidentAssess, IncidentClose);
+    sign(&statement, &signer(seed))
+}
+
+#[test]
+fn the_controller_s_own_ppid_asked_by_another_is_answered_like_an_unknown_one_and_is_a_finding() {
+    let world = World::logging();
+    let hers = enrolled(&world, 1);
+    let (foreign, unknown) = (ask(&world, hers), ask(&world, Ppid([7; 16])));
+    assert_eq!(foreign.answer.decision, unknown.answer.decision);
+    assert_eq!((foreign.rule, foreign.valid_for_s), (unknown.rule, unknown.valid_for_s));
+    let found = one(&world);
+    assert_eq!((found.detector, found.party.as_str()), (Detector::ForeignPpid, "hospital"));
+    assert_eq!((found.count, found.persons), (1, 1));
+    assert_eq!(found.lines[0].id, foreign.id.unwrap());
+    assert_eq!(found.lines[0].domain, Some(party("bank")));
+    // An evaluation and a look write nothing to the log.
+    let before = world.node().sequenced();
+    find(&world);
+    assert_eq!(world.node().sequenced(), before);
+}
+
+#[test]
+fn what_joins_the_two_parties_is_no_finding() {
+    // A grant that names the hospital, standing when it asked.
+    let world = World::logging();
+    let hers = joined(&world, 1);
+    ask(&world, hers);
+    assert!(find(&world).is_empty());
+    // Withdrawn since: nobody can say any more what joined them then; never a strong finding.
+    world.accept(sign(&world.withdraw(hers), &person_key(1)));
+    let doubtful = one(&world);
+    assert_eq!((doubtful.established, doubtful.strength), (false, Strength::S));
+    // A handover, from its instant on and for that person.
+    let world = World::logging();
+    let (one_, two) = (enrolled(&world, 1), enrolled(&world, 2));
+    handover(&world, one_, "hospital", "bank");
+    world.advance(10);
+    ask(&world, one_);
+    assert!(find(&world).is_empty());
+    ask(&world, two);
+    assert_eq!(one(&world).persons, 1);
+    // Her own ppid in the domain of the asker.
+    let world = World::logging();
+    enrolled(&world, 1);
+    ask(&world, world.ppid(1, Some("hospital")));
+    assert!(find(&world).is_empty());
+}
+
+#[test]
+fn a_ppid_the_node_handed_over_is_no_finding_after_the_grant_has_ended_either() {
+    let world = World::logging();
+    let hers = joined(&world, 1);
+    let wanted = Wanted {
+        controller: party("bank"),
+        by: party("bank"),
+        ppid: hers,
+        recipient: party("hospital"),
+        purpose: PURPOSE.into(),
+        class: DataClass::RealName,
+        categories: vec![CATEGORY.into()],
+    };
+    let given = world.node().handover(&wanted).unwrap().unwrap();
+    assert_eq!(given, world.ppid(1, Some("hospital")));
+    world.advance(10);
+    world.accept(sign(&world.withdraw(hers), &person_key(1)));
+    world.advance(10);
+    let bank = party("bank");
+    let ask = |ppid| {
+        let asked = world.ask(ppid, naru::model::vocabulary::Action::Use);
+        world.node().tell(Asker { party: &bank, signed: None }, &asked)
+    };
+    ask(given);
+    assert!(find(&world).is_empty());
+    // Another person's, for whom the wish was refused.
+    let his = enrolled(&world, 2);
+    assert_eq!(world.node().handover(&Wanted { ppid: his, ..wanted }).unwrap(), None);
+    world.advance(10);
+    ask(world.ppid(2, Some("hospital")));
+    let found = one(&world);
+    assert_eq!((found.party.as_str(), found.persons), ("bank", 1));
+}
+
+#[test]
+fn a_line_the_asker_did_not_sign_never_becomes_a_strong_finding() {
+    let strength_of = |ask: &dyn Fn(&World, Ppid, Ppid)| {
+        let world = World::logging();
+        let (hers, his) = (enrolled(&world, 1), enrolled(&world, 2));
+        ask(&world, hers, his);
+        one(&world)
+    };
+    let unsigned = strength_of(&|world, hers, _| {
+        ask(world, hers);
+    });
+    assert_eq!(unsigned.strength, Strength::S);
+    let signed = strength_of(&|world, hers, _| {
+        ask_signed(world, hers, "use");
+    });
+    assert_eq!((signed.strength, signed.lines[0].signed), (Strength::D, true));
+    // What an operator could write by itself: another key's signature, a real one of the hospital's under
+    // another person, under another action, at another time; rubbish.
+    let forgeries: [&Forge; 5] = [
+        &|world, hers, _| signature(world, hers, "use", BANK),
+        &|world, _, his| signature(world, his, "use", HOSPITAL),
+        &|world, hers, _| signature(world, hers, "collect", HOSPITAL),
+        &|world, hers, _| {
+            let old = signature(world, hers, "use", HOSPITAL);
+            world.advance(request::SKEW_MS + 1_000);
+            old
+        },
+        &|_, _, _| vec![1, 2, 3],
+    ];
+    for (nth, forge) in forgeries.iter().enumerate() {
+        let found = strength_of(&|world, hers, his| {
+            let forged = forge(world, hers, his);
+            ask_with(world, hers, "use", Some(&forged));
+        });
+        assert_eq!((found.strength, found.lines[0].signed), (Strength::S, false), "forgery {nth}");
+    }
+}
+
+#[test]
+fn linking_again_after_the_refusal_is_a_finding_and_once_is_none() {
+    let world = World::logging();
+    ask_signed(&world, Ppid([7; 16]), "link");
+    assert!(find(&world).is_empty());
+    world.advance(60_000);
+    ask_signed(&world, Ppid([8; 16]), "link");
+    let found = one(&world);
+    assert_eq!((found.detector, found.strength, found.count), (Detector::LinkingAgain, Strength::D, 1));
+}
+
+#[test]
+fn an_incident_is_seen_by_the_regulator_in_scope_and_the_accused_and_its_name_by_nobody() {
+    let mut world = World::logging();
+    for (name, seed, roles, scope) in
+        [("shop", SHOP, vec![Role::Controller], None), ("tokyo", TOKYO, vec![Role::Regulator], Some("jp"))]
+    {
+        let mut s = world.register(name, roles, false);
+        if let (Statement::PartyRegister(s), Some(scope)) = (&mut s, scope) {
+            s.scope = vec![scope.into()];
+        }
+        let item = endorse(&sign(&s, &signer(seed)), OPERATOR);
+        world.accept(if scope.is_some() { endorse(&item, REGULATOR) } else { item });
+    }
+    let hers = enrolled(&world, 1);
+    let before = world.node().sequenced();
+    ask_signed(&world, hers, "use");
+    let [incident] = flag(&world)[..] else { panic!("one incident") };
+    let sight = |world: &World, name: &str| {
+        let listed = world.node().incidents_for(&party(name)).unwrap();
+        let case = world.node().incident_for(&incident, &party(name)).unwrap();
+        assert_eq!(listed.len(), usize::from(case.is_some()), "{name}");
+        case.map(|case| case.sight)
+    };
+    let seen = |world: &World| {
+        assert_eq!(sight(world, "pipc"), Some(Sight::Regulator));
+        assert_eq!(sight(world, "hospital"), Some(Sight::Accused));
+        for name in ["bank", "shop", "idp", "tokyo", "nobody"] {
+            assert_eq!(sight(world, name), None, "{name}");
+        }
+    };
+    seen(&world);
+    // What was found names a domain: it is not the accused's.
+    let case = world.node().incident_for(&incident, &party("pipc")).unwrap().unwrap();
+    let evidence = case.incident.evidence[0];
+    assert!(world.node().incident_document(&incident, &evidence, &party("pipc")).unwrap().is_some());
+    assert!(world.node().incident_document(&incident, &evidence, &party("hospital")).unwrap().is_none());
+    // Its statement is opened to the two alone.
+    let shown = |name: &str| {
+        let caller = naru::node::Caller::Party(party(name));
+        world.node().evidence(&case.incident.flag, Some(&caller)).unwrap()
+    };
+    assert!(matches!(shown("pipc"), naru::node::Shown::Evidence(_)));
+    assert!(matches!(shown("hospital"), naru::node::Shown::Evidence(_)));
+    for name in ["bank", "shop", "tokyo"] {
+        assert!(matches!(shown(name), naru::node::Shown::Nothing), "{name}");
+    }
+    // The accused answers, the regulator decides; each step by nobody else.
+    for (kind, name, seed) in [
+        (Kind::IncidentAnswer, "hospital", HOSPITAL),
+        (Kind::IncidentConfirm, "pipc", REGULATOR),
+        (Kind::IncidentAssess, "pipc", REGULATOR),
+        (Kind::IncidentClose, "pipc", REGULATOR),
+    ] {
+        for (other, seed) in [("bank", BANK), ("tokyo", TOKYO), ("hospital", HOSPITAL)] {
+            if other != name {
+                let refusal = world.refuse(step(&world, &incident, kind, other, seed));
+                assert!(matches!(refusal, Refusal::Inert(_)), "{} by {other}: {refusal}", kind.as_str());
+            }
+        }
+        world.accept(step(&world, &incident, kind, name, seed));
+    }
+    assert_eq!(stage(&world, &incident), Stage::Closed);
+    // A document that is not there cannot be named.
+    let unkept = step(&world, &incident, Kind::IncidentAnswer, "hospital", HOSPITAL);
+    assert!(matches!(world.refuse(unkept), Refusal::Inert(Why::AttachmentMissing)));
+    // Nothing of it is public: neither a party's name nor a word of the finding.
+    publish(&world);
+    let entries = world.node().entries(before, world.node().sequenced()).unwrap();
+    assert!(entries.len() >= 6);
+    for (n, entry) in entries.iter().enumerate() {
+        for word in ["hospital", "bank", "pipc", "foreign", "incident", PURPOSE] {
+            let found = entry.windows(word.len()).any(|w| w == word.as_bytes());
+            assert!(!found, "entry {} says `{word}`", before + n as u64);
+        }
+    }
+    // A start finds it again, from the store alone.
+    world.reopen();
+    seen(&world);
+    assert_eq!(stage(&world, &incident), Stage::Closed);
+}
+
+#[test]
+fn the_same_is_flagged_once_and_dismissed_stays_dismissed() {
+    let mut world = World::logging();
+    let hers = enrolled(&world, 1);
+    ask(&world, hers);
+    let [incident] = flag(&world)[..] else { panic!("one incident") };
+    assert!(flag(&world).is_empty());
+    world.accept(step(&world, &incident, Kind::IncidentDismiss, "pipc", REGULATOR));
+    let confirm = step(&world, &incident, Kind::IncidentConfirm, "pipc", REGULATOR);
+    assert!(matches!(world.refuse(confirm), Refusal::Inert(Why::State)));
+    // More of the same on that day, and another start.
+    ask(&world, hers);
+    assert!(flag(&world).is_empty());
+    world.reopen();
+    assert!(flag(&world).is_empty());
+    assert_eq!(stage(&world, &incident), Stage::Dismissed);
+    // Another day is another incident.
+    world.advance(DAY);
+    ask(&world, hers);
+    let [other] = flag(&world)[..] else { panic!("one incident") };
+    assert_ne!(other, incident);
+    assert_eq!(world.node().incidents_for(&party("pipc")).unwrap().len(), 2);
+}
+
+#[test]
+fn only_the_operator_flags() {
+    let world = World::logging();
+    let statement: Statement = IncidentFlag {
+        v: V1,
+        kind: Kind::IncidentFlag,
+        iat: world.now(),
+        nonce: nonce(),
+        incident: Nonce([3; 16]),
+        party: party("hospital"),
+        detector: "foreign-ppid".into(),
+        strength: Strength::D,
+        evidence: vec![Hash([0; 32])],
+    }
+    .into();
+    for seed in [BANK, HOSPITAL, REGULATOR, LOG, 99] {
+        let refusal = world.refuse(sign(&statement, &signer(seed)));
+        assert!(matches!(refusal, Refusal::Inert(Why::Role)), "{refusal}");
+    }
+    // The same name twice, even in one commit, is one incident.
+    let twice = |n: u8| {
+        let mut again = statement.clone();
+        if let Statement::IncidentFlag(s) = &mut again {
+            s.nonce = Nonce([n; 16]);
+        }
+        sign(&again, &signer(OPERATOR))
+    };
+    let outcomes = world.node().record(vec![twice(1), twice(2)]);
+    assert_eq!(outcomes.iter().filter(|o| o.is_ok()).count(), 1);
+    assert_eq!(world.node().incidents_for(&party("pipc")).unwrap().len(), 1);
+}
+
+/// A dossier of a strong finding with an answer and a verdict.
+fn dossier() -> (World, Value) {
+    let world = World::logging();
+    let hers = enrolled(&world, 1);
+    ask_signed(&world, hers, "use");
+    let [incident] = flag(&world)[..] else { panic!("one incident") };
+    world.accept(step(&world, &incident, Kind::IncidentAnswer, "hospital", HOSPITAL));
+    world.accept(step(&world, &incident, Kind::IncidentConfirm, "pipc", REGULATOR));
+    let early = world.node().dossier(&incident, &party("pipc")).unwrap();
+    assert!(matches!(early, Built::NotYet), "a step is under no checkpoint yet");
+    publish(&world);
+    for name in ["hospital", "bank"] {
+        assert!(matches!(world.node().dossier(&incident, &party(name)).unwrap(), Built::Nothing));
+    }
+    let built = world.node().dossier(&incident, &party("pipc")).unwrap();
+    let page = built.page().unwrap();
+    assert!(page.contains("초안") && page.contains("A draft") && page.contains("foreign-ppid"));
+    let Built::Dossier(dossier) = built else { panic!("{built:?}") };
+    (world, *dossier)
+}
+
+fn verify(dossier: &Value) -> Result<dossier::Checked, dossier::Error> {
+    dossier::verify(dossier, signer(LOG).public(), ORIGIN, Some(200))
+}
+
+#[test]
+fn a_dossier_says_what_the_log_proves_and_where_the_law_of_that_day_stands() {
+    let (world, dossier) = dossier();
+    let checked = verify(&dossier).unwrap();
+    assert_eq!((checked.proven, checked.signed, checked.unproven), (1, 1, 0));
+    assert_eq!(checked.operator, key_hash(&signer(OPERATOR)));
+    assert_eq!(checked.accused, key_hash(&signer(HOSPITAL)));
+    assert_eq!(dossier["draft"], true);
+    assert_eq!(dossier["steps"].as_array().unwrap().len(), 2);
+    let provisions = dossier["provisions"].as_array().unwrap();
+    let ids: BTreeSet<_> = provisions.iter().map(|p| p["id"].as_str().unwrap()).collect();
+    assert!(ids.contains("reidentification-2020-imprisonment"), "{ids:?}");
+    assert!(!ids.contains("reidentification-2018-pseudonymous-imprisonment"), "out of force: {ids:?}");
+    for provision in provisions {
+        assert!(!provision["source"].as_str().unwrap().is_empty());
+        assert!(!provision["confidence"].as_str().unwrap().is_empty());
+        assert_eq!(provision["range"]["low"], 0);
+    }
+    let years = provisions.iter().find(|p| p["id"] == "reidentification-2020-imprisonment").unwrap();
+    assert_eq!(years["range"]["high"]["months"], 60);
+    assert!(dossier["missing"].as_array().unwrap().len() >= 5);
+    // What was opened to the regulator is a use line of hers.
+    let page = Page { after: None, most: 100 };
+    let hers = world.node().uses_of(&key_hash(&person_key(1)), page).unwrap();
+    let opened: Vec<_> = hers.iter().filter(|s| s.seen.line.act == UseAct::Opening).collect();
+    assert!(!opened.is_empty());
+    assert!(opened.iter().all(|s| s.seen.line.asker == party("pipc")));
+}
+
+#[test]
+fn one_flipped_bit_in_a_dossier_s_evidence_is_caught() {
+    let (_world, dossier) = dossier();
+    for place in ["/finding", "/flag", "/accused/registered", "/lines/0/evidence", "/steps/0/evidence"] {
+        let bytes = URL_SAFE_NO_PAD.decode(dossier.pointer(place).unwrap().as_str().unwrap()).unwrap();
+        for at in (0..bytes.len()).step_by(5) {
+            let mut other = bytes.clone();
+            other[at] ^= 1 << (at % 8);
+            let mut changed = dossier.clone();
+            *changed.pointer_mut(place).unwrap() = URL_SAFE_NO_PAD.encode(other).into();
+            assert!(verify(&changed).is_err(), "{place}, byte {at}");
+        }
+    }
+    // What it says in words is held to the evidence too.
+    for (place, other) in [
+        ("/accused/id", "bank".into()),
+        ("/facts/strength", "S".into()),
+        ("/facts/count", 2.into()),
+        ("/facts/persons", 9.into()),
+        ("/facts/about", "dpv:Other".into()),
+        ("/facts/class", "anonymous".into()),
+        ("/lines/0/at", 1.into()),
+        ("/lines/0/signed", false.into()),
+        ("/lines/0/domain", "shop".into()),
+        ("/steps/1/type", "incident.dismiss".into()),
+        ("/steps/0/by", "bank".into()),
+        ("/incident", "00".into()),
+        ("/lines/0/evidence", Value::Null),
+    ] {
+        let mut changed = dossier.clone();
+        *changed.pointer_mut(place).unwrap() = other;
+        assert!(verify(&changed).is_err(), "{place}");
+    }
+    let mut short: Value = dossier;
+    short["lines"].as_array_mut().unwrap().clear();
+    assert!(verify(&short).is_err());
+}
+
+#[test]
+fn naru_verify_checks_a_dossier_offline() {
+    let (_world, dossier) = dossier();
+    let dir = tempfile::tempdir().unwrap();
+    let run = |dossier: &Value| {
+        std::fs::write(dir.path().join("dossier.json"), dossier.to_string()).unwrap();
+        std::fs::write(dir.path().join("log.pem"), signer(LOG).public().to_pem()).unwrap();
+        let mut naru = Command::new(env!("CARGO_BIN_EXE_naru"));
+        naru.current_dir(dir.path());
+        let naru =
+            naru.args(["--json", "verify", "dossier.json", "--log-key", "log.pem", "--origin", ORIGIN]);
+        let done = naru.output().unwrap();
+        (done.status.code(), String::from_utf8(done.stdout).unwrap())
+    };
+    let (code, said) = run(&dossier);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("foreign-ppid") && said.contains("hospital"), "{said}");
+    let mut changed = dossier;
+    changed["facts"]["persons"] = 7.into();
+    assert_eq!(run(&changed).0, Some(6));
+}
+
+#[test]
+fn a_log_with_an_incident_is_sound_to_its_own_check() {
+    let mut world = World::logging();
+    let hers = enrolled(&world, 1);
+    ask_signed(&world, hers, "use");
+    let [incident] = flag(&world)[..] else { panic!("one incident") };
+    world.accept(step(&world, &incident, Kind::IncidentAnswer, "hospital", HOSPITAL));
+    world.accept(step(&world, &incident, Kind::IncidentConfirm, "pipc", REGULATOR));
+    publish(&world);
+    drop(world.node.take());
+    world.memory.sync();
+    world.memory = world.memory.reopen();
+    let vault = naru::vault::Vault::open(&world.dir.path().join("vault"), &master()).unwrap();
+    let log = signer(LOG);
+    let data = fsck::Data {
+        store: &world.memory,
+        vault: &vault,
+        log: log.public(),
+        origin: ORIGIN,
+        folder: world.dir.path(),
+        anchor: Some(&world.dir.path().join("anchor")),
+    };
+    let report = fsck::check(&data, &mut |_, _| {}).unwrap();
+    assert!(report.faults.is_empty(), "{:?}", report.faults);
+    // Everything derived is made again from the statements.
+    fsck::rebuild(&data, &mut |_, _| {}).unwrap();
+    drop(vault);
+    world.memory = world.memory.reopen();
+    world.node = Some(world.open().unwrap());
+    assert_eq!(stage(&world, &incident), Stage::Confirmed);
+    let case = world.node().incident_for(&incident, &party("pipc")).unwrap().unwrap();
+    assert_eq!(case.incident.steps.len(), 2);
+    assert_eq!(case.finding.unwrap().strength, Strength::D);
+}
