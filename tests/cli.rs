@@ -5,6 +5,8 @@
 #[path = "cli/backup.rs"]
 mod backup;
 mod support;
+#[path = "cli/tls.rs"]
+mod tls;
 
 use std::any::TypeId;
 use std::fs;
@@ -909,7 +911,7 @@ fn failures_say_what_why_and_what_next_and_json_is_one_document() {
     desk.naru(&["audit", "nowhere", "--log-key", "log/log.vkey"]).exits(2).says("next:").says("export-log");
     // Port 1 of the loopback: nobody listens.
     desk.naru(&["audit", "http://127.0.0.1:1", "--log-key", "log/log.vkey"]).exits(7);
-    desk.naru(&["audit", "https://example.test", "--log-key", "log/log.vkey"]).exits(2).says("TLS");
+    desk.naru(&["audit", "ftp://example.test", "--log-key", "log/log.vkey"]).exits(2).says("https:// URL");
     desk.naru(&["frobnicate"]).exits(2);
 }
 

@@ -20,6 +20,8 @@ mod files;
 mod handovers;
 #[path = "http/incidents.rs"]
 mod incidents;
+#[path = "http/openapi.rs"]
+mod openapi;
 #[path = "http/operating.rs"]
 mod operating;
 #[path = "http/requests.rs"]

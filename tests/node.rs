@@ -215,6 +215,25 @@ fn a_check_reads_what_was_answered_also_from_an_emptied_cache() {
 }
 
 #[test]
+fn memory_answers_only_about_persons_the_asker_has_a_statement_of() {
+    let world = World::new();
+    let (known, granted) = (world.enrol(1), world.enrol(2));
+    world.accept(sign(&world.grant(granted, None).into(), &person_key(2)));
+    let unknown = naru::model::id::Ppid([7; 16]);
+    let foreign = world.ppid(2, Some("hospital"));
+    let quick = |ppid| world.node().check_in_memory(&world.ask(ppid, Action::Use));
+    assert_eq!(quick(granted).map(|answer| answer.decision.reason), Some(Reason::ConsentGiven));
+    for ppid in [unknown, foreign, known] {
+        let answer = world.check(ppid);
+        assert_eq!(answer.decision.told(), Reason::ConsentNotGiven);
+        // Asked before or not, in memory or not: the three go one way.
+        assert_eq!(quick(ppid), None);
+    }
+    world.accept(sign(&world.withdraw(granted), &person_key(2)));
+    assert_eq!(quick(granted).map(|answer| answer.decision.told()), Some(Reason::ConsentWithdrawn));
+}
+
+#[test]
 fn a_log_opens_only_with_the_origin_and_grain_it_was_begun_with() {
     let mut world = World::new();
     drop(world.node.take());

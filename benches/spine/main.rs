@@ -22,6 +22,7 @@ mod load;
 mod postgres;
 #[path = "../../tests/support/mod.rs"]
 mod support;
+mod timing;
 mod writes;
 
 use std::fmt::Write;
@@ -137,6 +138,9 @@ fn main() {
     }
     if wants("growth") {
         growth::run(&mut table, size);
+    }
+    if wants("timing") {
+        timing::run(&mut table, size);
     }
     if let Some(path) = args.iter().find_map(|a| a.strip_prefix("--out=")) {
         std::fs::write(path, table.0).unwrap();

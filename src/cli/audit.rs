@@ -9,6 +9,7 @@ use crate::audit::Known;
 use crate::audit::Report;
 use crate::audit::Unread;
 use crate::cli::Exit;
+use crate::cli::client::Reach;
 use crate::cli::open::Trust;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;
@@ -22,9 +23,11 @@ every public statement with its signatures and its authority, the numbering of u
 Exit 6 names each place that is wrong. Sealed entries need their openings: see `naru verify`.
 The age of a log is that of its newest entry.")]
 pub(in crate::cli) struct Args {
-    /// An `http://` URL of the service, or a folder written by `naru export-log`.
+    /// An `http[s]://` URL of the service, or a folder written by `naru export-log`.
     #[arg(value_name = "URL|DIR")]
     place: String,
+    #[command(flatten)]
+    reach: Reach,
     #[command(flatten)]
     trust: Trust,
     /// A checkpoint kept from an earlier visit: the log must extend it.
@@ -40,7 +43,7 @@ pub(in crate::cli) struct Args {
 
 pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     let log = args.trust.read()?;
-    let source = source::of(&args.place)?;
+    let source = source::of(&args.place, &args.reach)?;
     let older = match &args.older {
         None => None,
         Some(path) => Some(std::fs::read_to_string(path).map_err(|cause| Fail::file(path, cause))?),

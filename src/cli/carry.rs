@@ -18,6 +18,7 @@ use crate::audit::archive;
 use crate::audit::archive::Proven;
 use crate::cli::Exit;
 use crate::cli::client::Client;
+use crate::cli::client::Reach;
 use crate::cli::open;
 use crate::cli::open::LogKey;
 use crate::cli::open::Trust;
@@ -40,9 +41,11 @@ off or does not hold. The same state at the same checkpoint is the same bytes.
 It holds your statements with all that proves them: keep it as you keep your papers.
 Exit 6 if it does not hold.")]
 pub(in crate::cli) struct Args {
-    /// `http://` URL of the service.
+    /// `http[s]://` URL of the service.
     #[arg(long, value_name = "URL")]
     url: String,
+    #[command(flatten)]
+    reach: Reach,
     #[command(flatten)]
     trust: Trust,
     /// File of your private key (PEM): signs the login, and stays here.
@@ -62,7 +65,7 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
         return Err(Fail::usage(format!("`{}` is there already", args.out.display()))
             .next("name another file, or move that one away"));
     }
-    let client = Client::new(&args.url)?;
+    let client = Client::new(&args.url, &args.reach)?;
     let bearer = format!("Bearer {}", token(&client, &args.key, &log)?);
     let mut part = args.out.as_os_str().to_owned();
     part.push(".part");

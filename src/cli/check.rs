@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::cli::Exit;
 use crate::cli::client::Answer;
 use crate::cli::client::Client;
+use crate::cli::client::Reach;
 use crate::cli::keygen::draw;
 use crate::cli::open;
 use crate::cli::say::Fail;
@@ -23,9 +24,11 @@ use crate::node::clock::Clock;
 Gets an access token by a client assertion signed with the party's key, then asks (AuthZEN 1.0).
 Exit 0: permitted. Exit 5: denied; the reason is printed. Asking is recorded as a use.")]
 pub(in crate::cli) struct Args {
-    /// `http://` URL of the service.
+    /// `http[s]://` URL of the service.
     #[arg(long, value_name = "URL")]
     url: String,
+    #[command(flatten)]
+    reach: Reach,
     /// Name of the log: whom the assertion is for.
     #[arg(long)]
     origin: String,
@@ -65,7 +68,7 @@ pub(in crate::cli) struct Args {
 }
 
 pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
-    let client = Client::new(&args.url)?;
+    let client = Client::new(&args.url, &args.reach)?;
     let token = token(&client, &args.key, &args.party, &args.origin)?;
     let headers = [("authorization", format!("Bearer {token}")), ("accept", "application/json".into())];
     let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();

@@ -1,14 +1,56 @@
 //! A small HTTP client of a log: one base URL, bounded answers, plain errors.
+//!
+//! `https` is checked against the system's authorities, or those of `--ca` alone.
 
+use std::fs;
 use std::io::Read;
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::Duration;
+
+use ureq::tls::Certificate;
+use ureq::tls::PemItem;
+use ureq::tls::RootCerts;
+use ureq::tls::TlsConfig;
+use ureq::tls::TlsProvider;
 
 use crate::cli::Exit;
 use crate::cli::say::Fail;
 
 /// Largest answer that is read, bytes.
 const MAX_ANSWER: u64 = 32 << 20;
+
+/// Whom an `https` service is believed by.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(in crate::cli) struct Reach {
+    /// Certificates of authorities (PEM) to trust for `https` instead of the system's.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+}
+
+impl Reach {
+    fn config(&self) -> Result<TlsConfig, Fail> {
+        let roots = match &self.ca {
+            None => RootCerts::PlatformVerifier,
+            Some(path) => {
+                let pem = fs::read(path).map_err(|cause| Fail::file(path, cause))?;
+                let wrong = || Fail::usage(format!("`{}` holds no certificate (PEM)", path.display()));
+                let certificates: Vec<Certificate<'static>> = ureq::tls::parse_pem(&pem)
+                    .filter_map(|item| match item {
+                        Ok(PemItem::Certificate(certificate)) => Some(Ok(certificate)),
+                        Ok(_) => None,
+                        Err(cause) => Some(Err(wrong().why(cause))),
+                    })
+                    .collect::<Result<_, _>>()?;
+                if certificates.is_empty() {
+                    return Err(wrong());
+                }
+                RootCerts::from(certificates)
+            }
+        };
+        Ok(TlsConfig::builder().provider(TlsProvider::NativeTls).root_certs(roots).build())
+    }
+}
 
 /// One service.
 #[derive(Debug)]
@@ -25,18 +67,17 @@ pub(in crate::cli) struct Answer {
 }
 
 impl Client {
-    /// A client of `http://host[:port][/prefix]`.
-    pub(in crate::cli) fn new(base: &str) -> Result<Self, Fail> {
-        if !base.starts_with("http://") {
-            return Err(Fail::usage(format!("`{base}` is not an http:// URL"))
-                .why("this build has no TLS client")
-                .next("reach the service through a local TLS proxy, or check an exported folder"));
+    /// A client of `http[s]://host[:port][/prefix]`.
+    pub(in crate::cli) fn new(base: &str, reach: &Reach) -> Result<Self, Fail> {
+        if !base.starts_with("http://") && !base.starts_with("https://") {
+            return Err(Fail::usage(format!("`{base}` is not an http:// or https:// URL")));
         }
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_connect(Some(Duration::from_secs(10)))
             .timeout_global(Some(Duration::from_secs(60)))
             .max_redirects(0)
+            .tls_config(reach.config()?)
             .build();
         Ok(Self { base: base.trim_end_matches('/').to_owned(), agent: config.into() })
     }

@@ -16,6 +16,7 @@ use serde_json::json;
 use crate::cli::Exit;
 use crate::cli::check;
 use crate::cli::client::Client;
+use crate::cli::client::Reach;
 use crate::cli::open;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;
@@ -40,9 +41,11 @@ pub(in crate::cli) struct Args {
     /// The ppids, one a line.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// `http://` URL of the service.
+    /// `http[s]://` URL of the service.
     #[arg(long, value_name = "URL")]
     url: String,
+    #[command(flatten)]
+    reach: Reach,
     /// Name of the log: whom the assertion is for.
     #[arg(long)]
     origin: String,
@@ -82,7 +85,7 @@ pub(in crate::cli) struct Args {
 }
 
 pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
-    let mut desk = Desk { args, client: Client::new(&args.url)?, token: None };
+    let mut desk = Desk { args, client: Client::new(&args.url, &args.reach)?, token: None };
     let id = match &args.resume {
         Some(id) => id.clone(),
         None => desk.send(say)?,

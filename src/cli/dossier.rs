@@ -10,6 +10,7 @@ use crate::audit::dossier;
 use crate::cli::Exit;
 use crate::cli::check;
 use crate::cli::client::Client;
+use crate::cli::client::Reach;
 use crate::cli::open::LogKey;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;
@@ -25,9 +26,11 @@ pub(in crate::cli) struct Args {
     /// Incident, 32 hex digits.
     #[arg(value_name = "INCIDENT")]
     incident: String,
-    /// `http://` URL of the service.
+    /// `http[s]://` URL of the service.
     #[arg(long, value_name = "URL")]
     url: String,
+    #[command(flatten)]
+    reach: Reach,
     /// Name of the log: whom the assertion is for.
     #[arg(long)]
     origin: String,
@@ -46,7 +49,7 @@ pub(in crate::cli) struct Args {
 }
 
 pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
-    let client = Client::new(&args.url)?;
+    let client = Client::new(&args.url, &args.reach)?;
     if args.incident.len() != 32 || !args.incident.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(Fail::usage(format!("`{}` is not 32 hex digits", args.incident)));
     }

@@ -11,6 +11,7 @@ use crate::audit::Source;
 use crate::audit::Unread;
 use crate::audit::mirror::attachments_of;
 use crate::cli::Exit;
+use crate::cli::client::Reach;
 use crate::cli::open;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;
@@ -40,6 +41,8 @@ pub(in crate::cli) struct Args {
     /// Read from a running service instead.
     #[arg(long, value_name = "URL", conflicts_with_all = ["dir", "config"])]
     url: Option<String>,
+    #[command(flatten)]
+    reach: Reach,
 }
 
 pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
@@ -49,7 +52,7 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
             .next("choose another folder; nothing is overwritten"));
     }
     let (size, files) = if let Some(url) = &args.url {
-        export(&Service::new(url)?, &args.out, say)?
+        export(&Service::new(url, &args.reach)?, &args.out, say)?
     } else {
         let file = args.dir.as_ref().map(|dir| dir.join("naru.toml")).or_else(|| args.config.clone());
         let config = open::config(file.as_deref(), &[])?;

@@ -20,6 +20,7 @@ use crate::audit::mirror::Keep;
 use crate::audit::mirror::Stopped;
 use crate::audit::mirror::Unkept;
 use crate::cli::Exit;
+use crate::cli::client::Reach;
 use crate::cli::open::LogKey;
 use crate::cli::open::Trust;
 use crate::cli::say::Fail;
@@ -39,9 +40,11 @@ is kept, and the checkpoint is replaced last. An interrupted run goes on where i
 Exit 6, and nothing replaced, if the log has forked, has fewer entries than the copy, or shows bytes
 it did not sign: the two checkpoints that contradict each other are then kept in DIR/evidence.")]
 pub(in crate::cli) struct Args {
-    /// An `http://` URL of the service, or a folder of static files.
+    /// An `http[s]://` URL of the service, or a folder of static files.
     #[arg(value_name = "URL|DIR")]
     place: String,
+    #[command(flatten)]
+    reach: Reach,
     /// The copy: a new folder, or one that `naru mirror` made.
     #[arg(value_name = "DIR")]
     dir: PathBuf,
@@ -57,7 +60,7 @@ pub(in crate::cli) struct Args {
 
 pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     let log = args.trust.read()?;
-    let source = source::of(&args.place)?;
+    let source = source::of(&args.place, &args.reach)?;
     let copy = Copy::open(&args.dir)?;
     copy.is_of(&log)?;
     loop {

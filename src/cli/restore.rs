@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::audit::mirror::Stopped;
 use crate::cli::Exit;
+use crate::cli::client::Reach;
 use crate::cli::open;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;
@@ -55,9 +56,11 @@ pub(in crate::cli) struct Args {
     /// The person keys that belong to it.
     #[arg(long, value_name = "FILE", requires = "from")]
     keys: Option<PathBuf>,
-    /// The public log: an `http://` URL of a service or a mirror, or a folder.
+    /// The public log: an `http[s]://` URL of a service or a mirror, or a folder.
     #[arg(long, value_name = "URL|DIR")]
     log: Option<String>,
+    #[command(flatten)]
+    reach: Reach,
     /// Go on without the sealed statements that are lost.
     #[arg(long)]
     accept_lost: bool,
@@ -173,7 +176,7 @@ fn finish(args: &Args, config: &Config, making: &Config, log: &PublicKey, say: &
     };
     let mut done = Done::default();
     if let Some(place) = &args.log {
-        let source = source::of(place)?;
+        let source = source::of(place, &args.reach)?;
         let caught = restore::catch_up(&data, source.as_ref(), &mut progress).map_err(uncaught)?;
         done.caught = Some(caught);
     }

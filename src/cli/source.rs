@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::audit::Source;
 use crate::audit::Unread;
 use crate::cli::client::Client;
+use crate::cli::client::Reach;
 use crate::cli::say::Fail;
 use crate::ledger::tile;
 use crate::model::id::Hash;
@@ -56,10 +57,10 @@ pub(in crate::cli) struct Service(Client);
 
 impl Service {
     /// `url` is the service's base, or the log's own prefix, which ends in `/log`.
-    pub(in crate::cli) fn new(url: &str) -> Result<Self, Fail> {
+    pub(in crate::cli) fn new(url: &str, reach: &Reach) -> Result<Self, Fail> {
         let base = url.trim_end_matches('/');
         let prefix = if base.ends_with("/log") { base.to_owned() } else { format!("{base}/log") };
-        Client::new(&prefix).map(Self)
+        Client::new(&prefix, reach).map(Self)
     }
 
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, Unread> {
@@ -96,9 +97,9 @@ fn text(bytes: Option<Vec<u8>>, what: &str) -> Result<String, Unread> {
 }
 
 /// A folder or a URL, by its look.
-pub(in crate::cli) fn of(place: &str) -> Result<Box<dyn Source>, Fail> {
+pub(in crate::cli) fn of(place: &str, reach: &Reach) -> Result<Box<dyn Source>, Fail> {
     if place.contains("://") {
-        return Ok(Box::new(Service::new(place)?));
+        return Ok(Box::new(Service::new(place, reach)?));
     }
     Ok(Box::new(Folder::new(Path::new(place))?))
 }

@@ -9,6 +9,7 @@ use crate::cli::Exit;
 use crate::cli::accepted::Accepted;
 use crate::cli::accepted::text;
 use crate::cli::client::Client;
+use crate::cli::client::Reach;
 use crate::cli::keygen::Mode;
 use crate::cli::keygen::write_new;
 use crate::cli::open::LogKey;
@@ -30,9 +31,11 @@ pub(in crate::cli) struct Args {
     /// Signed items, as `naru sign` writes them.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// `http://` URL of the service.
+    /// `http[s]://` URL of the service.
     #[arg(long, value_name = "URL")]
     url: String,
+    #[command(flatten)]
+    reach: Reach,
     #[command(flatten)]
     trust: Trust,
     /// Wait until a signed checkpoint covers the entry.
@@ -42,7 +45,7 @@ pub(in crate::cli) struct Args {
 
 pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     let log = args.trust.read()?;
-    let client = Client::new(&args.url)?;
+    let client = Client::new(&args.url, &args.reach)?;
     let mut exit = Exit::Ok;
     for file in &args.files {
         let item = std::fs::read(file).map_err(|cause| Fail::file(file, cause))?;

@@ -11,6 +11,7 @@ use crate::cli::accepted::Accepted;
 use crate::cli::accepted::Kept;
 use crate::cli::accepted::Unkept;
 use crate::cli::carry;
+use crate::cli::client::Reach;
 use crate::cli::dossier;
 use crate::cli::open::LogKey;
 use crate::cli::open::Trust;
@@ -42,9 +43,11 @@ pub(in crate::cli) struct Args {
     file: PathBuf,
     #[command(flatten)]
     trust: Trust,
-    /// Compare a promise with this log: an `http://` URL, or an exported folder.
+    /// Compare a promise with this log: an `http[s]://` URL, or an exported folder.
     #[arg(long = "log", value_name = "URL|DIR")]
     shown: Option<String>,
+    #[command(flatten)]
+    reach: Reach,
     /// The log's grain in ms, if known: the exact time must round down to the entry's.
     #[arg(long, value_name = "MS")]
     grain_ms: Option<u64>,
@@ -150,7 +153,7 @@ fn promised(accepted: &Accepted, args: &Args, log: &LogKey, say: &Say) -> Result
     let kept = match &args.shown {
         None => None,
         Some(place) => {
-            let source = source::of(place)?;
+            let source = source::of(place, &args.reach)?;
             Some(accepted.kept(source.as_ref(), log).map_err(|error| match error {
                 Unkept::Log(why) => tampered("the log shown proves nothing", why),
                 Unkept::Unread(unread) => {

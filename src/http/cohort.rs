@@ -121,7 +121,7 @@ fn question(request: &HttpRequest, party: &PartyId) -> Result<Question, Problem>
         None => Ok(None),
     };
     let categories = query.categories.split(',').filter(|c| !c.is_empty()).map(str::to_owned).collect();
-    Ok(Question {
+    let question = Question {
         controller: name(query.controller)?.unwrap_or_else(|| party.clone()),
         action: AskedAction::parse(&query.action).ok_or_else(|| bad("`action` is not in the closed list"))?,
         purpose: query.purpose,
@@ -130,7 +130,13 @@ fn question(request: &HttpRequest, party: &PartyId) -> Result<Question, Problem>
         recipient: name(query.recipient)?,
         jurisdiction: query.jurisdiction,
         use_id: None,
-    })
+    };
+    // It stands in a use line for each person.
+    if node::is_bounded(&question) {
+        Ok(question)
+    } else {
+        Err(bad("a text has more than 256 bytes, or there are more than 64 categories"))
+    }
 }
 
 /// `POST /v1/cohorts`

@@ -21,6 +21,7 @@ mod health;
 mod incident;
 mod log;
 mod message;
+pub mod openapi;
 mod outcome;
 pub mod problem;
 mod request;
@@ -198,6 +199,7 @@ pub const ROUTES: &[Route] = &[
     Route::post("/access/v1/search/action", &[Party], 64 * KIB, |r| r.to(authzen::search_action)).bare(),
     Route::get("/.well-known/authzen-configuration", &[Anyone], |r| r.to(authzen::metadata)),
     Route::get("/.well-known/security.txt", &[Anyone], |r| r.to(security::text)),
+    Route::get("/openapi.json", &[Anyone], |r| r.to(openapi::serve)),
     Route::get("/log/checkpoint", &[Anyone], |r| r.to(log::checkpoint)),
     Route::get("/log/tile/{path:.*}", &[Anyone], |r| r.to(log::tile)),
     Route::get("/log/attachments/{hash}", &[Anyone], |r| r.to(attachment::serve)),
@@ -277,6 +279,7 @@ pub struct Shared {
     metrics: Metrics,
     base_url: String,
     security: Option<Security>,
+    openapi: openapi::Document,
     /// The routes served, in the order in which answers are counted.
     routes: Vec<&'static Route>,
     batch_items: usize,
@@ -424,6 +427,7 @@ fn listen(node: Arc<Node>, options: &Options, closing: watch::Receiver<bool>) ->
         metrics: Metrics::new(named).map_err(io::Error::other)?,
         base_url,
         security: options.security.clone(),
+        openapi: openapi::Document::new(),
         routes: routes.clone(),
         batch_items: options.batch_items.min(MAX_BATCH),
         receipt_patience: options.receipt_patience,

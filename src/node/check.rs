@@ -96,16 +96,21 @@ impl Asked {
     /// Whether its texts are short enough to be kept in a use line.
     #[must_use]
     pub fn is_bounded(&self) -> bool {
-        let q = &self.question;
         let release = match &self.resource {
             Resource::Release(name) => name.len(),
             Resource::Person(_) => 0,
         };
-        let texts = [&q.jurisdiction, &q.use_id].into_iter().flatten().chain(&q.categories);
-        q.categories.len() <= MAX_CATEGORIES
-            && release.max(q.purpose.len()) <= MAX_TEXT
-            && texts.into_iter().all(|text| text.len() <= MAX_TEXT)
+        release <= MAX_TEXT && is_bounded(&self.question)
     }
+}
+
+/// Whether a question's texts are short enough to be kept.
+#[must_use]
+pub fn is_bounded(q: &Question) -> bool {
+    let texts = [&q.jurisdiction, &q.use_id].into_iter().flatten().chain(&q.categories);
+    q.categories.len() <= MAX_CATEGORIES
+        && q.purpose.len() <= MAX_TEXT
+        && texts.into_iter().all(|text| text.len() <= MAX_TEXT)
 }
 
 /// A question answered, and whose line it will be: nobody's is the decoy's.
@@ -122,6 +127,9 @@ impl Inner {
 
     /// Answers from memory alone, or `None` if the store must be read (then use [`Inner::check`] where
     /// blocking is allowed).
+    ///
+    /// Also `None` of every person whom the controller has no statement of, in memory or not: how long an
+    /// answer takes must not tell her from somebody unknown.
     #[must_use]
     pub fn check_in_memory(&self, asked: &Asked) -> Option<Answer> {
         self.look_in_memory(asked).map(|(answer, _)| self.uncounted(answer))
@@ -137,11 +145,15 @@ impl Inner {
         if self.doubtful() {
             return Some((self.unavailable(), None));
         }
-        let who = self.people.known(&Name::Ppid(ppid.0))?;
+        // Whom the asker has no statement of is answered on one path, like nobody (see `look`), and the
+        // way to it is one, too: somebody unknown is looked at as the decoy.
+        let known = self.people.known(&Name::Ppid(ppid.0));
+        let (decoy, _) = self.vault.decoy();
+        let who = known.unwrap_or(decoy);
         let loaded = self.people.current(&who.subject)?;
-        let at_home = self.is_at_home(asked, *ppid, &who.subject);
-        let person = if at_home { &loaded.person } else { &self.decoy };
-        Some((self.answer(asked, person, who), Some(loaded)))
+        let at_home = self.is_at_home(asked, *ppid, &who.subject) && known.is_some();
+        let acquainted = loaded.person.is_acquainted(&asked.question.controller);
+        (at_home && acquainted).then(|| (self.answer(asked, &loaded.person, who), Some(loaded)))
     }
 
     /// Answers one question; may read the store and wait for `min_index`. Leaves no line, so a use that
@@ -168,7 +180,7 @@ impl Inner {
         // The line of a foreign ppid is sealed under the person it names, so she is loaded.
         let (decoy, _) = self.vault.decoy();
         let pointed = who.unwrap_or(decoy);
-        let at_home = who.is_some_and(|w| self.is_at_home(asked, *ppid, &w.subject));
+        let at_home = self.is_at_home(asked, *ppid, &pointed.subject) && who.is_some();
         let loaded = self.people.load(pointed, self.store.as_ref(), &self.vault)?;
         let person = if at_home { &loaded.person } else { &self.decoy };
         Ok((self.answer(asked, person, pointed), Some(loaded)))

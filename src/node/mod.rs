@@ -69,6 +69,7 @@ pub use check::Asked;
 pub use check::Asker;
 pub use check::Resource;
 pub use check::Told;
+pub use check::is_bounded;
 pub use cohort::CohortId;
 pub use cohort::CohortStatus;
 pub use cohort::KEEP_MS;

@@ -3,7 +3,9 @@
 //! A person with entries not yet projected is pinned and never evicted. What was
 //! read from the store enters only if nothing of that shard was replaced since
 //! the read began. Names (ppids and keys) never change their person, so they are
-//! cached without further ado.
+//! cached without further ado. That a name points at nobody is cached, too: asking
+//! about somebody unknown then costs no read, like asking about somebody known. It
+//! is believed only as long as no name that might be this one was learnt.
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
@@ -11,6 +13,8 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 use quick_cache::sync::Cache;
 
@@ -35,6 +39,8 @@ pub(in crate::node) struct Loaded {
 }
 
 const SHARDS: usize = 64;
+/// Places that names are marked by.
+const MARKS: usize = 4_096;
 
 #[derive(Debug)]
 struct Shard {
@@ -48,6 +54,10 @@ struct Shard {
 pub(in crate::node) struct People {
     shards: Vec<Mutex<Shard>>,
     names: Cache<Name, Pointed>,
+    /// Names of nobody, each with the mark of its place before the store was read.
+    nobody: Cache<Name, u64>,
+    /// How often a name of a place was learnt.
+    marks: Vec<AtomicU64>,
     /// Names whose rows were projected and are not visible yet.
     unseen: Mutex<HashMap<Name, Pointed>>,
     /// Projected, but perhaps not visible yet: `(reflects every entry below, whose)`.
@@ -63,6 +73,8 @@ impl People {
         Self {
             shards: (0..SHARDS).map(|_| shard()).collect(),
             names: Cache::new(names.max(64)),
+            nobody: Cache::new((names / 8).max(64)),
+            marks: (0..MARKS).map(|_| AtomicU64::new(0)).collect(),
             unseen: Mutex::default(),
             waiting: Mutex::default(),
         }
@@ -145,6 +157,7 @@ impl People {
             shard.lock().unwrap_or_else(PoisonError::into_inner).cached.clear();
         }
         self.names.clear();
+        self.nobody.clear();
     }
 
     /// Whom a name points at, if memory knows.
@@ -160,13 +173,30 @@ impl People {
     pub(in crate::node) fn named(&self, name: Name, who: Pointed, store: &dyn Store) {
         match store.locate(&name) {
             Ok(Some(_)) => self.learn(name, who),
-            Ok(None) | Err(_) => drop(self.unseen().insert(name, who)),
+            Ok(None) | Err(_) => {
+                self.unseen().insert(name, who);
+                self.mark(&name);
+            }
         }
     }
 
     /// Remembers whom a name points at: only once the row is in the store.
     pub(in crate::node) fn learn(&self, name: Name, who: Pointed) {
         self.names.insert(name, who);
+        self.mark(&name);
+    }
+
+    /// The place of a name: names of one place share a mark.
+    fn place(&self, name: &Name) -> Option<&AtomicU64> {
+        let at = name_bytes(name).iter().take(8).fold(0, |at, byte| at << 8 | u64::from(*byte));
+        self.marks.get(usize::try_from(at % MARKS as u64).unwrap_or(0))
+    }
+
+    /// A name of this place was learnt: nobody of it is believed to be nobody.
+    fn mark(&self, name: &Name) {
+        if let Some(place) = self.place(name) {
+            place.fetch_add(1, Ordering::SeqCst);
+        }
     }
 
     /// Whom a name points at: from memory or from the store.
@@ -179,10 +209,16 @@ impl People {
         if let Some(who) = self.known(name) {
             return Ok(Some(who));
         }
-        let Some(row) = store.locate(name)? else { return Ok(None) };
-        if row.sealed.is_empty() {
-            return Ok(None);
+        // Read before the store: a name learnt since then makes this mark an old one.
+        let mark = self.place(name).map_or(0, |place| place.load(Ordering::SeqCst));
+        if self.nobody.get(name) == Some(mark) {
+            // Learnt between the first look and the mark?
+            return Ok(self.known(name));
         }
+        let Some(row) = store.locate(name)?.filter(|row| !row.sealed.is_empty()) else {
+            self.nobody.insert(*name, mark);
+            return Ok(None);
+        };
         let who = vault.open_name(name_bytes(name), &row.sealed)?;
         self.learn(*name, who);
         Ok(Some(who))
@@ -242,4 +278,31 @@ pub(in crate::node) fn read(who: Pointed, store: &dyn Store, vault: &Vault) -> R
         None => Person::new(who.subject),
     };
     Ok(Loaded { who, key, person })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::memory::Memory;
+
+    #[test]
+    fn nobody_is_believed_until_a_name_of_the_place_is_learnt() {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = Vault::create(dir.path(), &crate::vault::Key::from_slice(&[9; 32]).unwrap()).unwrap();
+        let (people, store) = (People::new(64, 512), Memory::new());
+        let (who, _) = vault.decoy();
+        let names: Vec<Name> = (0..64u8).map(|n| Name::Ppid([n; 16])).collect();
+        for name in &names {
+            assert_eq!(people.locate(name, &store, &vault).unwrap(), None);
+            let mark = people.place(name).unwrap().load(Ordering::SeqCst);
+            assert_eq!(people.nobody.get(name), Some(mark), "asked again, no read");
+        }
+        for name in names {
+            // Not yet visible in the store, and forgotten by the cache of names.
+            people.named(name, who, &store);
+            assert_eq!(people.locate(&name, &store, &vault).unwrap(), Some(who));
+            let mark = people.place(&name).unwrap().load(Ordering::SeqCst);
+            assert_ne!(people.nobody.get(&name), Some(mark));
+        }
+    }
 }

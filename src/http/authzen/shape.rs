@@ -27,6 +27,7 @@ use crate::model::id::PartyId;
 use crate::model::id::Ppid;
 use crate::model::vocabulary::AskedAction;
 use crate::model::vocabulary::DataClass;
+use crate::node;
 use crate::node::Asked;
 use crate::node::Resource as About;
 use crate::node::Told;
@@ -92,8 +93,8 @@ pub(super) struct Subject<'a> {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct ResourceProperties<'a> {
-    #[serde(borrow, default)]
-    categories: Vec<Cow<'a, str>>,
+    #[serde(borrow)]
+    categories: Option<Vec<Cow<'a, str>>>,
     #[serde(borrow)]
     class: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -109,7 +110,7 @@ impl ResourceProperties<'_> {
     }
 
     pub(super) fn categories(&self) -> Vec<String> {
-        self.categories.iter().map(|c| c.clone().into_owned()).collect()
+        self.categories.iter().flatten().map(|c| c.clone().into_owned()).collect()
     }
 }
 
@@ -151,7 +152,7 @@ impl Topic<'_, '_> {
     pub(super) fn question(self) -> Result<Question, String> {
         let purpose = self.aim.and_then(|p| p.purpose.as_ref());
         let recipient = self.aim.and_then(|p| p.recipient.as_deref());
-        Ok(Question {
+        let question = Question {
             controller: self.controller,
             action: self.action,
             purpose: purpose
@@ -163,9 +164,13 @@ impl Topic<'_, '_> {
             recipient: recipient.map(|r| party(r, &format!("{}.recipient", self.place))).transpose()?,
             jurisdiction: self.aim.and_then(|p| p.jurisdiction.clone()).map(Cow::into_owned),
             use_id: None,
-        })
+        };
+        if node::is_bounded(&question) { Ok(question) } else { Err(TOO_LONG.into()) }
     }
 }
+
+/// What is asked is kept in a use line, or in a page's token.
+const TOO_LONG: &str = "a text of the question has more than 256 bytes, or there are more than 64 categories";
 
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Action<'a> {
@@ -309,12 +314,8 @@ impl Evaluation<'_> {
             question: Question { use_id, ..topic.question()? },
             min_index: context.and_then(|c| c.min_index),
         };
-        // What is asked is kept in a use line.
-        if asked.is_bounded() {
-            Ok(asked)
-        } else {
-            Err("a text of the question has more than 256 bytes, or there are more than 64 categories".into())
-        }
+        // The name of a release or of a use may be too long, too.
+        if asked.is_bounded() { Ok(asked) } else { Err(TOO_LONG.into()) }
     }
 }
 

@@ -1,0 +1,422 @@
+//! What each route takes and answers: one line for each of the table of routes.
+
+use crate::http::openapi::about::About;
+use crate::http::openapi::about::Answer;
+use crate::http::openapi::about::BODY;
+use crate::http::openapi::about::BYTES;
+use crate::http::openapi::about::CBOR;
+use crate::http::openapi::about::COSE;
+use crate::http::openapi::about::Content;
+use crate::http::openapi::about::EMPTY;
+use crate::http::openapi::about::Errors;
+use crate::http::openapi::about::ITEM;
+use crate::http::openapi::about::JSON;
+use crate::http::openapi::about::MEDIA;
+use crate::http::openapi::about::MISSING;
+use crate::http::openapi::about::Media;
+use crate::http::openapi::about::NOT_YET;
+use crate::http::openapi::about::PARTY;
+use crate::http::openapi::about::Param;
+use crate::http::openapi::about::QUERY;
+use crate::http::openapi::about::SERVER;
+use crate::http::openapi::about::TEXT;
+use crate::http::openapi::about::cddl;
+use crate::http::openapi::about::get;
+use crate::http::openapi::about::located;
+use crate::http::openapi::about::needed;
+use crate::http::openapi::about::ok;
+use crate::http::openapi::about::path;
+use crate::http::openapi::about::plain;
+use crate::http::openapi::about::post;
+use crate::http::openapi::about::problems;
+use crate::http::openapi::about::query;
+use crate::http::openapi::about::shape;
+use crate::http::sort;
+
+const STATEMENT: Param = path("id", "StatementId", "Id of the statement.");
+const INCIDENT: Param = path("id", "IncidentId", "Id of the incident.");
+const COHORT: Param = path("id", "JobId", "Id of the job.");
+const WAIT: Param =
+    query("wait", "Wait", "`receipt`: answer after a checkpoint covers it, or after half a minute.");
+const RECORDED: &[Media] = &[cddl(CBOR, "accepted"), shape("Recorded")];
+
+/// An evaluation may carry the asker's own signature (RFC 9421).
+const MESSAGES: Errors = Errors::Message {
+    statuses: &[400, 401, 403, 413, 500, 503],
+    problems: &[sort::REQUEST_SIGNED_BADLY, sort::REQUEST_SIGNATURE],
+};
+const SEARCH_MESSAGES: Errors = Errors::Message { statuses: &[400, 401, 403, 413, 500, 503], problems: &[] };
+const LIST_MESSAGES: Errors =
+    Errors::Message { statuses: &[400, 401, 403, 413, 500, 501, 503], problems: &[] };
+
+/// One for each route of the table, in its order.
+pub(super) const ALL: &[About] = &[
+    post(
+        "/access/v1/evaluation",
+        "evaluate",
+        "May this party do this with this person's data? A denial is an answer, too.",
+        &[shape("Evaluation")],
+        &[ok("The decision.", &[shape("Decision")])],
+        MESSAGES,
+    ),
+    post(
+        "/access/v1/evaluations",
+        "evaluateMany",
+        "Many questions; what an item leaves out comes from the defaults.",
+        &[shape("Evaluations")],
+        &[ok("Decisions in order; a bad item is denied alone.", &[shape("OneOrMany")])],
+        MESSAGES,
+    ),
+    post(
+        "/v1/statements",
+        "submitStatement",
+        "Records one signed statement. It is in force when the answer leaves.",
+        &[cddl(COSE, "item")],
+        &[
+            located(201, "Recorded. CBOR, or JSON if `Accept` names it first.", RECORDED),
+            located(200, "Recorded before: what the first got.", RECORDED),
+        ],
+        Errors::Problems { of: &[MEDIA, QUERY, BODY, EMPTY, ITEM], acts: true },
+    )
+    .asking(&[WAIT]),
+    post(
+        "/v1/statements:batch",
+        "submitStatements",
+        "Records many signed statements; each has its own result, in order.",
+        &[cddl("application/cbor-seq", "item")],
+        &[ok("One result an item.", &[cddl("application/cbor-seq", "accepted"), shape("BatchResults")])],
+        problems(&[MEDIA, QUERY, BODY, EMPTY, &[sort::TOO_MANY, sort::MALFORMED_CBOR], SERVER]),
+    )
+    .asking(&[WAIT]),
+    get(
+        "/v1/statements/{id}",
+        "statement",
+        "Where a statement stands in the log.",
+        &[STATEMENT],
+        &[ok("Its place.", &[shape("Standing")])],
+        problems(&[MISSING, SERVER]),
+    ),
+    get(
+        "/v1/statements/{id}/receipt",
+        "statementReceipt",
+        "The receipt of a statement's entry (RFC 9942).",
+        &[STATEMENT],
+        &[ok("A COSE receipt.", &[cddl(COSE, "receipt")])],
+        problems(&[MISSING, NOT_YET, SERVER]),
+    ),
+    get(
+        "/v1/statements/{id}/evidence",
+        "statementEvidence",
+        "Everything the caller may hold to prove a statement: the person all, her controller its half, anybody what is public.",
+        &[STATEMENT],
+        &[ok("The evidence.", &[cddl(CBOR, "evidence")])],
+        problems(&[MISSING, NOT_YET, SERVER]),
+    ),
+    post(
+        "/v1/attachments",
+        "storeAttachment",
+        "Stores a long text that a statement will name by its hash.",
+        &[plain(BYTES)],
+        &[located(201, "Stored.", &[shape("Stored")])],
+        problems(&[BODY, EMPTY, &[sort::W_PARTY_SUSPENDED], SERVER]),
+    ),
+    get(
+        "/v1/decisions/{id}/evidence",
+        "decisionEvidence",
+        "The signed form of a decision: its use line, the batch that covers it, a receipt.",
+        &[path("id", "DecisionId", "`evaluation_id` of the answer.")],
+        &[ok("The evidence.", &[cddl(CBOR, "decision-evidence")])],
+        problems(&[MISSING, NOT_YET, SERVER]),
+    ),
+    get(
+        "/v1/subjects/me/uses",
+        "myUses",
+        "Who asked about the caller, for what, when, what was told and by which rule; newest first.",
+        &[
+            query("after", "DecisionId", "`next` of the page before."),
+            query("limit", "Limit", "Lines on the page; 100 if absent."),
+        ],
+        &[ok("One page.", &[shape("Uses")])],
+        problems(&[QUERY, SERVER]),
+    ),
+    get(
+        "/v1/subjects/me/ppids/{party}",
+        "myPpid",
+        "The caller's own name in a party's domain.",
+        &[path("party", "PartyId", "A party, or `self` for the log's own domain.")],
+        &[ok("The name.", &[shape("Named")])],
+        problems(&[PARTY, SERVER]),
+    ),
+    get(
+        "/v1/subjects/me/export",
+        "myExport",
+        "Everything kept about the caller, as one archive that can be checked.",
+        &[query("at", "Index", "Size of a published checkpoint; the newest if absent.")],
+        &[ok("A zip, in pieces.", &[plain("application/zip")])],
+        problems(&[QUERY, MISSING, &[sort::EXPORT_UNDER_WAY], SERVER]),
+    ),
+    post(
+        "/v1/cohorts",
+        "beginCohort",
+        "Asks one question about many persons, as a job. The body has one ppid a line.",
+        &[plain("text/plain")],
+        &[located(202, "The job was begun.", &[shape("Cohort")])],
+        problems(&[
+            MEDIA,
+            QUERY,
+            BODY,
+            &[sort::TOO_MANY_COHORTS, sort::NOT_FOUND, sort::WRONG_CALLER],
+            SERVER,
+        ]),
+    )
+    .asking(&[
+        query("controller", "PartyId", "In whose domain the ppids are; the caller if absent."),
+        needed(query("action", "AskedAction", "What would be done.")),
+        needed(query("purpose", "Purpose", "What for.")),
+        needed(query("class", "DataClass", "Class of the data.")),
+        query("categories", "Categories", "Separated by commas."),
+        query("recipient", "PartyId", "Who would receive the data."),
+        query("jurisdiction", "Text", "Where it would be done."),
+    ]),
+    get(
+        "/v1/cohorts/{id}",
+        "cohort",
+        "How far a job has come.",
+        &[COHORT],
+        &[ok("Its state.", &[shape("Cohort")])],
+        problems(&[MISSING]),
+    ),
+    get(
+        "/v1/cohorts/{id}/verdicts",
+        "cohortVerdicts",
+        "One verdict a line, in the order of the input.",
+        &[COHORT, query("after", "Count", "The number of the last line that is not wanted.")],
+        &[ok("As many as there are.", &[plain("application/x-ndjson")])],
+        problems(&[QUERY, MISSING, SERVER]),
+    ),
+    get(
+        "/v1/cohorts/{id}/summary",
+        "cohortSummary",
+        "The log's signature over question, input and verdicts.",
+        &[COHORT],
+        &[ok("A signed summary.", &[cddl(COSE, "cohort")])],
+        problems(&[MISSING, &[sort::COHORT_NOT_DONE], SERVER]),
+    ),
+    get(
+        "/v1/subjects/me/exceptions",
+        "myExceptions",
+        "Statutory exceptions claimed on the caller's data, and uses that must yet be justified.",
+        &[],
+        &[ok("What is claimed.", &[shape("MyExceptions")])],
+        problems(&[MISSING, SERVER]),
+    ),
+    get(
+        "/v1/incidents",
+        "incidents",
+        "Incidents: to a regulator those of its scope, to a party those it is accused in.",
+        &[],
+        &[ok("All of them.", &[shape("Incidents")])],
+        problems(&[SERVER]),
+    ),
+    get(
+        "/v1/incidents/{id}",
+        "incident",
+        "One incident, with what was found.",
+        &[INCIDENT],
+        &[ok("The incident.", &[shape("IncidentWithFinding")])],
+        problems(&[MISSING, SERVER]),
+    ),
+    post(
+        "/v1/incidents/{id}/documents",
+        "keepDocument",
+        "Keeps a document that a step of the incident names by its hash.",
+        &[plain(BYTES)],
+        &[located(201, "Kept.", &[shape("Stored")])],
+        problems(&[BODY, EMPTY, MISSING, SERVER]),
+    )
+    .asking(&[INCIDENT]),
+    get(
+        "/v1/incidents/{id}/documents/{hash}",
+        "document",
+        "A document of an incident.",
+        &[INCIDENT, path("hash", "Hash", "SHA-256 of the bytes.")],
+        &[ok("Its bytes.", &[plain(BYTES)])],
+        problems(&[MISSING, SERVER]),
+    ),
+    get(
+        "/v1/incidents/{id}/dossier",
+        "dossier",
+        "The draft for a regulator in scope: facts with their proofs, provision, formula.",
+        &[INCIDENT, query("format", "DossierFormat", "`json` if absent.")],
+        &[ok("The dossier.", &[shape("Dossier"), plain("text/html; charset=utf-8")])],
+        problems(&[QUERY, MISSING, NOT_YET, SERVER]),
+    ),
+    get(
+        "/v1/parties/{id}/exceptions",
+        "partyExceptions",
+        "Statutory exceptions a party claims, and what it owes.",
+        &[path("id", "PartyId", "The party.")],
+        &[ok("What is claimed.", &[shape("PartyExceptions")])],
+        problems(&[PARTY, SERVER]),
+    ),
+    get(
+        "/v1/requests/{id}",
+        "request",
+        "What a controller asks; the address is the right to look.",
+        &[path("id", "StatementId", "Id of the request.")],
+        &[ok("What is asked, and never by whom it was answered.", &[shape("Request")])],
+        problems(&[MISSING, SERVER]),
+    ),
+    get(
+        "/v1/requests/{id}/answer",
+        "requestAnswer",
+        "What the controller's request was answered, and by which ppid.",
+        &[path("id", "StatementId", "Id of the request.")],
+        &[ok("The answer, once there is one.", &[shape("RequestAnswer")])],
+        problems(&[MISSING, SERVER]),
+    ),
+    post(
+        "/v1/handovers",
+        "handOver",
+        "By which name a recipient knows a person, if a live grant of hers names it.",
+        &[shape("HandoverQuestion")],
+        &[ok("The recipient's name for her.", &[shape("Handover")])],
+        problems(&[MEDIA, BODY, &[sort::BAD_JSON, sort::OTHER_DOMAIN, sort::NO_HANDOVER], SERVER]),
+    ),
+    get(
+        "/v1/events",
+        "events",
+        "Statements that concern the caller, in the order of the log: a page, or a stream if `Accept` names it.",
+        &[
+            query("after", "Index", "The last index seen; the beginning if absent."),
+            query("limit", "Count", "Events on the page: 100 if absent, 500 at most."),
+            query("wait", "Seconds", "How long a page without news may wait; half a minute at most."),
+        ],
+        &[ok("What is new.", &[shape("Events"), plain("text/event-stream")])],
+        problems(&[QUERY, &[sort::W_PARTY_SUSPENDED, sort::INDEX_AHEAD, sort::TOO_MANY_LISTENERS], SERVER]),
+    ),
+    post(
+        "/oauth/token",
+        "token",
+        "A token: for a party by a signed assertion (RFC 7523), for a citizen by a signed login.",
+        &[Media { media: "application/x-www-form-urlencoded", content: Content::Shape("TokenRequest") }],
+        &[ok("A bearer token.", &[shape("Token")])],
+        Errors::OAuth(&[400, 401, 500, 503]),
+    ),
+    post(
+        "/access/v1/search/subject",
+        "searchSubjects",
+        "Which parties may do this with this person's data, as far as the caller's own domain shows it.",
+        &[shape("SubjectSearch")],
+        &[ok("Parties; never a total.", &[shape("Found")])],
+        SEARCH_MESSAGES,
+    ),
+    post(
+        "/access/v1/search/resource",
+        "searchResources",
+        "Of which persons of the domain the party may do this.",
+        &[shape("ResourceSearch")],
+        &[ok("A page of persons; never a total.", &[shape("Found")])],
+        LIST_MESSAGES,
+    ),
+    post(
+        "/access/v1/search/action",
+        "searchActions",
+        "What the party may do with this person's data.",
+        &[shape("ActionSearch")],
+        &[ok("Actions; never a total.", &[shape("Found")])],
+        SEARCH_MESSAGES,
+    ),
+    get(
+        "/.well-known/authzen-configuration",
+        "authzenConfiguration",
+        "Where the permission check is (AuthZEN 1.0).",
+        &[],
+        &[ok("The metadata.", &[shape("Metadata")])],
+        problems(&[]),
+    ),
+    get(
+        "/.well-known/security.txt",
+        "securityTxt",
+        "Whom to tell of a weakness (RFC 9116).",
+        &[],
+        &[ok("The file.", &[plain(TEXT)])],
+        problems(&[MISSING]),
+    ),
+    get(
+        "/openapi.json",
+        "openapi",
+        "This document.",
+        &[],
+        &[ok("OpenAPI 3.1.", &[plain(JSON)])],
+        problems(&[]),
+    ),
+    get(
+        "/log/checkpoint",
+        "checkpoint",
+        "The newest checkpoint (C2SP tlog-checkpoint).",
+        &[],
+        &[ok("A signed note.", &[plain(TEXT)])],
+        problems(&[]),
+    ),
+    get(
+        "/log/tile/{path:.*}",
+        "tile",
+        "A tile of hashes or a bundle of entries (C2SP tlog-tiles).",
+        &[path(
+            "path",
+            "TilePath",
+            "`<level>/<index>[.p/<width>]` or `entries/<index>[.p/<width>]`, slashes not escaped.",
+        )],
+        &[ok("It never changes.", &[plain(BYTES)])],
+        problems(&[MISSING, SERVER]),
+    ),
+    get(
+        "/log/attachments/{hash}",
+        "attachment",
+        "A long text that a statement names: a notice, a policy pack.",
+        &[path("hash", "Hash", "SHA-256 of the bytes.")],
+        &[ok("It never changes.", &[plain(BYTES)])],
+        problems(&[MISSING, SERVER]),
+    ),
+    get(
+        "/problems/{code}",
+        "problem",
+        "What a problem means and what to do.",
+        &[path("code", "Code", "`code` of the problem.")],
+        &[ok("Two sentences.", &[plain(TEXT)])],
+        problems(&[MISSING]),
+    ),
+    get(
+        "/livez",
+        "live",
+        "Whether the process answers.",
+        &[],
+        &[ok("It does.", &[plain(TEXT)])],
+        problems(&[]),
+    ),
+    get(
+        "/readyz",
+        "ready",
+        "Whether the log takes statements.",
+        &[],
+        &[
+            ok("It does.", &[shape("Ready")]),
+            Answer {
+                status: 503,
+                help: "It does not, and says why.",
+                media: &[shape("Ready")],
+                located: false,
+            },
+        ],
+        problems(&[]),
+    ),
+    get(
+        "/metrics",
+        "metrics",
+        "Figures for Prometheus, without any name of a person.",
+        &[],
+        &[ok("Text format 0.0.4.", &[plain("text/plain; version=0.0.4")])],
+        problems(&[&[sort::INTERNAL]]),
+    ),
+];
