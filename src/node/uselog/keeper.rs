@@ -1,7 +1,7 @@
 //! What keeps the use log: opening it, its rounds, its batches, its terms.
 //!
 //! With the system's clock two threads do it; with a manual one whoever holds the
-//! node calls [`Node::sync_uses`] and [`Node::batch_uses`].
+//! node calls `Inner::sync_uses` and `Node::batch_uses`.
 
 use std::io;
 use std::sync::Arc;
