@@ -3,7 +3,7 @@
 //! The sequencer takes the moment: right after a checkpoint covers everything that is
 //! sequenced, between two commits, it opens a snapshot of the store. From then on the
 //! copy costs it nothing. Statements and state are in it as the store has them: sealed.
-//! The person keys are *not*: they lie in a file of their own ([`file`]),
+//! The person keys are *not*: they lie in a file of their own ([`mod@file`]),
 //! still wrapped by the master key, so that whoever has one file has nothing.
 //!
 //! ```text
