@@ -168,7 +168,7 @@ fn lines(exact: &[u8]) -> [UseLine; 2] {
         count: Some(1),
         exact: Some(Hash(hash::hmac(&K2, &[exact]))),
         action: Some(AskedAction::Reidentify),
-        signed: Some(ByteBuf::from(vec![1])),
+        signed: Some(ByteBuf::from(request_signature())),
         use_id: Some("u".into()),
         purpose: Some("dpv:Marketing".into()),
         release: Some("r".into()),
@@ -178,4 +178,24 @@ fn lines(exact: &[u8]) -> [UseLine; 2] {
         ..bare.clone()
     };
     [full, bare]
+}
+
+/// An asker's signature over its request, as a line keeps it.
+fn request_signature() -> Vec<u8> {
+    let params = "(\"@method\" \"@target-uri\" \"content-digest\");created=1764000000;keyid=\"00\"";
+    cbor::Writer::new()
+        .map(6)
+        .text("v")
+        .uint(1)
+        .text("sig")
+        .bytes(&[7; 64])
+        .text("body")
+        .bytes(b"{}")
+        .text("method")
+        .text("POST")
+        .text("params")
+        .text(params)
+        .text("target")
+        .text("https://ledger.test/access/v1/evaluation")
+        .finish()
 }
