@@ -34,7 +34,9 @@ impl Recent {
             && let Some(index) = self.index_of.remove(&old)
         {
             self.since = self.since.max(index + 1);
-            key.map(|key| self.keys.remove(&key));
+            if let Some(key) = key {
+                self.keys.remove(&key);
+            }
         }
     }
 }

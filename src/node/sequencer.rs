@@ -49,6 +49,7 @@ use crate::store::BatchId;
 use crate::store::Body;
 use crate::store::Epoch;
 use crate::store::Name;
+use crate::store::NameRow;
 use crate::store::Project;
 use crate::store::Row;
 
@@ -167,11 +168,11 @@ impl Sequencer {
             return;
         }
         let at = Timestamp(self.inner.clock.now().0.max(self.at));
-        let (judged, copies) = self.judge(records, at);
+        let (mut judged, copies) = self.judge(records, at);
         if judged.is_empty() {
             return;
         }
-        let batch = match self.batch(&judged, at) {
+        let batch = match self.batch(&mut judged, at) {
             Ok(batch) => batch,
             Err(error) => return self.halt(judged, &error),
         };
@@ -257,7 +258,8 @@ impl Sequencer {
         Ok(self.inner.store.locate(&Name::Statement(id.0))?.and_then(|row| row.index))
     }
 
-    fn batch(&self, judged: &[Judged], at: Timestamp) -> Result<Batch, Error> {
+    /// What is written; the sealed bytes move into it, nobody needs them after.
+    fn batch(&self, judged: &mut [Judged], at: Timestamp) -> Result<Batch, Error> {
         let t = at.rounded_to(self.inner.settings.grain_ms).0;
         let id = BatchId(clock::random().map_err(Error::Randomness)?);
         let n = judged.len();
@@ -271,7 +273,7 @@ impl Sequencer {
         };
         let mut numbers = self.inner.incident_numbers();
         for (position, one) in (0u32..).zip(judged) {
-            let prepared = &one.prepared;
+            let prepared = &mut one.prepared;
             if let (Target::Person { loaded, .. }, Statement::IncidentFlag(_)) =
                 (&prepared.target, prepared.verified.value())
             {
@@ -285,13 +287,14 @@ impl Sequencer {
             };
             batch.entries.push(entry.encode()?);
             batch.ids.push(prepared.verified.id());
-            batch.names.extend(prepared.names.iter().cloned().map(|mut row| {
-                row.entry = row.entry.map(|_| position);
-                row
+            batch.names.extend(prepared.names.iter_mut().map(|row| NameRow {
+                name: row.name,
+                sealed: std::mem::take(&mut row.sealed),
+                entry: row.entry.map(|_| position),
             }));
-            if let (Target::Person { loaded, .. }, Some(sealed)) = (&prepared.target, &prepared.sealed) {
-                let subject = loaded.who.subject;
-                batch.bodies.push(Body { subject, id: prepared.verified.id(), sealed: sealed.body.clone() });
+            if let (Target::Person { loaded, .. }, Some(sealed)) = (&prepared.target, &mut prepared.sealed) {
+                let (subject, sealed) = (loaded.who.subject, std::mem::take(&mut sealed.body));
+                batch.bodies.push(Body { subject, id: prepared.verified.id(), sealed });
             }
         }
         Ok(batch)
