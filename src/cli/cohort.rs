@@ -14,9 +14,9 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::cli::Exit;
-use crate::cli::check;
+use crate::cli::asker::Asker;
+use crate::cli::asker::Topic;
 use crate::cli::client::Client;
-use crate::cli::client::Reach;
 use crate::cli::open;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;
@@ -41,38 +41,10 @@ pub(in crate::cli) struct Args {
     /// The ppids, one a line.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// `http[s]://` URL of the service.
-    #[arg(long, value_name = "URL")]
-    url: String,
     #[command(flatten)]
-    reach: Reach,
-    /// Name of the log: whom the assertion is for.
-    #[arg(long)]
-    origin: String,
-    /// File of the party's private key (PEM).
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
-    /// The party that asks.
-    #[arg(long, value_name = "ID")]
-    party: String,
-    /// Purpose, such as `dpv:ServiceProvision`.
-    #[arg(long)]
-    purpose: String,
-    /// Class of data: real-name, pseudonymous or anonymous.
-    #[arg(long)]
-    class: String,
-    /// Action, such as `use` or `share`.
-    #[arg(long)]
-    action: String,
-    /// Category of data; may be repeated.
-    #[arg(long = "category", value_name = "CATEGORY")]
-    categories: Vec<String>,
-    /// Whom the data would go to.
-    #[arg(long, value_name = "ID")]
-    recipient: Option<String>,
-    /// Where the data would go.
-    #[arg(long, value_name = "COUNTRY")]
-    jurisdiction: Option<String>,
+    asker: Asker,
+    #[command(flatten)]
+    topic: Topic,
     /// The log's public key (`log.vkey` or `log.pem`): checks the summary's signature.
     #[arg(long, value_name = "FILE")]
     log_key: Option<PathBuf>,
@@ -85,7 +57,7 @@ pub(in crate::cli) struct Args {
 }
 
 pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
-    let mut desk = Desk { args, client: Client::new(&args.url, &args.reach)?, token: None };
+    let mut desk = Desk { args, client: args.asker.client()?, token: None };
     let id = match &args.resume {
         Some(id) => id.clone(),
         None => desk.send(say)?,
@@ -139,7 +111,7 @@ impl Desk<'_> {
         {
             return Ok(token.clone());
         }
-        let token = check::token(&self.client, &self.args.key, &self.args.party, &self.args.origin)?;
+        let token = self.args.asker.token(&self.client)?;
         let bearer = format!("Bearer {token}");
         self.token = Some((Watch::start(), bearer.clone()));
         Ok(bearer)
@@ -156,7 +128,8 @@ impl Desk<'_> {
 
     /// Sends the file; answers the job's id.
     fn send(&mut self, say: &Say) -> Result<String, Fail> {
-        let Args { file, purpose, class, action, categories, recipient, jurisdiction, .. } = self.args;
+        let Args { file, topic, .. } = self.args;
+        let Topic { purpose, class, action, categories, recipient, jurisdiction } = topic;
         let mut pairs =
             vec![("purpose", purpose.clone()), ("class", class.clone()), ("action", action.clone())];
         pairs.push(("categories", categories.join(",")));
@@ -225,12 +198,12 @@ fn compare(args: &Args, signed: &[u8], out: &Path) -> Result<Summary, Fail> {
     let wrong = |why: &dyn std::fmt::Display| Fail::new("the summary does not hold").why(why);
     let summary = match &args.log_key {
         Some(path) => {
-            let log = open::log_key(path, Some(&args.origin))?;
+            let log = open::log_key(path, Some(&args.asker.origin))?;
             cohort::open(signed, &log.key).map_err(|error| wrong(&error))?
         }
         None => cohort::claimed(signed).map_err(|error| wrong(&error))?,
     };
-    if summary.origin != args.origin || summary.party != args.party {
+    if summary.origin != args.asker.origin || summary.party != args.asker.party {
         return Err(wrong(&"it is of another log or another party"));
     }
     for (path, hash) in [(args.file.as_path(), summary.input), (out, summary.verdicts)] {

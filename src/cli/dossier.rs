@@ -8,9 +8,7 @@ use serde_json::json;
 
 use crate::audit::dossier;
 use crate::cli::Exit;
-use crate::cli::check;
-use crate::cli::client::Client;
-use crate::cli::client::Reach;
+use crate::cli::asker::Asker;
 use crate::cli::open::LogKey;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;
@@ -26,20 +24,8 @@ pub(in crate::cli) struct Args {
     /// Incident, 32 hex digits.
     #[arg(value_name = "INCIDENT")]
     incident: String,
-    /// `http[s]://` URL of the service.
-    #[arg(long, value_name = "URL")]
-    url: String,
     #[command(flatten)]
-    reach: Reach,
-    /// Name of the log: whom the assertion is for.
-    #[arg(long)]
-    origin: String,
-    /// File of the regulator's private key (PEM).
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
-    /// The regulator.
-    #[arg(long, value_name = "ID")]
-    party: String,
+    asker: Asker,
     /// Where the JSON is written.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -49,11 +35,11 @@ pub(in crate::cli) struct Args {
 }
 
 pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
-    let client = Client::new(&args.url, &args.reach)?;
+    let client = args.asker.client()?;
     if args.incident.len() != 32 || !args.incident.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(Fail::usage(format!("`{}` is not 32 hex digits", args.incident)));
     }
-    let token = check::token(&client, &args.key, &args.party, &args.origin)?;
+    let token = args.asker.token(&client)?;
     let authorization = format!("Bearer {token}");
     let path = format!("v1/incidents/{}/dossier", args.incident);
     let answer = client.get_with(&path, &[("authorization", authorization.as_str())])?;

@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::cli::Exit;
-use crate::cli::open;
+use crate::cli::open::Offline;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;
 use crate::node::fsck;
-use crate::node::fsck::Data;
 use crate::node::fsck::Report;
 
 #[derive(Debug, clap::Args)]
@@ -31,17 +30,8 @@ pub(in crate::cli) struct Args {
 }
 
 pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
-    let file = args.dir.as_ref().map(|dir| dir.join("naru.toml")).or_else(|| args.config.clone());
-    let config = open::config(file.as_deref(), &[])?;
-    let (store, vault, keys) = (open::store(&config)?, open::vault(&config)?, open::keys(&config)?);
-    let data = Data {
-        store: store.as_ref(),
-        vault: &vault,
-        log: keys.log.public(),
-        origin: &config.origin,
-        folder: &config.data,
-        anchor: config.anchor.as_deref(),
-    };
+    let offline = Offline::open(args.dir.as_deref(), args.config.as_deref())?;
+    let data = offline.data();
     let bar = say.progress(0, "entries");
     let mut progress = |done, all| {
         bar.set_length(all);

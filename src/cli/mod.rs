@@ -5,6 +5,7 @@
 //! [`Exit`]. Lacks: rules; every command is a thin way to a part of the library.
 
 mod accepted;
+mod asker;
 mod audit;
 mod backup;
 mod begin;

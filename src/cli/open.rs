@@ -20,6 +20,7 @@ use crate::ledger::note::Vkey;
 use crate::model::statement::Statement;
 use crate::node::Keys;
 use crate::node::Settings;
+use crate::node::fsck::Data;
 use crate::store;
 use crate::store::Store;
 use crate::vault::Key;
@@ -97,6 +98,35 @@ pub(in crate::cli) fn store(config: &Config) -> Result<Arc<dyn Store>, Fail> {
 pub(in crate::cli) fn keys(config: &Config) -> Result<Keys, Fail> {
     let operator = config.operator_key.as_deref().map(signer).transpose()?;
     Ok(Keys { log: signer(&config.log_key)?, token: signer(&config.token_key)?, operator })
+}
+
+/// The data of a log that no service has open, and what its operator knows of it.
+pub(in crate::cli) struct Offline {
+    config: Config,
+    store: Arc<dyn Store>,
+    vault: Vault,
+    keys: Keys,
+}
+
+impl Offline {
+    /// By the folder that `naru init` made, or by a configuration.
+    pub(in crate::cli) fn open(dir: Option<&Path>, file: Option<&Path>) -> Result<Self, Fail> {
+        let file = dir.map(|dir| dir.join("naru.toml")).or_else(|| file.map(Path::to_owned));
+        let config = config(file.as_deref(), &[])?;
+        let (store, vault, keys) = (store(&config)?, vault(&config)?, keys(&config)?);
+        Ok(Self { config, store, vault, keys })
+    }
+
+    pub(in crate::cli) fn data(&self) -> Data<'_> {
+        Data {
+            store: self.store.as_ref(),
+            vault: &self.vault,
+            log: self.keys.log.public(),
+            origin: &self.config.origin,
+            folder: &self.config.data,
+            anchor: self.config.anchor.as_deref(),
+        }
+    }
 }
 
 pub(in crate::cli) fn master(config: &Config) -> Result<Key, Fail> {

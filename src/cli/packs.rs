@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::cli::Exit;
-use crate::cli::open;
+use crate::cli::open::Offline;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;
 use crate::consent::Change;
@@ -13,7 +13,6 @@ use crate::consent::Trial;
 use crate::model::id::Timestamp;
 use crate::model::pack::parse_instant;
 use crate::node::fsck;
-use crate::node::fsck::Data;
 use crate::node::read_pack;
 
 /// A pack file is an attachment, and no larger.
@@ -73,17 +72,8 @@ fn replay(args: &Replay, say: &Say) -> Result<Exit, Fail> {
     }
     let bytes = std::fs::read(&args.pack).map_err(|cause| Fail::file(&args.pack, cause))?;
     let candidate = read_pack(&bytes).map_err(|error| Fail::file(&args.pack, error))?;
-    let file = args.dir.as_ref().map(|dir| dir.join("naru.toml")).or_else(|| args.config.clone());
-    let config = open::config(file.as_deref(), &[])?;
-    let (store, vault, keys) = (open::store(&config)?, open::vault(&config)?, open::keys(&config)?);
-    let data = Data {
-        store: store.as_ref(),
-        vault: &vault,
-        log: keys.log.public(),
-        origin: &config.origin,
-        folder: &config.data,
-        anchor: config.anchor.as_deref(),
-    };
+    let offline = Offline::open(args.dir.as_deref(), args.config.as_deref())?;
+    let data = offline.data();
     let start = Trial::of(&candidate.pack);
     let mut trial = args.instead_of.iter().fold(start, |trial, name| trial.instead_of(name));
     let bar = say.progress(0, "entries");
