@@ -100,13 +100,13 @@ impl Pairwise<'_> {
     pub(in crate::node) fn named_by(
         &self,
         statement: &Statement,
-        carrier: Option<&PartyId>,
+        domain: &Domain,
         subject: &SubjectId,
     ) -> impl Iterator<Item = Ppid> + use<> {
         let own = statement.ppid();
-        let raised = || match domain_of(statement, carrier) {
-            Domain::Party(party) if self.register.epoch_of(&party) > 0 => {
-                Some(self.ppid(Some(&party), subject))
+        let raised = || match domain {
+            Domain::Party(party) if self.register.epoch_of(party) > 0 => {
+                Some(self.ppid(Some(party), subject))
             }
             Domain::Party(_) | Domain::Own | Domain::Nobody => None,
         };
@@ -121,17 +121,17 @@ impl Pairwise<'_> {
     pub(in crate::node) fn is_hers(
         &self,
         statement: &Statement,
-        carrier: Option<&PartyId>,
+        domain: &Domain,
         subject: &SubjectId,
     ) -> bool {
         let Some(ppid) = statement.ppid() else { return true };
-        match domain_of(statement, carrier) {
+        match domain {
             Domain::Own => self.ppid(None, subject) == ppid,
             Domain::Nobody => false,
             Domain::Party(party) => {
-                let today = self.register.epoch_of(&party);
+                let today = self.register.epoch_of(party);
                 let first = if statement.kind().bearing() == Bearing::Closing { 0 } else { today };
-                (first..=today).rev().any(|epoch| self.in_epoch(&party, epoch, subject) == ppid)
+                (first..=today).rev().any(|epoch| self.in_epoch(party, epoch, subject) == ppid)
             }
         }
     }

@@ -177,16 +177,18 @@ impl Inner {
                 Acting::Own | Acting::Delegate(_) => None,
             };
             let pairwise = self.pairwise(&register);
-            if !pairwise.is_hers(statement, party, &who.subject) {
+            let domain = domain_of(statement, party);
+            if !pairwise.is_hers(statement, &domain, &who.subject) {
                 return Err(Refusal::Inert(Why::NotThisSubject));
             }
-            if statement.kind().bearing() != Bearing::Closing
-                && let Domain::Party(party) = domain_of(statement, party)
-            {
-                epoch = Some((party.clone(), register.epoch_of(&party)));
-            }
-            for ppid in pairwise.named_by(statement, party, &who.subject) {
+            for ppid in pairwise.named_by(statement, &domain, &who.subject) {
                 self.name_if_new(Name::Ppid(ppid.0), who, &mut names)?;
+            }
+            if statement.kind().bearing() != Bearing::Closing
+                && let Domain::Party(party) = domain
+            {
+                let of_today = register.epoch_of(&party);
+                epoch = Some((party, of_today));
             }
         }
         match verified.value() {

@@ -30,6 +30,7 @@ use crate::node::Error;
 use crate::node::Inner;
 use crate::node::Stop;
 use crate::node::backup::restore::lost_id;
+use crate::node::domain::domain_of;
 use crate::node::mark;
 use crate::node::mark::Marked;
 use crate::node::people;
@@ -181,7 +182,8 @@ impl Inner {
         let pairwise = self.pairwise(&step.register);
         let mut named = Vec::new();
         // A ppid handed out before is named by an unsynced row: lost with the projection, it is made again here.
-        for ppid in pairwise.named_by(&statement, carrier, &who.subject) {
+        let domain = domain_of(&statement, carrier);
+        for ppid in pairwise.named_by(&statement, &domain, &who.subject) {
             let name = Name::Ppid(ppid.0);
             if self.store.locate(&name)?.is_none() {
                 let sealed = self.vault.seal_name(name_bytes(&name), who)?;
@@ -189,7 +191,7 @@ impl Inner {
             }
         }
         // Recorded before its ppid's epoch ended, and placed after it: without effect, as then.
-        if !pairwise.is_hers(&statement, carrier, &who.subject) {
+        if !pairwise.is_hers(&statement, &domain, &who.subject) {
             return Ok(());
         }
         step.names.append(&mut named);

@@ -15,6 +15,7 @@ use crate::model::id::Timestamp;
 use crate::model::statement::Kind;
 use crate::model::statement::Statement;
 use crate::node::domain::Pairwise;
+use crate::node::domain::domain_of;
 use crate::node::fsck::Folded;
 use crate::node::fsck::LOST_NAME;
 use crate::node::fsck::Walk;
@@ -135,7 +136,7 @@ impl Walk<'_> {
         };
         let register = self.replay.register();
         let pairwise = Pairwise { vault: self.data.vault, origin: self.data.origin, register };
-        if !pairwise.is_hers(statement, party, &who.subject) {
+        if !pairwise.is_hers(statement, &domain_of(statement, party), &who.subject) {
             return Err("its ppid is not its person's".into());
         }
         let name = Name::Ppid(ppid.0);
