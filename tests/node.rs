@@ -52,6 +52,22 @@ fn a_grant_permits_and_a_withdrawal_denies_at_once() {
 }
 
 #[test]
+fn an_enrolment_again_is_the_same_at_any_age_and_makes_nobody() {
+    let mut world = World::new();
+    let item = sign(&world.key_create(), &person_key(1));
+    let first = world.accept(item.clone());
+    let ppid = world.ppid(1, Some("bank"));
+    world.reopen();
+    world.advance(40 * DAY);
+    let again = world.accept(item);
+    assert!(again.duplicate);
+    assert_eq!((again.id, again.index, again.promise), (first.id, first.index, first.promise));
+    assert_eq!(world.ppid(1, Some("bank")), ppid);
+    // Another statement of the same key is no duplicate.
+    assert_eq!(inert(&world.refuse(sign(&world.key_create(), &person_key(1)))), Why::KeyTaken);
+}
+
+#[test]
 fn what_a_201_carries_convicts_or_proves() {
     let world = World::new();
     let ppid = world.enrol(1);

@@ -1,5 +1,7 @@
 //! Bodies in, media types in and out, and the way to the blocking pool.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
@@ -7,6 +9,8 @@ use actix_web::http::header;
 use actix_web::rt::time::timeout;
 use actix_web::web;
 use actix_web::web::Bytes;
+use actix_web::web::BytesMut;
+use futures_core::Stream;
 
 use crate::http::Problem;
 use crate::http::Route;
@@ -47,11 +51,30 @@ pub(in crate::http) async fn body(request: &HttpRequest, payload: web::Payload) 
         return Err(too_large);
     }
     // The timer is made only if the body is not here yet.
-    match timeout(BODY_TIME, payload.to_bytes_limited(limit)).await {
-        Ok(Ok(Ok(bytes))) => Ok(bytes),
-        Ok(Ok(Err(_))) | Err(_) => Err(Refused::Lost),
-        Ok(Err(_)) => Err(too_large),
+    let whole = timeout(BODY_TIME, gather(payload, said.unwrap_or(0), limit)).await;
+    whole.unwrap_or(Err(Refused::Lost))
+}
+
+/// Joins the pieces of a body. One that came in one piece is not copied.
+async fn gather(mut payload: web::Payload, said: usize, limit: usize) -> Result<Bytes, Refused> {
+    let mut whole = Bytes::new();
+    let mut joined = BytesMut::new();
+    while let Some(piece) = poll_fn(|context| Pin::new(&mut payload).poll_next(context)).await {
+        let piece = piece.map_err(|_| Refused::Lost)?;
+        if whole.len() + joined.len() + piece.len() > limit {
+            return Err(Refused::TooLarge { limit });
+        }
+        if whole.is_empty() && joined.is_empty() {
+            whole = piece;
+            continue;
+        }
+        if joined.is_empty() {
+            joined.reserve(said.clamp(whole.len() + piece.len(), limit));
+            joined.extend_from_slice(&std::mem::take(&mut whole));
+        }
+        joined.extend_from_slice(&piece);
     }
+    Ok(if joined.is_empty() { whole } else { joined.freeze() })
 }
 
 /// Whether `Content-Type` is `media`, parameters apart.

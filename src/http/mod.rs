@@ -462,7 +462,7 @@ fn bind(
             .configure(|config| register(config, &routes))
             .default_service(web::to(envelope::no_route))
     });
-    let server = server.shutdown_timeout(options.stop_patience.as_secs());
+    let server = server.h1_write_buffer_size(WRITE_BUFFER).shutdown_timeout(options.stop_patience.as_secs());
     let server = if options.workers > 0 { server.workers(options.workers) } else { server };
     let server = match options.signals {
         Signals::Obeyed => server,
@@ -470,6 +470,9 @@ fn bind(
     };
     Ok(server.listen(listener)?.run())
 }
+
+/// What a connection may keep of its write buffer, bytes: the answer to a batch of 256 fits.
+const WRITE_BUFFER: usize = 256 * 1024;
 
 fn register(config: &mut web::ServiceConfig, routes: &[&'static Route]) {
     for route in routes.iter().copied() {

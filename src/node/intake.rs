@@ -86,7 +86,7 @@ pub(in crate::node) struct Prepared {
     pub(in crate::node) packs: Vec<PackFile>,
     /// The request whose link it bears.
     pub(in crate::node) answers: Option<Pointed>,
-    /// No entry below this index has its id.
+    /// No entry below this index has its id, unless it refuses itself (see [`refuses_itself`]).
     pub(in crate::node) fresh_at: u64,
 }
 
@@ -110,19 +110,35 @@ impl Inner {
             }
             Item::Verified(verified) => verified,
         };
-        let kind = verified.value().kind();
+        let (id, kind) = (verified.id(), verified.value().kind());
         if !kind.is_served() {
             return Err(Refusal::Inert(Why::NotServed));
         }
         let fresh_at = self.sequenced();
-        if let Some(row) = self.store.locate(&Name::Statement(verified.id().0)).map_err(Error::from)?
-            && let Some(index) = row.index
-        {
-            return Ok(Intake::Duplicate(verified.id(), kind, index));
+        let late = refuses_itself(kind);
+        if !late && let Some(index) = self.index_of(&id)? {
+            return Ok(Intake::Duplicate(id, kind, index));
         }
-        // After the look-up: a duplicate is found at any age.
-        in_window(kind, verified.value().iat(), self.clock.now())?;
-        if kind.is_public() {
+        // After the look-up, or before one of its own: a duplicate is found at any age.
+        let placed = in_window(kind, verified.value().iat(), self.clock.now())
+            .and_then(|()| self.place_and_seal(verified, fresh_at));
+        match placed {
+            Err(refusal) if late => match self.index_of(&id)? {
+                Some(index) => Ok(Intake::Duplicate(id, kind, index)),
+                None => Err(refusal),
+            },
+            placed => placed,
+        }
+    }
+
+    /// Where an id stands, if it was ever sequenced.
+    pub(in crate::node) fn index_of(&self, id: &StatementId) -> Result<Option<u64>, Error> {
+        Ok(self.store.locate(&Name::Statement(id.0))?.and_then(|row| row.index))
+    }
+
+    /// Whose it is, what it brings, sealed.
+    fn place_and_seal(&self, verified: Verified<Statement>, fresh_at: u64) -> Result<Intake, Refusal> {
+        if verified.value().kind().is_public() {
             self.attachments_stand(verified.value())?;
             let names = vec![entry_name(verified.id(), Vec::new())];
             let packs = match self.packs_named_by(verified.value()) {
@@ -288,6 +304,13 @@ impl Inner {
         let known = self.people.locate(&Name::Ppid(ppid.0), self.store.as_ref(), &self.vault)?.is_some();
         Ok((ppid, known))
     }
+}
+
+/// Whether the fold refuses the same statement a second time: a new key is taken by then, and a
+/// grant's `over` names what stood in the slot before it. Such a duplicate need not be looked for
+/// before it is refused; all others are looked for first.
+pub(in crate::node) const fn refuses_itself(kind: Kind) -> bool {
+    matches!(kind, Kind::KeyCreate | Kind::ConsentGrant)
 }
 
 /// `iat` within a day back and five minutes ahead; not judged for a closing act or genesis.

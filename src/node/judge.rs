@@ -46,13 +46,13 @@ pub(in crate::node) struct Copies {
 }
 
 impl Copies {
-    /// Copies of the state as it is.
-    pub(in crate::node) fn of(inner: &Inner) -> Self {
+    /// Copies of the state as it is, with room for so many statements.
+    pub(in crate::node) fn of(inner: &Inner, statements: usize) -> Self {
         Self {
             register: (*inner.register()).clone(),
             register_changed: false,
-            people: HashMap::new(),
-            parts: HashSet::new(),
+            people: HashMap::with_capacity(statements),
+            parts: HashSet::with_capacity(statements),
             claimed: HashSet::new(),
         }
     }

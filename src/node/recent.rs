@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 
 use crate::model::id::StatementId;
 
-/// How many ids are remembered.
-const RECENT: usize = 65_536;
+/// How many ids are remembered: many commits' worth, and few enough to stay in the processor's cache.
+const RECENT: usize = 16_384;
 
 /// Ids and new persons' keys sequenced lately: what the pool's look-up may have missed.
 #[derive(Debug, Default)]

@@ -34,6 +34,7 @@ use crate::node::events::Told;
 use crate::node::intake::Prepared;
 use crate::node::intake::SealedParts;
 use crate::node::intake::Target;
+use crate::node::intake::refuses_itself;
 use crate::node::judge::Copies;
 use crate::node::judge::Judge;
 use crate::node::mark::Mark;
@@ -41,6 +42,7 @@ use crate::node::people;
 use crate::node::publish::Publisher;
 use crate::node::recent::Recent;
 use crate::node::ticket::Accepted;
+use crate::node::ticket::Outcome;
 use crate::node::ticket::Place;
 use crate::node::ticket::Refusal;
 use crate::store::Append;
@@ -48,7 +50,6 @@ use crate::store::Batch;
 use crate::store::BatchId;
 use crate::store::Body;
 use crate::store::Epoch;
-use crate::store::Name;
 use crate::store::NameRow;
 use crate::store::Project;
 use crate::store::Row;
@@ -214,9 +215,9 @@ impl Sequencer {
 
     /// Judges in order on copies; refused and duplicate items are answered here.
     fn judge(&mut self, records: Vec<(Box<Prepared>, Place)>, at: Timestamp) -> (Vec<Judged>, Copies) {
-        let mut copies = Copies::of(&self.inner);
+        let mut copies = Copies::of(&self.inner, records.len());
         let mut judged: Vec<Judged> = Vec::with_capacity(records.len());
-        let mut inside: HashMap<StatementId, usize> = HashMap::new();
+        let mut inside: HashMap<StatementId, usize> = HashMap::with_capacity(records.len());
         for (prepared, place) in records {
             let id = prepared.verified.id();
             if let Some(first) = inside.get(&id).and_then(|at| judged.get_mut(*at)) {
@@ -233,7 +234,7 @@ impl Sequencer {
                             inside.insert(id, judged.len());
                             judged.push(Judged { prepared, place, twins: Vec::new() });
                         }
-                        Ok(Effect::Inert(why)) => place.fill(Err(Refusal::Inert(why))),
+                        Ok(Effect::Inert(why)) => place.fill(self.refusal(&prepared, why)),
                         Err(error) => place.fill(Err(Refusal::Node(error))),
                     }
                 }
@@ -252,10 +253,21 @@ impl Sequencer {
         if let Some(index) = self.recent.index_of.get(&id) {
             return Ok(Some(*index));
         }
-        if prepared.fresh_at >= self.recent.since {
+        if prepared.fresh_at >= self.recent.since || refuses_itself(prepared.verified.value().kind()) {
             return Ok(None);
         }
-        Ok(self.inner.store.locate(&Name::Statement(id.0))?.and_then(|row| row.index))
+        self.inner.index_of(&id)
+    }
+
+    /// What a statement gets that is not recorded: what it got the first time, if it was.
+    fn refusal(&self, prepared: &Prepared, why: Why) -> Outcome {
+        let (id, kind) = (prepared.verified.id(), prepared.verified.value().kind());
+        if refuses_itself(kind)
+            && let Some(index) = self.inner.index_of(&id).map_err(Refusal::Node)?
+        {
+            return self.inner.again(id, kind, index);
+        }
+        Err(Refusal::Inert(why))
     }
 
     /// What is written; the sealed bytes move into it, nobody needs them after.
@@ -416,7 +428,7 @@ impl Sequencer {
         self.publisher.push(&foreign, at);
         // What the other writer brought is known to the store alone.
         self.recent.since = first;
-        let mut copies = Copies::of(&self.inner);
+        let mut copies = Copies::of(&self.inner, judged.len());
         let mut inert = Vec::with_capacity(judged.len());
         for (index, one) in (first..).zip(judged) {
             let effect = self.judges().try_one(&one.prepared, index, at, &mut copies)?;

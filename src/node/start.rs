@@ -258,7 +258,7 @@ impl Inner {
             domains: Domains::default(),
             cohorts: Cohorts::default(),
             exports: crate::node::export::Exports::default(),
-            keys: Cache::new((settings.persons / 4).max(64)),
+            keys: Cache::new((settings.persons / 2).max(64)),
             decoy: Person::decoy(decoy.subject),
             sequence: LaneQueue::new(),
             admission: Arc::new(Admission::new(settings.queue)),

@@ -246,9 +246,14 @@ pub(in crate::node::uselog) struct Segment {
     /// Something was written since [`Segment::take_up`].
     dirty: bool,
     buffer: Vec<u8>,
-    /// Whose lines stand where, while the file is open: start of the subject id, time, offset. Never on disk.
-    notes: Vec<([u8; 8], u64, u64)>,
+    /// Whose lines stand where, while the file is open. Never on disk. In pieces: it grows without a copy.
+    notes: Vec<Vec<Note>>,
 }
+
+/// Start of a subject id, time, offset.
+type Note = ([u8; 8], u64, u64);
+/// Notes in a piece.
+const NOTES: usize = 1_024;
 
 /// The part of a subject id that tells persons apart well enough to look at a line.
 fn start_of(subject: &SubjectId) -> [u8; 8] {
@@ -258,13 +263,21 @@ fn start_of(subject: &SubjectId) -> [u8; 8] {
 impl Segment {
     /// Remembers whose line was just written.
     pub(in crate::node::uselog) fn note(&mut self, subject: &SubjectId, t: Timestamp, offset: u64) {
-        self.notes.push((start_of(subject), t.0, offset));
+        let note = (start_of(subject), t.0, offset);
+        match self.notes.last_mut().filter(|piece| piece.len() < NOTES) {
+            Some(piece) => piece.push(note),
+            None => {
+                let mut piece = Vec::with_capacity(NOTES);
+                piece.push(note);
+                self.notes.push(piece);
+            }
+        }
     }
 
     /// Time and place of the lines noted for a person; a line of another's may be among them.
     pub(in crate::node::uselog) fn noted(&self, subject: &SubjectId, out: &mut Vec<Spot>) {
         let (start, number) = (start_of(subject), self.extent.header.number);
-        let own = self.notes.iter().filter(|(whose, ..)| *whose == start);
+        let own = self.notes.iter().flatten().filter(|(whose, ..)| *whose == start);
         out.extend(own.map(|(_, t, offset)| (Timestamp(*t), (number, *offset))));
     }
 
