@@ -6,7 +6,8 @@
 - `zipfile` opens it and finds every checksum right,
 - the payload manifest names exactly the files below data/ with their SHA-256 (RFC 8493),
 - `pycose` verifies the manifest, which names every other file in the order of the zip,
-- the lists are JSON, and every statement and use they name has its evidence inside.
+- the lists are JSON, and every statement and use they name has its evidence inside,
+- every incident rests on uses and statements inside, and an accused is named only where confirmed.
 
 Nothing here shares code with Naru. Exit code 1 if anything differs.
 """
@@ -61,7 +62,17 @@ def main() -> None:
     records = json.loads(bag.read("data/consents.json"))["records"]
     events = {e["ext"]["statement"] for r in records for e in r["events"]}
     must(f"{len(records)} consent records rest on listed statements", events <= {row["id"] for row in rows})
+    incidents = json.loads(bag.read("data/incidents.json"))["incidents"]
+    hers, said = {row["id"] for row in uses}, {row["id"] for row in rows}
+    must(f"{len(incidents)} incidents rest on listed uses and statements", all(
+        one["decisions"] + one["alike"] and {*one["decisions"], *one["alike"]} <= hers
+        and set(one["statements"]) <= said for one in incidents))
+    confirmed = [any(s["type"] == "incident.confirm" for s in one["steps"]) for one in incidents]
+    must("no accused is named before a regulator confirms", all(
+        one["accused"] is None or so for one, so in zip(incidents, confirmed)))
     complete = json.loads(bag.read("data/completeness.json"))
+    must("the completeness list names each incident", [one["incident"] for one in incidents]
+         == [i["id"] for i in complete["exported"] if i["kind"] == "incident"])
     must("the completeness list names files inside", all(i["path"] in digest for i in complete["exported"]))
     must("each withheld item has reason and law", all(w["reason"] and w["law"] for w in complete["withheld"]))
 
