@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Checks an archive with other people's programs: usage `archive.py mydata.zip log.spki`.
+"""Checks an archive with other people's programs: usage `archive.py mydata.zip KEY`.
 
-`cargo test --test export` leaves both in target/tmp/export; `log.spki` is the log's key, DER.
+KEY is the log's, PEM or DER. `cargo test --test export` leaves an archive of 1,000 events and
+`log.spki` in target/tmp/export, the demo one in export/ beside `log.pem`.
 
 - `zipfile` opens it and finds every checksum right,
 - the payload manifest names exactly the files below data/ with their SHA-256 (RFC 8493),
@@ -18,7 +19,7 @@ import sys
 import zipfile
 
 import cbor2
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key, load_pem_public_key
 from pycose.keys import OKPKey
 from pycose.keys.curves import Ed25519
 from pycose.messages import Sign1Message
@@ -32,7 +33,9 @@ def must(what: str, holds: bool) -> None:
 
 def main() -> None:
     bag = zipfile.ZipFile(sys.argv[1])
-    spki = open(sys.argv[2], "rb").read()
+    given = open(sys.argv[2], "rb").read()
+    key = load_pem_public_key(given) if given.startswith(b"-----") else load_der_public_key(given)
+    spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     names = bag.namelist()
     must("zipfile finds every checksum right", bag.testzip() is None)
     must("stored, dated 1980, no name twice", len(set(names)) == len(names) and all(
@@ -45,7 +48,7 @@ def main() -> None:
     must("Payload-Oxum", f"Payload-Oxum: {oxum[0]}.{oxum[1]}\n" in bag.read("bag-info.txt").decode())
 
     signed = Sign1Message.decode(bag.read("manifest.cose"))
-    signed.key = OKPKey(crv=Ed25519, x=load_der_public_key(spki).public_bytes_raw())
+    signed.key = OKPKey(crv=Ed25519, x=key.public_bytes_raw())
     must("the log signed the manifest", signed.verify_signature())
     protected = cbor2.loads(signed.phdr_encoded)
     must("typ and kid", protected[16] == "application/naru-archive+cbor"
