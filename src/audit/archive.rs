@@ -24,6 +24,7 @@ use crate::model::id::KeyHash;
 use crate::model::id::PartyId;
 use crate::model::id::SubjectId;
 use crate::model::id::Timestamp;
+use crate::model::statement::Kind;
 use crate::model::vocabulary::DataClass;
 use crate::portability;
 use crate::portability::Bag;
@@ -84,6 +85,8 @@ pub struct Proven {
     pub uses: usize,
     /// Use lines that are listed without.
     pub unproven_uses: usize,
+    /// Incidents that name uses of hers: as the archive says, for the log shows them to others alone.
+    pub incidents: usize,
     /// Who signed the use batches: compare with the operator's key in genesis.
     pub signers: BTreeSet<KeyHash>,
     /// What is not inside, and why: as the archive says.
@@ -118,7 +121,9 @@ pub fn verify(
         statements: BTreeMap::new(),
         receipts: BTreeMap::new(),
         slots: BTreeMap::new(),
-        uses: BTreeSet::new(),
+        uses: BTreeMap::new(),
+        unproven: BTreeSet::new(),
+        incidents: BTreeSet::new(),
         listed: None,
         paths: BTreeSet::new(),
         out: Said::default(),
@@ -136,7 +141,6 @@ fn wrong(path: &str, what: &'static str) -> Error {
 struct Said {
     files: usize,
     consents: usize,
-    unproven: usize,
     signers: BTreeSet<KeyHash>,
     withheld: Vec<(String, String)>,
     unknown: Vec<String>,
@@ -155,7 +159,11 @@ struct Check<'a> {
     receipts: BTreeMap<String, Vec<u8>>,
     /// Ids of the statements of each slot, in order.
     slots: BTreeMap<SlotKey, Vec<String>>,
-    uses: BTreeSet<String>,
+    /// Who asked, by decision with evidence.
+    uses: BTreeMap<String, PartyId>,
+    /// Decisions that are listed without.
+    unproven: BTreeSet<String>,
+    incidents: BTreeSet<String>,
     /// Files the completeness list names.
     listed: Option<BTreeSet<String>>,
     paths: BTreeSet<String>,
@@ -178,7 +186,8 @@ impl Check<'_> {
             portability::CONSENTS => self.consents(content),
             portability::USES => self.list_of_uses(content),
             portability::COMPLETENESS => self.completeness(content),
-            portability::INCIDENTS | portability::EXCEPTIONS | portability::PARTIES => {
+            portability::INCIDENTS => self.incidents(content),
+            portability::EXCEPTIONS | portability::PARTIES => {
                 serde_json::from_slice::<Value>(content)?;
                 Ok(())
             }
@@ -235,7 +244,7 @@ impl Check<'_> {
             return Err(wrong(path, "it is of another decision"));
         }
         self.out.signers.insert(proven.signer);
-        self.uses.insert(id);
+        self.uses.insert(id, proven.line.asker);
         Ok(())
     }
 
@@ -263,8 +272,8 @@ impl Check<'_> {
             let row: Value = serde_json::from_slice(line)?;
             let id = row.get("id").and_then(Value::as_str).ok_or_else(differs)?;
             match row.get("evidence").and_then(Value::as_str) {
-                None => self.out.unproven += 1,
-                Some(path) if path == use_path(id) && self.uses.contains(id) => proven += 1,
+                None => drop(self.unproven.insert(id.to_owned())),
+                Some(path) if path == use_path(id) && self.uses.contains_key(id) => proven += 1,
                 Some(_) => return Err(differs()),
             }
         }
@@ -305,6 +314,32 @@ impl Check<'_> {
         if self.slots.is_empty() { Ok(()) } else { Err(differs()) }
     }
 
+    /// Each incident rests on uses and statements inside, and names an accused only who asked, and only
+    /// while a confirmation stands.
+    fn incidents(&mut self, content: &[u8]) -> Result<(), Error> {
+        let differs = || wrong(portability::INCIDENTS, "it says something else than follows from the uses");
+        let file: Value = serde_json::from_slice(content)?;
+        for row in file.get("incidents").and_then(Value::as_array).ok_or_else(differs)? {
+            let id = row.get("incident").and_then(Value::as_str).ok_or_else(differs)?;
+            let of = |name: &str| names(row, name).ok_or_else(differs);
+            let (quoted, alike) = (of("decisions")?, of("alike")?);
+            let mut decisions = quoted.iter().chain(&alike).peekable();
+            let some = decisions.peek().is_some();
+            let accused = row.get("accused").and_then(Value::as_str);
+            let hers = decisions.all(|id| match (self.uses.get(*id), accused) {
+                (Some(asker), Some(accused)) => asker.as_str() == accused,
+                (Some(_), None) => true,
+                (None, _) => self.unproven.contains(*id),
+            });
+            let said = of("statements")?.iter().all(|id| self.statements.values().any(|(own, _)| own == id));
+            let sound = some && hers && said && accused.is_some() == is_confirmed(row);
+            if !sound || !self.incidents.insert(id.to_owned()) {
+                return Err(differs());
+            }
+        }
+        Ok(())
+    }
+
     fn completeness(&mut self, content: &[u8]) -> Result<(), Error> {
         let differs = || wrong(portability::COMPLETENESS, "it is no list of what is inside and what is not");
         let file: Value = serde_json::from_slice(content)?;
@@ -312,6 +347,13 @@ impl Check<'_> {
         let paths = all("exported")?.iter().map(|item| item.get("path").and_then(Value::as_str));
         self.listed =
             Some(paths.map(|path| path.map(str::to_owned)).collect::<Option<_>>().ok_or_else(differs)?);
+        let listed = all("exported")?
+            .iter()
+            .filter(|item| item.get("kind").and_then(Value::as_str) == Some("incident"));
+        let listed: Option<BTreeSet<_>> = listed.map(|item| item.get("id").and_then(Value::as_str)).collect();
+        if listed.is_none_or(|ids| !ids.into_iter().eq(self.incidents.iter().map(String::as_str))) {
+            return Err(wrong(portability::COMPLETENESS, "it does not list exactly the incidents inside"));
+        }
         for one in all("withheld")? {
             let text = |name: &str| one.get(name).and_then(Value::as_str).map(str::to_owned);
             self.out.withheld.push((text("reason").ok_or_else(differs)?, text("what").ok_or_else(differs)?));
@@ -356,7 +398,8 @@ impl Check<'_> {
             statements: self.statements.len(),
             consents: out.consents,
             uses: self.uses.len(),
-            unproven_uses: out.unproven,
+            unproven_uses: self.unproven.len(),
+            incidents: self.incidents.len(),
             signers: out.signers,
             withheld: out.withheld,
             unknown: out.unknown,
@@ -367,6 +410,19 @@ impl Check<'_> {
 
 fn lines(content: &[u8]) -> impl Iterator<Item = &[u8]> {
     content.split(|b| *b == b'\n').filter(|line| !line.is_empty())
+}
+
+/// A list of texts.
+fn names<'a>(row: &'a Value, name: &str) -> Option<Vec<&'a str>> {
+    row.get(name)?.as_array()?.iter().map(Value::as_str).collect()
+}
+
+/// Whether the last verdict among an incident's steps is a confirmation.
+fn is_confirmed(row: &Value) -> bool {
+    let steps = row.get("steps").and_then(Value::as_array).into_iter().flatten();
+    let kinds = steps.filter_map(|step| step.get("type").and_then(Value::as_str));
+    let [confirm, dismiss] = [Kind::IncidentConfirm, Kind::IncidentDismiss].map(Kind::as_str);
+    kinds.fold(false, |confirmed, kind| kind == confirm || (confirmed && kind != dismiss))
 }
 
 /// The slot a record names.

@@ -110,7 +110,7 @@ fn answer(node: &Weak<Node>, stream: &UnixStream) -> io::Result<()> {
 }
 
 /// Looks at the lines of yesterday and today, flags, and makes a batch so that they can be proven.
-fn flagged(node: &Node) -> Value {
+pub(in crate::cli) fn flagged(node: &Node) -> Value {
     let look = || {
         node.sync_uses()?;
         let now = node.now();

@@ -16,7 +16,7 @@ use crate::consent::register::Register;
 use crate::consent::{Actor, Touched};
 use crate::identity::Recorded;
 use crate::model::decision::Why;
-use crate::model::id::{Hash, LeafIndex, Nonce, PartyId, StatementId, Timestamp};
+use crate::model::id::{Hash, LeafIndex, Nonce, PartyId, StatementId, Timestamp, TreeSize};
 use crate::model::statement::{IncidentFlag, Kind, Strength};
 use crate::model::vocabulary::Role;
 
@@ -101,6 +101,26 @@ const fn next(stage: Stage, kind: Kind) -> Option<Stage> {
         (Stage::Flagged | Stage::Confirmed, Kind::IncidentDismiss) => Some(Stage::Dismissed),
         (Stage::Confirmed | Stage::Dismissed, Kind::IncidentClose) => Some(Stage::Closed),
         _ => None,
+    }
+}
+
+impl Incident {
+    /// The incident as the entries below `size` leave it; `None` if it was flagged later.
+    #[must_use]
+    pub fn under(&self, size: TreeSize) -> Option<Self> {
+        let mut out = Self { stage: Stage::Flagged, steps: Vec::new(), ..self.clone() };
+        for step in self.steps.iter().filter(|step| step.index < size) {
+            out.stage = next(out.stage, step.kind)?;
+            out.steps.push(step.clone());
+        }
+        (self.index < size).then_some(out)
+    }
+
+    /// Whether a regulator holds it for true, and none has taken that back.
+    #[must_use]
+    pub fn is_confirmed(&self) -> bool {
+        let verdict = |step: &&Step| matches!(step.kind, Kind::IncidentConfirm | Kind::IncidentDismiss);
+        self.steps.iter().rfind(verdict).is_some_and(|step| step.kind == Kind::IncidentConfirm)
     }
 }
 

@@ -39,8 +39,10 @@ pub enum Reason {
     NotReadable,
     /// It would let others act as her, or link her across parties.
     Security,
-    /// It is another person's.
+    /// It is another person's, or would name whom no regulator holds for guilty.
     RightsOfOthers,
+    /// A regulator has not decided yet.
+    UnderInvestigation,
 }
 
 /// On what a reason rests.
@@ -56,6 +58,7 @@ impl Reason {
     /// The provision, by law.
     ///
     /// Reading: what comes after the checkpoint is not refused; the provision is that of the answer's time.
+    /// An incident is an inquiry under way until a regulator has decided it.
     #[must_use]
     pub const fn law(self) -> Law {
         match self {
@@ -64,6 +67,7 @@ impl Reason {
             Self::NotReadable => Law { pipa: "Art. 34(1)", gdpr: "Art. 33(1)" },
             Self::Security => Law { pipa: "Art. 29", gdpr: "Art. 32(1)" },
             Self::RightsOfOthers => Law { pipa: "Art. 35(4)2", gdpr: "Art. 15(4)" },
+            Self::UnderInvestigation => Law { pipa: "Art. 35(4)3", gdpr: "Art. 23(1)(h)" },
         }
     }
 }

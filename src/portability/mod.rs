@@ -12,6 +12,7 @@
 
 mod archive;
 mod complete;
+mod incident;
 mod manifest;
 mod read;
 mod record;
@@ -25,6 +26,9 @@ pub use complete::ItemKind;
 pub use complete::Law;
 pub use complete::Reason;
 pub use complete::Withheld;
+pub use incident::IncidentRow;
+pub use incident::IncidentStep;
+pub use incident::incident_row;
 pub use manifest::Head;
 pub use manifest::Listed;
 pub use manifest::Manifest;

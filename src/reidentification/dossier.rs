@@ -141,7 +141,7 @@ pub fn build(given: &Given<'_>) -> Value {
             "jurisdiction": accused.jurisdiction, "registered": bytes(&accused.registered),
         },
         "facts": {
-            "detector": finding.detector.as_str(), "what": words(what(finding.detector)),
+            "detector": finding.detector.as_str(), "what": words(finding.detector.what()),
             "strength": strength(finding.strength), "day": finding.day, "about": finding.about,
             "class": finding.class.map(DataClass::as_str), "count": finding.count,
             "persons": finding.persons, "flagged_at": given.flagged_at.0,
@@ -181,27 +181,6 @@ fn step(step: &Step) -> Value {
         "document": step.document.to_string(), "statement": step.statement.to_string(),
         "evidence": bytes(&step.evidence),
     })
-}
-
-const fn what(detector: Detector) -> Words {
-    match detector {
-        Detector::ForeignPpid => (
-            "다른 기관의 영역에 속한 가명 식별자를 제시했고, 두 기관을 잇는 동의·전달·결합·영장이 없다.",
-            "A ppid of another party's domain was presented, and no grant, handover, combination or warrant joins the two.",
-        ),
-        Detector::UseAfterEnd => (
-            "동의가 철회되었거나 끝났음을 통지받은 뒤 같은 이용을 다시 물었다.",
-            "The same use was asked for again after the asker had been told that the consent was withdrawn or had ended.",
-        ),
-        Detector::PurposeAfterNotice => (
-            "고지에 없는 목적임을 통지받은 뒤 같은 목적을 다시 물었다.",
-            "The same purpose was asked for again after the asker had been told that it stands in no notice.",
-        ),
-        Detector::LinkingAgain => (
-            "연결·대조·재식별 물음이 거부된 뒤 다시 물었다.",
-            "A question about linking, matching or re-identifying was asked again after it had been refused.",
-        ),
-    }
 }
 
 /// Lines of the packs in force at the first line, each with formula, inputs and range.

@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::cbor;
+use crate::model::decision::Reason;
 use crate::model::id::{DecisionId, PartyId, Timestamp};
 use crate::model::pack::Breach;
 use crate::model::statement::{Strength, V1};
+use crate::model::use_line::UseLine;
 use crate::model::vocabulary::DataClass;
 
 /// Most lines quoted by one finding; of more, the first are quoted and all are counted.
@@ -49,6 +51,61 @@ impl Detector {
             Self::UseAfterEnd | Self::PurposeAfterNotice => Breach::WithoutPermit,
         }
     }
+
+    /// The rule that asking again breaks, once this was told; `None` where asking again is nobody's fault.
+    #[must_use]
+    pub const fn after(told: Reason) -> Option<Self> {
+        match told {
+            Reason::ConsentWithdrawn | Reason::ConsentExpired => Some(Self::UseAfterEnd),
+            Reason::PurposeMismatch => Some(Self::PurposeAfterNotice),
+            Reason::ReidentificationBlocked => Some(Self::LinkingAgain),
+            _ => None,
+        }
+    }
+
+    /// What it finds, in Korean and English.
+    #[must_use]
+    pub const fn what(self) -> (&'static str, &'static str) {
+        match self {
+            Self::ForeignPpid => (
+                "다른 기관의 영역에 속한 가명 식별자를 제시했고, 두 기관을 잇는 동의·전달·결합·영장이 없다.",
+                "A ppid of another party's domain was presented, and no grant, handover, combination or warrant joins the two.",
+            ),
+            Self::UseAfterEnd => (
+                "동의가 철회되었거나 끝났음을 통지받은 뒤 같은 이용을 다시 물었다.",
+                "The same use was asked for again after the asker had been told that the consent was withdrawn or had ended.",
+            ),
+            Self::PurposeAfterNotice => (
+                "고지에 없는 목적임을 통지받은 뒤 같은 목적을 다시 물었다.",
+                "The same purpose was asked for again after the asker had been told that it stands in no notice.",
+            ),
+            Self::LinkingAgain => (
+                "연결·대조·재식별 물음이 거부된 뒤 다시 물었다.",
+                "A question about linking, matching or re-identifying was asked again after it had been refused.",
+            ),
+        }
+    }
+}
+
+/// For which release or purpose a line asks: findings are merged by it.
+#[must_use]
+pub fn about(line: &UseLine) -> &str {
+    line.release.as_deref().or(line.purpose.as_deref()).unwrap_or("-")
+}
+
+/// What a finding of this rule that rests on this line is merged by.
+#[must_use]
+pub fn key_of(line: &UseLine, detector: Detector) -> Vec<u8> {
+    key(line.t.0 / DAY_MS, &line.asker, detector, about(line))
+}
+
+fn key(day: u64, party: &PartyId, detector: Detector, about: &str) -> Vec<u8> {
+    let mut out = day.to_be_bytes().to_vec();
+    for part in [party.as_str(), detector.as_str(), about] {
+        out.extend_from_slice(part.as_bytes());
+        out.push(0);
+    }
+    out
 }
 
 /// One line of a finding.
@@ -99,14 +156,7 @@ impl Finding {
     /// What it is merged by: no second incident is made of the same.
     #[must_use]
     pub fn key(&self) -> Vec<u8> {
-        let day = self.day.to_be_bytes();
-        let parts = [self.party.as_str(), self.detector.as_str(), &self.about];
-        let mut out = day.to_vec();
-        for part in parts {
-            out.extend_from_slice(part.as_bytes());
-            out.push(0);
-        }
-        out
+        key(self.day, &self.party, self.detector, &self.about)
     }
 
     /// First instant of its day.

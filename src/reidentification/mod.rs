@@ -27,6 +27,8 @@ pub use finding::Detector;
 pub use finding::Finding;
 pub use finding::MOST_LINES;
 pub use finding::Noted;
+pub use finding::about;
+pub use finding::key_of;
 pub use observed::Domain;
 pub use observed::Joined;
 pub use observed::Observed;

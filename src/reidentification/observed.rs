@@ -3,6 +3,7 @@
 use crate::model::decision::Reason;
 use crate::model::id::PartyId;
 use crate::model::use_line::UseLine;
+use crate::reidentification::about;
 
 /// A person, blinded: the same name for the same person within one look, and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,6 +65,6 @@ impl Observed {
     /// For which release or purpose.
     #[must_use]
     pub fn about(&self) -> &str {
-        self.line.release.as_deref().or(self.line.purpose.as_deref()).unwrap_or("-")
+        about(&self.line)
     }
 }

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Checks an archive with other people's programs: usage `archive.py mydata.zip log.spki`.
+"""Checks an archive with other people's programs: usage `archive.py mydata.zip KEY`.
 
-`cargo test --test export` leaves both in target/tmp/export; `log.spki` is the log's key, DER.
+KEY is the log's, PEM or DER. `cargo test --test export` leaves an archive of 1,000 events and
+`log.spki` in target/tmp/export, the demo one in export/ beside `log.pem`.
 
 - `zipfile` opens it and finds every checksum right,
 - the payload manifest names exactly the files below data/ with their SHA-256 (RFC 8493),
 - `pycose` verifies the manifest, which names every other file in the order of the zip,
-- the lists are JSON, and every statement and use they name has its evidence inside.
+- the lists are JSON, and every statement and use they name has its evidence inside,
+- every incident rests on uses and statements inside, and an accused is named only where confirmed.
 
 Nothing here shares code with Naru. Exit code 1 if anything differs.
 """
@@ -17,7 +19,7 @@ import sys
 import zipfile
 
 import cbor2
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key, load_pem_public_key
 from pycose.keys import OKPKey
 from pycose.keys.curves import Ed25519
 from pycose.messages import Sign1Message
@@ -31,7 +33,9 @@ def must(what: str, holds: bool) -> None:
 
 def main() -> None:
     bag = zipfile.ZipFile(sys.argv[1])
-    spki = open(sys.argv[2], "rb").read()
+    given = open(sys.argv[2], "rb").read()
+    key = load_pem_public_key(given) if given.startswith(b"-----") else load_der_public_key(given)
+    spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     names = bag.namelist()
     must("zipfile finds every checksum right", bag.testzip() is None)
     must("stored, dated 1980, no name twice", len(set(names)) == len(names) and all(
@@ -44,7 +48,7 @@ def main() -> None:
     must("Payload-Oxum", f"Payload-Oxum: {oxum[0]}.{oxum[1]}\n" in bag.read("bag-info.txt").decode())
 
     signed = Sign1Message.decode(bag.read("manifest.cose"))
-    signed.key = OKPKey(crv=Ed25519, x=load_der_public_key(spki).public_bytes_raw())
+    signed.key = OKPKey(crv=Ed25519, x=key.public_bytes_raw())
     must("the log signed the manifest", signed.verify_signature())
     protected = cbor2.loads(signed.phdr_encoded)
     must("typ and kid", protected[16] == "application/naru-archive+cbor"
@@ -61,7 +65,17 @@ def main() -> None:
     records = json.loads(bag.read("data/consents.json"))["records"]
     events = {e["ext"]["statement"] for r in records for e in r["events"]}
     must(f"{len(records)} consent records rest on listed statements", events <= {row["id"] for row in rows})
+    incidents = json.loads(bag.read("data/incidents.json"))["incidents"]
+    hers, said = {row["id"] for row in uses}, {row["id"] for row in rows}
+    must(f"{len(incidents)} incidents rest on listed uses and statements", all(
+        one["decisions"] + one["alike"] and {*one["decisions"], *one["alike"]} <= hers
+        and set(one["statements"]) <= said for one in incidents))
+    confirmed = [any(s["type"] == "incident.confirm" for s in one["steps"]) for one in incidents]
+    must("no accused is named before a regulator confirms", all(
+        one["accused"] is None or so for one, so in zip(incidents, confirmed)))
     complete = json.loads(bag.read("data/completeness.json"))
+    must("the completeness list names each incident", [one["incident"] for one in incidents]
+         == [i["id"] for i in complete["exported"] if i["kind"] == "incident"])
     must("the completeness list names files inside", all(i["path"] in digest for i in complete["exported"]))
     must("each withheld item has reason and law", all(w["reason"] and w["law"] for w in complete["withheld"]))
 

@@ -11,22 +11,26 @@ DIRECTORY holds what the demo and `tests/ledger_vectors.rs` leave behind:
     witness.vkey checkpoint.cosigned   optional: a cosignature/v1
     uselog/*.cbor                 optional: evidence of decisions
     cohort/                       optional: input.txt, verdicts.jsonl, summary.cose
+    dossier/dossier.json          optional: the dossier of an incident
+    export/mydata.zip             optional: a person's archive; its container is checked by `archive.py`
 
 Nothing here shares code with Naru. One line a check; exit code 1 if any failed.
 """
 
+import base64
 import hashlib
 import hmac
 import json
 import shutil
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 import aics_tlog as tlog
 import cbor2
 import scitt_cose as scitt
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
 from pycose.keys import OKPKey
 from pycose.keys.curves import Ed25519
 from pycose.messages import Sign1Message
@@ -377,6 +381,146 @@ def check_cohort(log):
         check(f"cohort {name}: a flipped bit breaks the summary", lambda: breaks(lambda: test(middle)))
 
 
+def opening(log, data):
+    """Evidence of a statement: receipt, commitment and signature. Answers the statement."""
+    evidence = cbor2.loads(data)
+    if not canonical(data) or evidence["v"] != 1:
+        raise ValueError("not evidence")
+    size, index, root = log.inclusion(evidence["receipt"], evidence["entry"])
+    head = log.head(evidence["checkpoint"].encode())
+    if (index, size, root) != (evidence["index"], head.size, head.root):
+        raise ValueError("index, receipt and checkpoint are not of one tree")
+    _, t, kind, body = cbor2.loads(evidence["entry"])
+    if kind == 0:
+        item, statement = body, None
+    else:
+        item, statement, at = evidence["proof"], evidence["statement"], evidence["at"]
+        inner = [hmac.digest(evidence[k], part, "sha256") for k, part in (("k1", statement), ("k2", item))]
+        commitment = hashlib.sha256(b"naru-commit/v1\0" + at.to_bytes(8, "big") + b"".join(inner)).digest()
+        if commitment != body or not t <= at:
+            raise ValueError("the opening is not the entry's")
+    # The innermost layer is the statement's; who endorsed it wrapped it.
+    layers = []
+    while True:
+        protected, unprotected, payload, _ = cbor2.loads(item).value
+        layers.append((item, cbor2.loads(protected), payload))
+        if unprotected or cbor2.loads(protected)[TYP] != "application/naru-endorsed+cose":
+            break
+        item = payload
+    for item, header, payload in layers:
+        message = Sign1Message.decode(item)
+        message.key = OKPKey(crv=Ed25519, x=header[KID][len(SPKI) :])
+        detached = {"detached_payload": statement} if payload is None else {}
+        if header[KID][: len(SPKI)] != SPKI or header[ALG] != -8 or not message.verify_signature(**detached):
+            raise ValueError("signature refused")
+    says = cbor2.loads(statement if statement is not None else layers[-1][2])
+    return says, layers[-1][1][KID]
+
+
+def unpadded(text):
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def dossier(log, operator, told):
+    """Flag, steps, lines and the accused's registration, each by its own evidence."""
+    flag, signer = opening(log, unpadded(told["flag"]))
+    finding = unpadded(told["finding"])
+    if signer != operator or flag["type"] != "incident.flag" or flag["incident"].hex() != told["incident"]:
+        raise ValueError("not flagged by the operator")
+    if flag["evidence"] != [hashlib.sha256(finding).digest()] or not canonical(finding):
+        raise ValueError("the flag is of another finding")
+    party, accused = opening(log, unpadded(told["accused"]["registered"]))
+    found = cbor2.loads(finding)
+    if not party["party"] == flag["party"] == found["party"] == told["accused"]["id"]:
+        raise ValueError("another party is accused")
+    for step in told["steps"]:
+        says, signer = opening(log, unpadded(step["evidence"]))
+        named = (says["type"], says["party"], says["incident"].hex(), says["document"].hex())
+        if named != (step["type"], step["by"], told["incident"], step["document"]):
+            raise ValueError("a step is not as its statement says")
+        if (says["type"] == "incident.answer") != (signer == accused):
+            raise ValueError("a step is signed by somebody else")
+    if [line["decision"] for line in told["lines"]] != [line["id"].hex() for line in found["lines"]]:
+        raise ValueError("other lines than the finding's")
+    for line in told["lines"]:
+        data = unpadded(line["evidence"])
+        decision(log, operator, data)
+        asked = cbor2.loads(cbor2.loads(data)["line"])
+        if (asked["id"].hex(), asked["asker"], asked["at"]) != (line["decision"], found["party"], line["at"]):
+            raise ValueError("a line is not the accused's")
+        if line["signed"]:
+            requested(asked, accused)
+    return f"{found['detector']}, {len(told['lines'])} lines, {len(told['steps'])} steps"
+
+
+def requested(line, spki):
+    """The accused's own signature over the request (RFC 9421), as it is kept with the line."""
+    kept = cbor2.loads(line["signed"])
+    digest = "sha-256=:" + base64.b64encode(hashlib.sha256(kept["body"]).digest()).decode() + ":"
+    base = "\n".join((
+        f'"@method": {kept["method"]}',
+        f'"@target-uri": {kept["target"]}',
+        f'"content-digest": {digest}',
+        f'"@signature-params": {kept["params"]}',
+    ))
+    load_der_public_key(spki).verify(kept["sig"], base.encode())
+    asked = json.loads(kept["body"])
+    if asked["action"]["name"] != line["action"] or asked["resource"]["id"] != f"ppid_{line['ppid'].hex()}":
+        raise ValueError("the signed question is another one")
+
+
+def check_dossier(log, reader):
+    file = log.directory / "dossier" / "dossier.json"
+    if not file.exists():
+        print("skip  dossier: none")
+        return
+    operator = operator_of(tlog.read_entry(reader, 0, log.head_size))
+    told = json.loads(file.read_bytes())
+    check("dossier: scitt-cose, aics-tlog and pycose verify all its evidence", lambda: dossier(log, operator, told))
+    places = [(told, "finding"), (told, "flag"), (told["accused"], "registered")]
+    places += [(one, "evidence") for one in told["steps"] + told["lines"]]
+    for nth, (of, name) in enumerate(places):
+        good = of[name]
+        data = unpadded(good)
+        for at in range(nth, len(data), 29):
+            of[name] = base64.urlsafe_b64encode(flipped(data, at)).decode().rstrip("=")
+            if not breaks(lambda: dossier(log, operator, told) and None):
+                check(f"dossier: {name} {nth}, byte {at}", lambda: False)
+        of[name] = good
+    check("dossier: flipped bits in its evidence break it", lambda: f"{len(places)} pieces")
+
+
+def check_archive(log, reader):
+    file = log.directory / "export" / "mydata.zip"
+    if not file.exists():
+        print("skip  archive: none")
+        return
+    operator = operator_of(tlog.read_entry(reader, 0, log.head_size))
+    bag = zipfile.ZipFile(file)
+    rows = [json.loads(line) for line in bag.read("data/statements.ndjson").splitlines()]
+    uses = [json.loads(line) for line in bag.read("data/uses.ndjson").splitlines()]
+
+    def statements():
+        for row in rows:
+            says, _ = opening(log, bag.read(row["evidence"]))
+            if says["type"] != row["type"]:
+                raise ValueError(f"{row['evidence']} is of another type")
+        return f"{len(rows)} statements"
+
+    def decisions():
+        for row in uses:
+            data = bag.read(row["evidence"])
+            decision(log, operator, data)
+            if cbor2.loads(cbor2.loads(data)["line"])["id"].hex() != row["id"]:
+                raise ValueError(f"{row['evidence']} is of another decision")
+        return f"{len(uses)} uses"
+
+    check("archive: scitt-cose, aics-tlog and pycose verify every statement", statements)
+    check("archive: and every use", decisions)
+    data = bag.read(rows[-1]["evidence"])
+    none_survives("archive, newest statement", data, lambda flip: opening(log, flip) and None)
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
@@ -388,6 +532,8 @@ def main():
     check_cosignature(log)
     check_decisions(log, reader)
     check_cohort(log)
+    check_dossier(log, reader)
+    check_archive(log, reader)
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
 

@@ -29,6 +29,7 @@ use std::sync::Arc;
 use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
 
+use crate::cli::control;
 use crate::cli::demo::draw::Citizen;
 use crate::cli::demo::seed::Seed;
 use crate::cli::demo::tally::Summary;
@@ -219,10 +220,11 @@ fn demo(args: &Args, voice: Voice) -> Result<(), Error> {
     export::operation(&world, &args.out)?;
     let mut evidence = export::decisions(&world, &args.out, &kept.decisions)?;
     let world = world.reopen(&args.out)?;
+    // Lets `naru flag` ask; a path too long for a socket is no reason to stop.
+    let control = control::listen(&world.node, &args.out.join("data")).ok();
     let running = live::serve(&world, args.listen)?;
-    let base = live::base(&running);
     let watch = Watch::start();
-    live::play(&world, &args.out, &base, &kept.lives, voice)?;
+    let elsewhere = live::play(&world, &args.out, &running, &kept.lives, voice)?;
     voice.tell(words::LIVE_DONE, &[&seconds(watch)]);
 
     let watch = Watch::start();
@@ -231,10 +233,13 @@ fn demo(args: &Args, voice: Voice) -> Result<(), Error> {
     let size = export::log(&world, &args.out, &kept.old)?;
     export::secrets(&world, &args.out, &kept.lives)?;
     voice.tell(words::LEFT, &[&args.out.display(), &size, &evidence, &path.display(), &seconds(watch)]);
-    if args.once {
-        return running.stop().map_err(Error::at(&args.out));
-    }
-    live::stay(world, &args.out, running, voice)
+    let ended = if args.once {
+        running.stop().map_err(Error::at(&args.out))
+    } else {
+        live::stay(world, &args.out, running, voice)
+    };
+    drop((control, elsewhere));
+    ended
 }
 
 /// How long a part took, to a tenth of a second.

@@ -18,6 +18,11 @@ impl Seed {
         Self(hash::sha256(&[b"naru-demo/v1", &[0], &number.to_be_bytes()]))
     }
 
+    /// Another source, of that name: nothing drawn from one is drawn from the other.
+    pub(super) fn other(&self, name: &str) -> Self {
+        Self(self.bytes(name, 0))
+    }
+
     /// 32 bytes of that name.
     pub(super) fn bytes(&self, name: &str, n: u64) -> [u8; 32] {
         hash::hmac(&self.0, &[name.as_bytes(), &[0], &n.to_be_bytes()])

@@ -254,6 +254,106 @@ pub(super) const COUNTED: Words = words(
     "은행이 이름을 붙여 씁니다. 같은 이름은 같은 한 번, 네 번째는 안 됩니다.",
     "The bank uses it by name: the same name is the same use, the fourth is denied.",
 );
+pub(super) const EVENTS: Words = words(
+    "텔레콤이 고객에게 일어나는 일을 따라 읽습니다. 로그가 지금 어디까지 왔는지 적어 둡니다.",
+    "The telecom follows what happens to its customers, and notes where the log stands now.",
+);
+pub(super) const EVENTS_FROM: Words =
+    words("다음에는 항목 {} 뒤부터 읽습니다", "it will read on after entry {}");
+pub(super) const LINE: Words =
+    words("시민이 텔레콤의 통신 서비스에 동의합니다.", "She grants the telecom its line service.");
+pub(super) const LINE_ENDS: Words = words("그리고 철회합니다.", "And she withdraws it.");
+pub(super) const NEWS: Words = words(
+    "텔레콤이 이어 읽습니다: 철회가 벌써 와 있습니다. 그 밖의 내용은 없습니다.",
+    "The telecom reads on: the withdrawal is there already, in a few words and no more.",
+);
+pub(super) const NEWS_SOON: Words = words(
+    "철회를 보낸 때부터 텔레콤이 읽은 때까지 {} ms",
+    "{} ms from sending the withdrawal to the telecom reading of it",
+);
+pub(super) const LINK: Words = words(
+    "광고망이 시민의 가명 기록을 텔레콤의 것과 연결해도 되는지 묻고 서명합니다(RFC 9421).",
+    "The ad network asks to link her pseudonymous record with the telecom's, and signs it (RFC 9421).",
+);
+pub(super) const LINK_ONCE: Words = words(
+    "아무도 허락할 수 없는 일입니다. 그러나 한 번 물은 것은 아직 사건이 아닙니다",
+    "nobody can permit that; but asking once is no incident yet",
+);
+pub(super) const LINK_AGAIN: Words = words(
+    "광고망이 거부를 듣고 10초가 지난 뒤 다시 묻습니다. 재시도나 낡은 캐시로 볼 수 없습니다.",
+    "Ten seconds after its refusal the ad network asks again: no retry, no stale cache.",
+);
+pub(super) const FLAG: Words = words(
+    "운영자가 이용 기록을 살핍니다. 거부 뒤에 되풀이한 물음은 사건이 되어 봉인된 채 기록됩니다.",
+    "The operator looks at the use lines. Asking again after a refusal becomes a sealed incident.",
+);
+pub(super) const FLAGGED: Words = words("사건 {}  {}  {}", "incident {}  {}  {}");
+pub(super) const SEES: Words = words(
+    "감독기관과 당사자인 광고망은 사건을 봅니다. 은행에게는 없는 사건입니다.",
+    "The regulator and the accused see the incident; to the bank there is none.",
+);
+pub(super) const SEES_NONE: Words = words("사건 없음", "no incidents");
+pub(super) const ANSWERS: Words = words(
+    "광고망이 답합니다: 답변서를 봉인해 두고, 그것을 가리키는 진술에 서명합니다.",
+    "The accused answers: its document is sealed, and a signed statement names it.",
+);
+pub(super) const ANSWER_TEXT: Words = words(
+    "시험 서버의 설정이 잘못되어 물음이 되풀이되었습니다. 연결한 정보는 없으며, 그 서버를 껐습니다.",
+    "A test server was set up wrongly and asked again. Nothing was linked; the server is off.",
+);
+pub(super) const CONFIRMS: Words = words(
+    "감독기관이 같은 방법으로 사건을 확인하고, 평가합니다.",
+    "In the same way the regulator confirms the incident, and assesses it.",
+);
+pub(super) const CONFIRM_TEXT: Words = words(
+    "거부를 들은 뒤 같은 물음을 되풀이한 사실을 확인한다.",
+    "It is established that the question was repeated after the refusal had been told.",
+);
+pub(super) const ASSESS_TEXT: Words = words(
+    "결과가 없고 스스로 중지하였다. 시정을 권고한다.",
+    "No result, and the accused stopped by itself. Correction is advised.",
+);
+pub(super) const DOSSIER: Words = words(
+    "감독기관이 사건 기록(초안)을 받습니다: 사실, 그날의 조항과 형량 범위, 빠진 사실, 항변.",
+    "The regulator takes the dossier, a draft: facts, the law of that day, ranges, gaps, defences.",
+);
+pub(super) const DOSSIER_HOLDS: Words = words(
+    "확인됨: 증명된 물음 {}건, 그중 광고망이 서명한 것 {}건; 적용할 조항 {}개",
+    "verified: {} question proven, {} signed by the accused itself; {} provisions",
+);
+pub(super) const DOSSIER_CHANGED: Words = words(
+    "사건 기록의 바이트 하나를 바꿉니다: 들킵니다.",
+    "One byte of the dossier is changed: it is caught.",
+);
+pub(super) const EXPORT: Words = words(
+    "시민이 자기에 관한 모든 것을 내려받아, 로그의 공개 키만으로 오프라인에서 확인합니다.",
+    "She carries everything about her away, and checks it offline with the log's key alone.",
+);
+pub(super) const EXPORT_HOLDS: Words = words(
+    "확인됨: 진술 {}, 동의 기록 {}, 이용 기록 {}, 사건 {}; 빠진 것 {}가지는 그 까닭과 함께, {} ms",
+    "verified: {} statements, {} consent records, {} uses, {} incident; withheld: {}, each with its reason; {} ms",
+);
+pub(super) const EXPORT_INCIDENT: Words = words(
+    "자기가 관련된 사건을 압니다: {}, {}, 단계 {}, 당사자 {}",
+    "she knows the incident she is in: {}, {}, {}, by {}",
+);
+pub(super) const ELSEWHERE: Words = words(
+    "다른 로그에는 개인정보 보호법만 시행됩니다. 병원이 묻습니다: 주장한 예외가 없으니 안 됩니다.",
+    "Another log, where PIPA alone is in force. The hospital asks: without a claim it may not.",
+);
+pub(super) const CLAIM_THERE: Words = words(
+    "병원이 그곳에서도 공개 고지로 예외(28조의2)를 주장합니다.",
+    "There, too, it claims the exception (art. 28-2) by a public notice.",
+);
+pub(super) const EXCEPTED: Words = words(
+    "이제 동의 없이도 됩니다. 답이 그 예외를 밝힙니다.",
+    "Now it may, without her consent, and the answer names the exception.",
+);
+pub(super) const OBJECTS: Words = words("시민이 반대합니다.", "She objects.");
+pub(super) const STOPPED: Words = words(
+    "반대가 예외보다 앞섭니다: 이제 안 됩니다.",
+    "Her objection goes before the exception: it may not any more.",
+);
 pub(super) const STAYS: Words = words(
     "\n{} 에서 계속 응답합니다. 위의 줄들을 다시 해 보세요. 로그인과 주장은 한 번만 쓰이고,\n토큰은 4분마다 새로 만듭니다. 끝내려면 Ctrl-C.",
     "\nStill serving at {}: try the lines above. A login or an assertion counts once;\nthe tokens are made anew every four minutes. Ctrl-C ends it.",

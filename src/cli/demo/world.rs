@@ -26,6 +26,7 @@ use crate::cli::demo::offer::TELECOM;
 use crate::cli::demo::seed::Seed;
 use crate::cli::demo::tally::Tally;
 use crate::cli::demo::words;
+use crate::consent::PackFile;
 use crate::identity::item;
 use crate::ledger::cose;
 use crate::ledger::key::Ed25519Signer;
@@ -61,6 +62,7 @@ use crate::node::Outcome;
 use crate::node::Refusal;
 use crate::node::Settings;
 use crate::node::Told;
+use crate::node::carried_packs;
 use crate::node::clock::Clock;
 use crate::node::home_packs;
 use crate::store::Store;
@@ -79,8 +81,17 @@ pub(super) const USE_BATCH_MS: u64 = 1_000;
 /// A day, ms.
 pub(super) const DAY_MS: u64 = 86_400_000;
 
+/// Origin of the second log, where the Act alone is in force.
+const ORIGIN_OF_THE_ACT: &str = "localhost:8080/act";
+/// 2026-10-01T00:00:00+09:00: the Act is in force.
+const UNDER_THE_ACT: Timestamp = Timestamp(1_790_780_400_000);
+/// The Act as a pack.
+pub(super) const ACT: &str = "kr-pipa-2026";
+
 /// A running log and what its parties have said.
 pub(super) struct World {
+    /// Its name.
+    pub(super) origin: &'static str,
     pub(super) seed: Seed,
     pub(super) clock: Clock,
     /// Shared with the service of the live part.
@@ -94,15 +105,35 @@ pub(super) struct World {
 impl World {
     /// Begins the log in `out/data` at the first instant of the year and lets the parties in.
     pub(super) fn create(out: &Path, seed: Seed) -> Result<Self, Error> {
+        Self::begin(out, seed, ORIGIN, FROM, home_packs()?)
+    }
+
+    /// The same parties in a log of their own, with keys of their own, where the Act alone is in force. Its
+    /// clock stands.
+    pub(super) fn under_the_act(out: &Path, seed: Seed) -> Result<Self, Error> {
+        let mut packs = carried_packs()?;
+        packs.retain(|file| **file.pack.name() == *ACT);
+        Self::begin(out, seed.other(ACT), ORIGIN_OF_THE_ACT, UNDER_THE_ACT, packs)
+    }
+
+    fn begin(
+        out: &Path,
+        seed: Seed,
+        origin: &'static str,
+        from: Timestamp,
+        packs: Vec<PackFile>,
+    ) -> Result<Self, Error> {
         let data = out.join("data");
         std::fs::create_dir_all(&data).map_err(Error::at(&data))?;
-        let clock = Clock::manual(FROM);
+        let clock = Clock::manual(from);
         let vault = Vault::create(&data.join("vault"), &master(seed)?)?;
         let drawn = AtomicU64::new(0);
-        let genesis = genesis(seed, FROM)?;
-        let node = Node::create(settings(out), store(&data)?, vault, keys(seed), clock.clone(), genesis)?;
+        let genesis = genesis(seed, origin, from, packs)?;
+        let node =
+            Node::create(settings(out, origin), store(&data)?, vault, keys(seed), clock.clone(), genesis)?;
         let node = Arc::new(node);
-        let mut world = Self { seed, clock, node, tally: Tally::default(), notices: BTreeMap::new(), drawn };
+        let (tally, notices) = (Tally::default(), BTreeMap::new());
+        let mut world = Self { origin, seed, clock, node, tally, notices, drawn };
         // `create` recorded genesis itself.
         world.tally.genesis();
         world.let_in()?;
@@ -111,14 +142,15 @@ impl World {
 
     /// Stops the node and opens the same folder under the system's clock.
     pub(super) fn reopen(self, out: &Path) -> Result<Self, Error> {
-        let Self { seed, node, tally, notices, drawn, .. } = self;
+        let Self { origin, seed, node, tally, notices, drawn, .. } = self;
         // At this point nobody else holds it: the store is let go.
         drop(node);
         let data = out.join("data");
         let vault = Vault::open(&data.join("vault"), &master(seed)?)?;
         let clock = Clock::System;
-        let node = Arc::new(Node::open(settings(out), store(&data)?, vault, keys(seed), clock.clone())?);
-        Ok(Self { seed, clock, node, tally, notices, drawn })
+        let settings = settings(out, origin);
+        let node = Arc::new(Node::open(settings, store(&data)?, vault, keys(seed), clock.clone())?);
+        Ok(Self { origin, seed, clock, node, tally, notices, drawn })
     }
 
     /// Operator and regulator stand in genesis; these register.
@@ -362,7 +394,7 @@ pub(super) fn key_hash(signer: &dyn Signer) -> KeyHash {
 }
 
 /// What the demo tells a node.
-fn settings(out: &Path) -> Settings {
+fn settings(out: &Path, origin: &str) -> Settings {
     let anchor: Option<PathBuf> = Some(out.join("anchor"));
     Settings {
         grain_ms: GRAIN_MS,
@@ -371,7 +403,7 @@ fn settings(out: &Path) -> Settings {
         disk_reserve: 0,
         use_log: true,
         use_batch_ms: USE_BATCH_MS,
-        ..Settings::new(ORIGIN, out.join("data"))
+        ..Settings::new(origin, out.join("data"))
     }
 }
 
@@ -395,19 +427,16 @@ fn keys(seed: Seed) -> Keys {
 }
 
 /// The genesis item: by the log key, endorsed by the operator.
-fn genesis(seed: Seed, at: Timestamp) -> Result<Vec<u8>, Error> {
+fn genesis(seed: Seed, origin: &str, at: Timestamp, packs: Vec<PackFile>) -> Result<Vec<u8>, Error> {
     let spki = |name: &str| ByteBuf::from(seed.signer(name, 0).public().spki());
-    let pack = |p: crate::consent::PackFile| FirstPack {
-        name: p.pack.name().to_string(),
-        version: p.pack.version(),
-        hash: p.hash,
-    };
+    let pack =
+        |p: PackFile| FirstPack { name: p.pack.name().to_string(), version: p.pack.version(), hash: p.hash };
     let says: Statement = LogCreate {
         v: V1,
         kind: Kind::LogCreate,
         iat: at,
         nonce: seed.nonce("genesis", 0),
-        origin: ORIGIN.into(),
+        origin: origin.into(),
         grain: GRAIN_MS,
         log: spki("log"),
         operator: spki("operator"),
@@ -417,7 +446,7 @@ fn genesis(seed: Seed, at: Timestamp) -> Result<Vec<u8>, Error> {
             spki: spki(REGULATOR),
             scope: vec!["kr".into()],
         }],
-        packs: home_packs()?.into_iter().map(pack).collect(),
+        packs: packs.into_iter().map(pack).collect(),
     }
     .into();
     let signed = item::sign(&says, &seed.signer("log", 0))?;

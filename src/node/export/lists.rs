@@ -1,4 +1,4 @@
-//! What stands beside her statements: uses, exceptions, parties, incidents, and what is not inside.
+//! What stands beside her statements: uses, exceptions, parties, and what is not inside.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -18,6 +18,7 @@ use crate::node::Error;
 use crate::node::domain::own_domain;
 use crate::node::domain::party_domain;
 use crate::node::export::Export;
+use crate::node::export::incidents::Suspect;
 use crate::node::export::statements::Told;
 use crate::portability;
 use crate::portability::Archive;
@@ -42,8 +43,9 @@ impl Export {
         &self,
         archive: &mut Archive<'_>,
         complete: &mut Completeness,
-    ) -> Result<(), Error> {
+    ) -> Result<Suspect, Error> {
         let (who, size) = (self.loaded.who, self.covering.size);
+        let mut suspect = Suspect::default();
         let mine = self.node.uses_under(who, &self.loaded.key, size)?;
         let mut proven = Vec::with_capacity(mine.lines.len());
         let mut last: Option<(u64, Vec<u8>, Hash)> = None;
@@ -65,6 +67,7 @@ impl Export {
         archive.begin(portability::USES)?;
         for (line, proven) in mine.lines.iter().zip(proven) {
             let Some(seen) = self.node.use_of(line)? else { continue };
+            suspect.see(&self.node, who, &seen.line);
             let row = portability::use_row(&seen.line, seen.exact.as_ref(), line.number, proven);
             writeln!(archive, "{row}").map_err(portability::Error::from)?;
             let id = seen.line.id.to_string();
@@ -79,7 +82,7 @@ impl Export {
             let what = format!("use lines from {} on", portability::instant(until));
             complete.withheld.push(Withheld::new(ItemKind::Use, what, Reason::AfterCheckpoint));
         }
-        Ok(())
+        Ok(suspect)
     }
 
     /// Public evidence of an entry under this checkpoint.
@@ -172,17 +175,13 @@ impl Export {
         serde_json::to_writer(archive, &json!({ "self": own, "parties": parties })).map_err(json_error)
     }
 
-    /// The place of incidents that concern her. This build keeps none.
-    pub(in crate::node::export) fn incidents(&self, archive: &mut Archive<'_>) -> Result<(), Error> {
-        archive.begin(portability::INCIDENTS)?;
-        serde_json::to_writer(archive, &json!({ "incidents": [] })).map_err(json_error)
-    }
-
     /// What no export holds, and what this one cannot hold.
     pub(in crate::node::export) fn withheld(&self, complete: &mut Completeness) {
         let size = self.covering.size;
         let mut say = |kind, what: String, reason| complete.withheld.push(Withheld::new(kind, what, reason));
         say(ItemKind::Statement, format!("statements from entry {size} on"), Reason::AfterCheckpoint);
+        let later = format!("incidents flagged from entry {size} on, and later steps of earlier ones");
+        say(ItemKind::Incident, later, Reason::AfterCheckpoint);
         say(ItemKind::Secret, "the key her records are sealed under".into(), Reason::Security);
         say(
             ItemKind::Secret,

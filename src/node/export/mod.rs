@@ -8,6 +8,7 @@
 //!
 //! Lacks: the zip (`portability`), encryption, other renderings, data by source.
 
+mod incidents;
 mod lists;
 mod statements;
 
@@ -114,10 +115,10 @@ impl Export {
         let told = self.statements(&mut archive, &mut complete)?;
         self.list_statements(&told, &mut archive)?;
         self.consents(&told, as_of, &mut archive, &mut complete)?;
-        self.uses(&mut archive, &mut complete)?;
+        let suspect = self.uses(&mut archive, &mut complete)?;
         self.exceptions(&told, as_of, &mut archive, &mut complete)?;
         self.parties(&mut archive, &mut complete)?;
-        self.incidents(&mut archive)?;
+        self.incidents(&suspect, &told, &mut archive, &mut complete)?;
         self.withheld(&mut complete);
         archive.begin(portability::COMPLETENESS)?;
         serde_json::to_writer(&mut archive, &complete).map_err(portability::Error::from)?;

@@ -186,6 +186,12 @@ impl Export {
 }
 
 impl Told {
+    /// The last statement that counted in a slot by then.
+    pub(in crate::node::export) fn last_before(&self, slot: &SlotKey, at: Timestamp) -> Option<StatementId> {
+        let (events, _) = self.slots.get(slot)?;
+        events.iter().rfind(|event| !event.inert && event.at <= at).map(|event| event.id)
+    }
+
     fn take(&mut self, recorded: &Recorded) {
         let (statement, id) = (recorded.statement(), recorded.id());
         let (index, at, kind) = (recorded.index(), recorded.at(), statement.kind().as_str());

@@ -87,12 +87,26 @@ impl Inner {
         let loaded = self.people.load(who, self.store.as_ref(), &self.vault)?;
         let Some(incident) = loaded.person.incident().cloned() else { return Ok(None) };
         let Some(sight) = self.sight(&incident, party) else { return Ok(None) };
-        let document = match incident.evidence.first() {
-            Some(hash) => self.document(who, &loaded.key, hash)?,
-            None => None,
-        };
-        let finding = document.map(|bytes| Finding::parse(&bytes)).transpose()?;
+        let finding = self.finding_of(&incident, &loaded)?;
         Ok(Some((Case { incident, finding, sight }, loaded)))
+    }
+
+    /// What the detector found, if the document is there.
+    fn finding_of(&self, incident: &Incident, loaded: &Loaded) -> Result<Option<Finding>, Error> {
+        let Some(hash) = incident.evidence.first() else { return Ok(None) };
+        let document = self.document(loaded.who, &loaded.key, hash)?;
+        Ok(document.map(|bytes| Finding::parse(&bytes)).transpose()?)
+    }
+
+    /// An incident and what was found, whoever wants to know: what is told to whom is the caller's.
+    pub(in crate::node::incidents) fn found_as(
+        &self,
+        incident: &Nonce,
+    ) -> Result<Option<(Incident, Finding)>, Error> {
+        let Some(who) = self.incident_place(incident)? else { return Ok(None) };
+        let loaded = self.people.load(who, self.store.as_ref(), &self.vault)?;
+        let Some(incident) = loaded.person.incident().cloned() else { return Ok(None) };
+        Ok(self.finding_of(&incident, &loaded)?.map(|finding| (incident, finding)))
     }
 
     /// A document sealed beside an incident, if this party may see it.

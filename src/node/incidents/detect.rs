@@ -10,7 +10,6 @@ use std::collections::BTreeSet;
 use crate::consent::State;
 use crate::identity::request::Signed;
 use crate::ledger::key::PublicKey;
-use crate::model::decision::Reason;
 use crate::model::id::PartyId;
 use crate::model::id::Ppid;
 use crate::model::id::SubjectId;
@@ -21,6 +20,7 @@ use crate::model::use_line::UseLine;
 use crate::node::Error;
 use crate::node::Inner;
 use crate::node::Use;
+use crate::reidentification::Detector;
 use crate::reidentification::Domain;
 use crate::reidentification::Finding;
 use crate::reidentification::Joined;
@@ -38,17 +38,6 @@ fn asking(line: &UseLine) -> Asking {
     (line.asker.clone(), line.release.clone().or_else(|| line.purpose.clone()))
 }
 
-/// Whether a rule of repetition looks at this answer.
-const fn is_refusal(told: Reason) -> bool {
-    matches!(
-        told,
-        Reason::ConsentWithdrawn
-            | Reason::ConsentExpired
-            | Reason::PurposeMismatch
-            | Reason::ReidentificationBlocked
-    )
-}
-
 impl Inner {
     /// What the synced lines of `[from, until)` show. Writes nothing.
     ///
@@ -62,7 +51,7 @@ impl Inner {
             if seen.line.act != UseAct::Check {
                 return Ok(());
             }
-            if is_refusal(seen.line.told) {
+            if Detector::after(seen.line.told).is_some() {
                 *refusals.entry(asking(&seen.line)).or_default() += 1;
             }
             if seen.line.t >= from && self.is_foreign(who, &seen.line) {
@@ -90,7 +79,7 @@ impl Inner {
     }
 
     /// Whether the line's ppid is somebody's, and not hers in the domain of the question.
-    fn is_foreign(&self, who: Pointed, line: &UseLine) -> bool {
+    pub(in crate::node::incidents) fn is_foreign(&self, who: Pointed, line: &UseLine) -> bool {
         let (decoy, _) = self.vault.decoy();
         let register = self.register();
         let home = |ppid| self.pairwise(&register).is_of(&line.controller, ppid, &who.subject);

@@ -78,7 +78,7 @@ fn flag(
     let Some(operator) = &inner.operator else { return Ok(Vec::new()) };
     let mut out = Vec::new();
     for finding in inner.findings(from, until)? {
-        let incident = inner.incident_of(&finding);
+        let incident = inner.incident_of(&finding.key());
         let document = finding.encode()?;
         let hash = Hash(hash::sha256(&[&document]));
         let outcome = if inner.incident_place(&incident)?.is_some() {
@@ -108,9 +108,10 @@ fn flag(
 }
 
 impl Inner {
-    /// The incident a finding becomes: the same for the same, and to nobody else a name of anything.
-    fn incident_of(&self, finding: &Finding) -> Nonce {
-        let mac = self.vault.derived("incident", &finding.key()).mac(&[]);
+    /// The incident a finding of this key becomes: the same for the same, and to nobody else a name of
+    /// anything.
+    pub(in crate::node::incidents) fn incident_of(&self, key: &[u8]) -> Nonce {
+        let mac = self.vault.derived("incident", key).mac(&[]);
         let mut out = [0u8; 16];
         out.iter_mut().zip(mac).for_each(|(o, m)| *o = m);
         Nonce(out)

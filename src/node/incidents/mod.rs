@@ -11,6 +11,7 @@ mod case;
 mod detect;
 mod dossier;
 mod flag;
+mod hers;
 mod signed;
 
 pub(in crate::node) use book::Book;
@@ -20,3 +21,5 @@ pub use case::Sight;
 pub use dossier::Built;
 pub(in crate::node) use flag::Days;
 pub use flag::Flagged;
+pub(in crate::node) use hers::Concern;
+pub(in crate::node) use hers::Grounds;

@@ -160,12 +160,8 @@ impl<'a> Refused<'a> {
             return None;
         }
         let asking = |rule: Detector, person| (rule, &line.asker, &line.controller, one.about(), person);
-        let (rule, grace) = match line.told {
-            Reason::ConsentWithdrawn | Reason::ConsentExpired => (Some(Detector::UseAfterEnd), GRACE_MS),
-            Reason::PurposeMismatch => (Some(Detector::PurposeAfterNotice), GRACE_MS),
-            Reason::ReidentificationBlocked => (Some(Detector::LinkingAgain), LINKING_GRACE_MS),
-            _ => (None, 0),
-        };
+        let rule = Detector::after(line.told);
+        let grace = if rule == Some(Detector::LinkingAgain) { LINKING_GRACE_MS } else { GRACE_MS };
         for (ended, person) in [(Detector::UseAfterEnd, one.person), (Detector::PurposeAfterNotice, None)] {
             if rule != Some(ended) && line.told != Reason::ReidentificationBlocked {
                 self.0.remove(&asking(ended, person));

@@ -9,6 +9,7 @@ use crate::cli::demo::export;
 use crate::cli::demo::live::Live;
 use crate::cli::demo::live::short;
 use crate::cli::demo::live::wire;
+use crate::cli::demo::live::wire::Answer;
 use crate::cli::demo::live::wire::CITIZEN;
 use crate::cli::demo::live::wrong;
 use crate::cli::demo::offer::BANK;
@@ -120,11 +121,16 @@ impl Live<'_> {
         self.write(&format!("{name}.json"), question.as_bytes())?;
         self.curl(path, &format!("-H @{party}.auth --json @{name}.json"));
         let answer = self.post(path, "application/json", Some(party), question.as_bytes())?;
+        self.answered(&answer, permitted)
+    }
+
+    /// Says an answer, which must be this. Answers the name of the decision.
+    pub(super) fn answered(&self, answer: &Answer, permitted: bool) -> Result<String, Error> {
         let told = answer.expect("check", 200)?.json()?;
         let decision = told.get("decision").and_then(serde_json::Value::as_bool);
         let text = |pointer| wire::text(&told, pointer);
         self.result(format!(
-            "\"decision\":{}  {}  {}#{}  as_of {}  {:.1} ms",
+            "\"decision\":{}  {}  {}#{}  as_of:{}  {:.1} ms",
             decision.unwrap_or_default(),
             text("/context/reason"),
             text("/context/policy/pack"),

@@ -6,7 +6,10 @@
 //! year counts as another one than this: the first use batch names the time between
 //! as a gap. Lacks TLS: it listens on this machine.
 
+mod away;
+mod events;
 mod first;
+mod incident;
 mod law;
 mod many;
 mod uses;
@@ -25,8 +28,12 @@ use crate::cli::demo::act::Life;
 use crate::cli::demo::act::Setting;
 use crate::cli::demo::draw::Act;
 use crate::cli::demo::export;
+pub(super) use crate::cli::demo::live::law::Elsewhere;
+use crate::cli::demo::offer::AD_NETWORK;
 use crate::cli::demo::offer::BANK;
 use crate::cli::demo::offer::HOSPITAL;
+use crate::cli::demo::offer::REGULATOR;
+use crate::cli::demo::offer::TELECOM;
 use crate::cli::demo::words;
 use crate::cli::demo::words::Voice;
 use crate::cli::demo::words::Words;
@@ -53,6 +60,8 @@ struct Live<'a> {
     world: &'a World,
     voice: Voice,
     base: String,
+    /// The address it is bound to: what signed requests are signed for.
+    bound: String,
     out: PathBuf,
     folder: PathBuf,
     agent: ureq::Agent,
@@ -61,27 +70,43 @@ struct Live<'a> {
 
 /// Starts the service over the world's node.
 pub(super) fn serve(world: &World, listen: SocketAddr) -> Result<Running, Error> {
-    let options = http::Options::new(listen);
+    served(world, http::Options::new(listen))
+}
+
+fn served(world: &World, options: http::Options) -> Result<Running, Error> {
+    let listen = options.listen;
     http::serve(Arc::clone(&world.node), options).map_err(|cause| Error::Listen { listen, cause })
 }
 
 /// Plays the steps against the service; `lives` is the crowd, its first citizen acts.
-pub(super) fn play(world: &World, out: &Path, base: &str, lives: &[Life], voice: Voice) -> Result<(), Error> {
-    let mut live = Live::new(world, out, base.to_owned(), voice);
+/// Answers the second log, which goes on being served.
+pub(super) fn play(
+    world: &World,
+    out: &Path,
+    running: &Running,
+    lives: &[Life],
+    voice: Voice,
+) -> Result<Elsewhere, Error> {
+    let mut live = Live::new(world, out, running, voice);
     voice.tell(words::LIVE, &[&live.base, &quoted(&live.folder)]);
     let mut life = lives.first().cloned().unwrap_or_default();
-    for party in [BANK, HOSPITAL] {
+    for party in [BANK, HOSPITAL, TELECOM, AD_NETWORK] {
         life.ppids.insert(Some(party), world.ppid(&key_hash(&live.citizen()), Some(party))?);
     }
     let permitted = live.consent(&mut life)?;
+    let refused = live.links(&life)?;
     live.uses(&permitted)?;
+    live.events(&mut life)?;
     live.many(lives)?;
     live.law()?;
-    live.counted(&mut life)
+    live.counted(&mut life)?;
+    live.incident(&life, refused)?;
+    live.carries_away()?;
+    live.elsewhere()
 }
 
 /// Where the service is reached from this machine.
-pub(super) fn base(running: &Running) -> String {
+fn base(running: &Running) -> String {
     let addr = running.addr();
     if addr.ip().is_loopback() {
         format!("http://localhost:{}", addr.port())
@@ -92,16 +117,18 @@ pub(super) fn base(running: &Running) -> String {
 
 /// Serves until a signal comes; keeps the tokens of the curl lines fresh.
 pub(super) fn stay(world: World, out: &Path, running: Running, voice: Voice) -> Result<(), Error> {
-    let base = base(&running);
-    voice.tell(words::STAYS, &[&base]);
+    voice.tell(words::STAYS, &[&base(&running)]);
     let (node, folder) = (Arc::clone(&world.node), out.to_owned());
+    let (base, bound) = (base(&running), format!("http://{}", running.addr()));
     let renewal = thread::Builder::new().name("renew".into()).spawn(move || {
         // Ends with the process, or when the service no longer answers.
-        let live = Live::new(&world, &folder, base, voice);
+        let live = Live::at(&world, &folder, (base, bound), voice);
         loop {
             thread::park_timeout(RENEW);
-            let renewed = live.citizen_token().and_then(|_| live.party_token(BANK));
-            if renewed.and_then(|_| live.party_token(HOSPITAL)).is_err() {
+            let mut parties = [BANK, HOSPITAL, TELECOM, AD_NETWORK, REGULATOR].iter();
+            let renewed =
+                live.citizen_token().and_then(|_| parties.try_for_each(|p| live.party_token(p).map(drop)));
+            if renewed.is_err() {
                 return;
             }
         }
@@ -113,9 +140,13 @@ pub(super) fn stay(world: World, out: &Path, running: Running, voice: Voice) -> 
 }
 
 impl<'a> Live<'a> {
-    fn new(world: &'a World, out: &Path, base: String, voice: Voice) -> Self {
+    fn new(world: &'a World, out: &Path, running: &Running, voice: Voice) -> Self {
+        Self::at(world, out, (base(running), format!("http://{}", running.addr())), voice)
+    }
+
+    fn at(world: &'a World, out: &Path, (base, bound): (String, String), voice: Voice) -> Self {
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        Self { world, voice, base, out: out.to_owned(), folder: out.join("live"), agent, step: 0 }
+        Self { world, voice, base, bound, out: out.to_owned(), folder: out.join("live"), agent, step: 0 }
     }
 }
 
@@ -147,7 +178,12 @@ impl Live<'_> {
 
     /// Says a curl line: a path of the service, and what else it needs.
     fn curl(&self, path: &str, more: &str) {
-        let host = self.base.strip_prefix("http://").unwrap_or(&self.base);
+        self.curl_at(&self.base, path, more);
+    }
+
+    /// The same, of a service by this address.
+    fn curl_at(&self, base: &str, path: &str, more: &str) {
+        let host = base.strip_prefix("http://").unwrap_or(base);
         // Some shells take `?` for their own.
         let url = if path.contains('?') { format!("\"{host}{path}\"") } else { format!("{host}{path}") };
         let space = if more.is_empty() { "" } else { " " };

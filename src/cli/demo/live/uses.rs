@@ -88,4 +88,4 @@ impl Live<'_> {
 }
 
 /// Lines of her view that are said.
-const SHOWN: usize = 3;
+const SHOWN: usize = 4;

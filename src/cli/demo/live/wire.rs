@@ -15,7 +15,6 @@ use serde_json::Value;
 use crate::cli::demo::Error;
 use crate::cli::demo::live::Live;
 use crate::cli::demo::live::wrong;
-use crate::cli::demo::world::ORIGIN;
 use crate::identity::login;
 use crate::identity::login::Assertion;
 use crate::identity::login::Login;
@@ -26,9 +25,9 @@ use crate::node::clock::Watch;
 /// Life of a login or an assertion, ms.
 const LOGIN_MS: u64 = 60_000;
 /// Between two looks at what is not ready yet.
-const PAUSE: Duration = Duration::from_millis(100);
+pub(super) const PAUSE: Duration = Duration::from_millis(100);
 /// Looks before a step gives up.
-const LOOKS: u16 = 100;
+pub(super) const LOOKS: u16 = 100;
 /// Longest answer read, bytes.
 const MAX_ANSWER: u64 = 8 << 20;
 /// Source: RFC 7523 section 2.2
@@ -48,7 +47,7 @@ impl Live<'_> {
     pub(super) fn citizen_token(&self) -> Result<u64, Error> {
         let iat = self.world.clock.now();
         let nonce = super::fresh()?;
-        let login = Login { v: V1, origin: ORIGIN.into(), nonce, iat, exp: iat.plus_ms(LOGIN_MS) };
+        let login = Login { v: V1, origin: self.world.origin.into(), nonce, iat, exp: iat.plus_ms(LOGIN_MS) };
         let item = URL_SAFE_NO_PAD.encode(login::sign_login(&login, &self.citizen())?);
         self.token(CITIZEN, &format!("grant_type=urn:naru:login&login={item}"))
     }
@@ -60,7 +59,7 @@ impl Live<'_> {
         let claims = Assertion {
             iss: party.into(),
             sub: party.into(),
-            aud: ORIGIN.into(),
+            aud: self.world.origin.into(),
             jti: URL_SAFE_NO_PAD.encode(jti),
             iat,
             exp: iat + LOGIN_MS / 1_000,
@@ -120,8 +119,23 @@ impl Live<'_> {
         who: Option<&str>,
         body: &[u8],
     ) -> Result<Answer, Error> {
+        self.post_with(path, media, who, &[], body)
+    }
+
+    /// The same, with more headers.
+    pub(super) fn post_with(
+        &self,
+        path: &str,
+        media: &str,
+        who: Option<&str>,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Answer, Error> {
         let mut request = self.agent.post(format!("{}{path}", self.base));
         request = request.header("Content-Type", media).header("Accept", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         if let Some(who) = who {
             request = request.header("Authorization", self.authorization(who)?);
         }
