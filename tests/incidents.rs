@@ -473,7 +473,7 @@ fn a_dossier_says_what_the_log_proves_and_where_the_law_of_that_day_stands() {
     let checked = verify(&dossier).unwrap();
     assert_eq!((checked.proven, checked.signed, checked.unproven), (1, 1, 0));
     assert_eq!(checked.operator, key_hash(&signer(OPERATOR)));
-    assert_eq!(checked.accused, key_hash(&signer(HOSPITAL)));
+    assert_eq!(checked.accused, [key_hash(&signer(HOSPITAL))]);
     assert_eq!(dossier["draft"], true);
     assert_eq!(dossier["steps"].as_array().unwrap().len(), 2);
     let provisions = dossier["provisions"].as_array().unwrap();
@@ -532,6 +532,64 @@ fn one_flipped_bit_in_a_dossier_s_evidence_is_caught() {
     let mut short: Value = dossier;
     short["lines"].as_array_mut().unwrap().clear();
     assert!(verify(&short).is_err());
+}
+
+/// The hospital's item that replaces its key.
+fn rotate(world: &World, old: u8, new: u8) -> Vec<u8> {
+    let statement: Statement = PartyRotate {
+        v: V1,
+        kind: Kind::PartyRotate,
+        iat: world.now(),
+        nonce: nonce(),
+        party: party("hospital"),
+        new: key_hash(&signer(new)),
+        epoch: None,
+    }
+    .into();
+    endorse(&endorse(&sign(&statement, &signer(old)), OPERATOR), new)
+}
+
+#[test]
+fn what_the_accused_signed_is_judged_by_the_key_it_had_then() {
+    let (second, third) = (31, 32);
+    let world = World::logging();
+    let (hers, his) = (enrolled(&world, 1), enrolled(&world, 2));
+    ask_signed(&world, hers, "use");
+    world.accept(rotate(&world, HOSPITAL, second));
+    world.advance(1_000);
+    // The key that was given up signs nothing any more.
+    ask_signed(&world, his, "use");
+    world.advance(1_000);
+    ask_with(&world, his, "use", Some(&signature(&world, his, "use", second)));
+    let found = one(&world);
+    assert_eq!(found.lines.iter().map(|line| line.signed).collect::<Vec<_>>(), [true, true, false]);
+    let [incident] = flag(&world)[..] else { panic!("one incident") };
+    world.accept(step(&world, &incident, Kind::IncidentAnswer, "hospital", second));
+    world.accept(rotate(&world, second, third));
+    let late = step(&world, &incident, Kind::IncidentAnswer, "hospital", second);
+    assert!(matches!(world.refuse(late), Refusal::Inert(Why::Role)));
+    world.accept(step(&world, &incident, Kind::IncidentAnswer, "hospital", third));
+    publish(&world);
+    let Built::Dossier(dossier) = world.node().dossier(&incident, &party("pipc")).unwrap() else {
+        panic!("no dossier")
+    };
+    let checked = verify(&dossier).unwrap();
+    assert_eq!((checked.proven, checked.signed), (3, 2));
+    assert_eq!(checked.accused, [HOSPITAL, second, third].map(|seed| key_hash(&signer(seed))));
+    // Without a link of the chain, in another order, or with a line marked that the old key signed too late.
+    for (place, other) in [
+        ("/accused/rotated", Value::Array(Vec::new())),
+        ("/accused/rotated", vec![dossier["accused"]["rotated"][0].clone()].into()),
+        ("/accused/rotated", vec![dossier["accused"]["rotated"][1].clone()].into()),
+        ("/accused/registered", dossier["accused"]["rotated"][0].clone()),
+        ("/accused/rotated/0", dossier["accused"]["registered"].clone()),
+        ("/accused/jurisdiction", "JP".into()),
+        ("/lines/2/signed", true.into()),
+    ] {
+        let mut changed = *dossier.clone();
+        *changed.pointer_mut(place).unwrap() = other;
+        assert!(verify(&changed).is_err(), "{place}");
+    }
 }
 
 #[test]

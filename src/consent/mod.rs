@@ -65,6 +65,7 @@ pub use incident::Step;
 pub use law::ADOPTED_BEFORE_MS;
 pub use law::Adoption;
 pub use notice::Notice;
+pub use party::FormerKey;
 pub use party::Party;
 pub use party::Suspension;
 pub use person::Attestation;

@@ -15,7 +15,7 @@ use crate::consent::notice;
 use crate::consent::register::{Genesis, PackRef, Register};
 use crate::identity::Recorded;
 use crate::model::decision::Why;
-use crate::model::id::{KeyHash, LeafIndex, PartyId, Timestamp};
+use crate::model::id::{KeyHash, LeafIndex, PartyId, Timestamp, TreeSize};
 use crate::model::statement::{Licence, LogCreate, Office, PartyClose, PartyRegister, PartySuspend};
 use crate::model::vocabulary::Role;
 
@@ -88,9 +88,19 @@ pub struct Party {
     /// Where its last `party.rotate` to another key stands; none if it has the key it came with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keyed: Option<LeafIndex>,
-    /// Keys it had before.
+    /// Keys it had before, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub former: Vec<KeyHash>,
+    pub former: Vec<FormerKey>,
+}
+
+/// A key a party had before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FormerKey {
+    /// Which.
+    pub key: KeyHash,
+    /// Where the statement stands that brought it.
+    pub index: LeafIndex,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
@@ -109,6 +119,20 @@ impl Party {
     #[must_use]
     pub fn is_live(&self, at: Timestamp) -> bool {
         self.closed.is_none() && !self.suspensions.iter().any(|s| s.holds(at))
+    }
+
+    /// Its keys in order, former ones first, each with the index of the statement that brought it.
+    pub fn keys(&self) -> impl DoubleEndedIterator<Item = FormerKey> + '_ {
+        let now = FormerKey { key: self.key, index: self.keyed.unwrap_or(self.index) };
+        self.former.iter().copied().chain([now])
+    }
+
+    /// The key it signed with while the log had so many entries; none before it was registered.
+    ///
+    /// What was signed is judged by the key of its day, whatever has become of that key since.
+    #[must_use]
+    pub fn key_as_of(&self, entries: TreeSize) -> Option<FormerKey> {
+        self.keys().rev().find(|key| key.index < entries)
     }
 }
 

@@ -138,7 +138,7 @@ impl From<Row> for Register {
 
 /// Every key of a party, former ones too.
 fn keys_of(party: &Party) -> impl Iterator<Item = (KeyHash, PartyId)> + '_ {
-    party.former.iter().chain([&party.key]).map(|key| (*key, party.id.clone()))
+    party.keys().map(|held| (held.key, party.id.clone()))
 }
 
 /// Equal if the rows are: attached files do not count.

@@ -46,8 +46,10 @@ pub struct Accused {
     pub names: (String, String),
     /// Where it is established.
     pub jurisdiction: Option<String>,
-    /// Public evidence of the statement that registered it: whence its key.
+    /// Public evidence of the statement that registered it: whence its first key.
     pub registered: Vec<u8>,
+    /// Public evidence of each statement that brought it another key, in order.
+    pub rotated: Vec<Vec<u8>>,
 }
 
 /// One line of the finding.
@@ -139,6 +141,7 @@ pub fn build(given: &Given<'_>) -> Value {
         "accused": {
             "id": accused.id.as_str(), "ko": accused.names.0, "en": accused.names.1,
             "jurisdiction": accused.jurisdiction, "registered": bytes(&accused.registered),
+            "rotated": accused.rotated.iter().map(|item| bytes(item)).collect::<Vec<_>>(),
         },
         "facts": {
             "detector": finding.detector.as_str(), "what": words(what(finding.detector)),

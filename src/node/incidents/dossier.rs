@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use crate::model::decision::Reason;
+use crate::model::id::LeafIndex;
 use crate::model::id::Nonce;
 use crate::model::id::PartyId;
 use crate::model::id::StatementId;
@@ -127,20 +128,35 @@ impl Inner {
         Ok(shown)
     }
 
-    /// The accused, with public evidence of its registration; `None` if no checkpoint covers it yet.
+    /// The accused, with public evidence of all that brought it a key; `None` if no checkpoint covers
+    /// that yet.
     fn accused(&self, case: &Case) -> Result<Option<Accused>, Error> {
         let register = self.register();
         let lost = || Error::Damaged("the accused of an incident is not registered".into());
         let party = register.party(&case.incident.party).ok_or_else(lost)?;
-        let commit = self.commit_of(party.index)?;
-        let position = usize::try_from(party.index - commit.first).map_err(|_| lost())?;
-        let id = commit.ids.get(position).ok_or_else(lost)?;
-        let Shown::Evidence(registered) = self.evidence(id, None)? else { return Ok(None) };
+        let Some(registered) = self.public_evidence(party.index)? else { return Ok(None) };
+        let mut rotated = Vec::new();
+        for held in party.keys().skip(1) {
+            let Some(evidence) = self.public_evidence(held.index)? else { return Ok(None) };
+            rotated.push(evidence);
+        }
         Ok(Some(Accused {
             id: party.id.clone(),
             names: (party.name_ko.clone(), party.name_en.clone()),
             jurisdiction: party.jurisdiction.clone(),
             registered,
+            rotated,
         }))
+    }
+
+    /// Evidence of a public statement by where it stands; `None` if no checkpoint covers it yet.
+    fn public_evidence(&self, index: LeafIndex) -> Result<Option<Vec<u8>>, Error> {
+        let commit = self.commit_of(index)?;
+        let id = usize::try_from(index - commit.first).ok().and_then(|at| commit.ids.get(at));
+        let id = id.ok_or_else(|| Error::Damaged(format!("entry {index} is missing")))?;
+        match self.evidence(id, None)? {
+            Shown::Evidence(evidence) => Ok(Some(evidence)),
+            Shown::NotYet | Shown::Nothing => Ok(None),
+        }
     }
 }
