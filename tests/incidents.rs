@@ -609,9 +609,47 @@ fn naru_verify_checks_a_dossier_offline() {
     let (code, said) = run(&dossier);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("foreign-ppid") && said.contains("hospital"), "{said}");
-    let mut changed = dossier;
-    changed["facts"]["persons"] = 7.into();
-    assert_eq!(run(&changed).0, Some(6));
+    for (place, other) in [("/facts/persons", Value::from(7)), ("/provisions/0/range/high", 1.into())] {
+        let mut changed = dossier.clone();
+        *changed.pointer_mut(place).unwrap() = other;
+        assert_eq!(run(&changed).0, Some(6), "{place}");
+    }
+}
+
+#[test]
+fn provisions_are_those_of_packs_that_the_log_names() {
+    let (_world, dossier) = dossier();
+    let refused = |what: &str, change: &dyn Fn(&mut Value)| {
+        let mut changed = dossier.clone();
+        change(&mut changed);
+        assert_ne!(changed, dossier, "{what}");
+        assert!(verify(&changed).is_err(), "{what}");
+    };
+    let provisions = dossier["provisions"].as_array().unwrap();
+    for (n, provision) in provisions.iter().enumerate() {
+        for member in provision.as_object().unwrap().keys() {
+            refused(member, &|d| d["provisions"][n][member] = "other".into());
+        }
+    }
+    refused("a line less", &|d| drop(d["provisions"].as_array_mut().unwrap().pop()));
+    refused("a line twice", &|d| d["provisions"].as_array_mut().unwrap().push(provisions[0].clone()));
+    refused("no pack", &|d| d["packs"] = Value::Array(Vec::new()));
+    refused("a pack twice", &|d| {
+        let again = d["packs"][0].clone();
+        d["packs"].as_array_mut().unwrap().push(again);
+    });
+    // A pack of another text, with a range to fit: the log does not name it.
+    let text = |d: &Value| {
+        let bytes = URL_SAFE_NO_PAD.decode(d["packs"][0]["bytes"].as_str().unwrap()).unwrap();
+        String::from_utf8(bytes).unwrap()
+    };
+    refused("another pack", &|d| {
+        let other = text(d).replace("max-years = 5", "max-years = 9");
+        d["packs"][0]["bytes"] = URL_SAFE_NO_PAD.encode(&other).into();
+        d["packs"][0]["sha256"] = Hash(naru::ledger::hash::sha256(&[other.as_bytes()])).to_string().into();
+    });
+    refused("another version", &|d| d["packs"][0]["version"] = 2.into());
+    refused("another statement", &|d| d["packs"][0]["named"] = d["accused"]["registered"].clone());
 }
 
 #[test]

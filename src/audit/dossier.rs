@@ -6,12 +6,12 @@
 //! had at the line's own index, over a request that asks what the line says; each step stands
 //! in the log, and what the accused did in it is signed by its key of that index. The keys come
 //! from the public statements that registered the accused and replaced its keys, each signed
-//! by the key before. What a regulator makes of it is not checked: the provisions
-//! are lines of packs that the log publishes, and the rest are words.
+//! by the key before. The provisions, with their ranges, are those that packs say which the log
+//! named by SHA-256. What a regulator makes of it is not checked: the rest are words.
 //!
-//! Lacks: whether lines are missing or a later change of keys was left out, whether the packs are
-//! those in force (`audit` replays the public log), and the documents of the steps, which are
-//! named by hash.
+//! Lacks: whether lines are missing, whether a later change of keys or another pack in force was
+//! left out (`audit` replays the public log), and the documents of the steps, which are named by
+//! hash.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -26,10 +26,12 @@ use crate::ledger::cbor;
 use crate::ledger::evidence;
 use crate::ledger::hash;
 use crate::ledger::key::PublicKey;
+use crate::model::id::Hash;
 use crate::model::id::KeyHash;
 use crate::model::id::LeafIndex;
 use crate::model::id::Timestamp;
 use crate::model::id::TreeSize;
+use crate::model::pack::Pack;
 use crate::model::statement::Kind;
 use crate::model::statement::Statement;
 use crate::model::statement::Strength;
@@ -37,6 +39,7 @@ use crate::model::vocabulary::DataClass;
 use crate::reidentification::Finding;
 use crate::reidentification::Noted;
 use crate::reidentification::dossier::FORMAT;
+use crate::reidentification::dossier::provisions;
 
 /// Why a dossier does not hold.
 #[derive(Debug, thiserror::Error)]
@@ -180,6 +183,9 @@ pub fn verify(
     }
     // A strong finding rests on what the accused signed.
     must(finding.strength == Strength::S || signed > 0, "/facts/strength")?;
+    let packs = packs(dossier, &finding, (&log, operator))?;
+    let made = provisions(&finding, &packs.iter().collect::<Vec<_>>());
+    must(*array(dossier, "/provisions")? == made, "/provisions")?;
     for (n, step) in array(dossier, "/steps")?.iter().enumerate() {
         one_step(step, dossier, (&log, &accused), &format!("/steps/{n}"))?;
     }
@@ -276,6 +282,42 @@ fn accused(dossier: &Value, finding: &Finding, (log, operator): (&Log<'_>, KeyHa
 fn key(spki: Option<&[u8]>, place: &str) -> Result<PublicKey, Error> {
     let differs = || Error::Differs { place: place.to_owned() };
     PublicKey::from_spki(spki.ok_or_else(differs)?).map_err(|_| differs())
+}
+
+/// The packs, from bytes whose hash the log names, in force at the first line.
+fn packs(
+    dossier: &Value,
+    finding: &Finding,
+    (log, operator): (&Log<'_>, KeyHash),
+) -> Result<Vec<Pack>, Error> {
+    let list = array(dossier, "/packs")?;
+    let mut packs = Vec::<Pack>::with_capacity(list.len());
+    for (n, law) in list.iter().enumerate() {
+        let place = format!("/packs/{n}");
+        let Stated { verified, .. } = statement(law, "/named", log)?;
+        let bytes = decoded(law, "/bytes")?;
+        let hash = hash::sha256(&[&bytes]);
+        let (name, version) = (text(law, "/pack")?, number(law, "/version")?);
+        let is = |n: &str, v: u32, h: &Hash| n == name && u64::from(v) == version && h.0 == hash;
+        let named = match verified.value() {
+            Statement::LogCreate(s) => s.packs.iter().any(|p| is(&p.name, p.version, &p.hash)),
+            Statement::PackAdopt(s) => {
+                let in_force = finding.first().is_some_and(|at| s.from <= at);
+                verified.signer() == operator && in_force && is(&s.pack, s.version, &s.hash)
+            }
+            _ => false,
+        };
+        must(named && Hash(hash).to_string() == text(law, "/sha256")?, &place)?;
+        let pack = std::str::from_utf8(&bytes).ok().and_then(|text| Pack::parse(text).ok());
+        let pack = pack.ok_or_else(|| shape(&place))?;
+        let fits = **pack.name() == *name
+            && u64::from(pack.version()) == version
+            && finding.first().is_some_and(|at| pack.holds_at(at))
+            && packs.iter().all(|other| other.name() != pack.name());
+        must(fits, &place)?;
+        packs.push(pack);
+    }
+    Ok(packs)
 }
 
 /// One line; `false` if it carries no evidence.

@@ -5,11 +5,13 @@
 
 use serde_json::Value;
 
+use crate::consent::Register;
 use crate::model::decision::Reason;
 use crate::model::id::LeafIndex;
 use crate::model::id::Nonce;
 use crate::model::id::PartyId;
 use crate::model::id::StatementId;
+use crate::model::pack::Pack;
 use crate::model::use_line::UseAct;
 use crate::node::Error;
 use crate::node::Inner;
@@ -22,6 +24,7 @@ use crate::reidentification::Noted;
 use crate::reidentification::dossier;
 use crate::reidentification::dossier::Accused;
 use crate::reidentification::dossier::Given;
+use crate::reidentification::dossier::Law;
 use crate::reidentification::dossier::Quoted;
 use crate::reidentification::dossier::Step;
 use crate::reidentification::page;
@@ -86,7 +89,9 @@ impl Inner {
         }
         let Some(accused) = self.accused(&case)? else { return Ok(Built::NotYet) };
         let register = self.register();
-        let day = finding.lines.iter().map(|line| line.at).min().unwrap_or_else(|| finding.begins());
+        let day = finding.first().unwrap_or_else(|| finding.begins());
+        let applied = register.packs_of(&case.incident.party, day).unwrap_or_default();
+        let Some(packs) = self.laws(&register, &applied)? else { return Ok(Built::NotYet) };
         let given = Given {
             origin: &self.settings.origin,
             made_at: self.now(),
@@ -99,9 +104,26 @@ impl Inner {
             flag,
             lines,
             steps,
-            packs: register.packs_of(&case.incident.party, day).unwrap_or_default(),
+            packs,
         };
         Ok(Built::Dossier(Box::new(dossier::build(&given))))
+    }
+
+    /// Packs with their files and evidence that the log named them; `None` if no checkpoint covers that yet.
+    fn laws<'a>(&self, register: &Register, packs: &[&'a Pack]) -> Result<Option<Vec<Law<'a>>>, Error> {
+        let mut out = Vec::with_capacity(packs.len());
+        for pack in packs.iter().copied() {
+            let named = register
+                .adoptions()
+                .find(|a| *a.pack.name == **pack.name() && a.pack.version == pack.version())
+                .ok_or_else(|| Error::Damaged("a pack in force is named nowhere".into()))?;
+            let hash = named.pack.hash;
+            let bytes = self.attachment(&hash)?;
+            let bytes = bytes.ok_or_else(|| Error::Damaged(format!("attachment {hash} is missing")))?;
+            let Some(named) = self.public_evidence(named.index)? else { return Ok(None) };
+            out.push(Law { pack, hash, bytes, named });
+        }
+        Ok(Some(out))
     }
 
     /// Evidence of one line, and the line that says who was shown it.
