@@ -172,8 +172,18 @@ fn step(world: &World, incident: &Nonce, kind: Kind, name: &str, seed: u8) -> Ve
             }
         };
     }
-    let statement: Statement =
-        of!(IncidentAnswer, IncidentConfirm, IncidentDismiss, IncidentAssess, IncidentClose);
+    let statement: Statement = of!(
+        IncidentAnswer,
+        IncidentOrder,
+        IncidentConfirm,
+        IncidentDismiss,
+        IncidentAssess,
+        IncidentContain,
+        IncidentReport,
+        IncidentNotify,
+        IncidentAppeal,
+        IncidentClose
+    );
     sign(&statement, &signer(seed))
 }
 
@@ -652,6 +662,163 @@ fn provisions_are_those_of_packs_that_the_log_names() {
     refused("another statement", &|d| d["packs"][0]["named"] = d["accused"]["registered"].clone());
 }
 
+fn complaint(world: &World, ppid: Ppid, by: Option<naru::model::id::StatementId>) -> Statement {
+    IncidentComplain {
+        v: V1,
+        kind: Kind::IncidentComplain,
+        // Closing: however old.
+        iat: Timestamp(world.now().0 - 400 * DAY),
+        nonce: nonce(),
+        ppid,
+        by,
+        party: party("hospital"),
+        text: "they called me by my name".into(),
+    }
+    .into()
+}
+
+#[test]
+fn a_complaint_is_hers_and_the_regulator_s_until_the_accused_is_told() {
+    let mut world = World::logging();
+    enrolled(&world, 1);
+    enrolled(&world, 2);
+    let at_hospital = world.ppid(1, Some("hospital"));
+    let before = world.node().sequenced();
+    // Of another's ppid, or by a party: none.
+    for (ppid, seed) in [(world.ppid(2, Some("hospital")), person_key(1)), (at_hospital, signer(BANK))] {
+        assert!(matches!(world.refuse(sign(&complaint(&world, ppid, None), &seed)), Refusal::Inert(_)));
+    }
+    let accepted = world.accept(sign(&complaint(&world, at_hospital, None), &person_key(1)));
+    let incident = accepted.id.incident();
+    // The same twice is one; another is another.
+    let other = world.accept(sign(&complaint(&world, at_hospital, None), &person_key(1)));
+    assert_ne!(other.id, accepted.id);
+    let sees = |world: &World, name: &str| {
+        let case = world.node().incident_for(&incident, &party(name)).unwrap();
+        let listed = world.node().incidents_for(&party(name)).unwrap();
+        assert_eq!(listed.iter().any(|c| c.incident.id == incident), case.is_some(), "{name}");
+        case
+    };
+    for name in ["hospital", "bank", "idp", "nobody"] {
+        assert!(sees(&world, name).is_none(), "{name}");
+    }
+    let case = sees(&world, "pipc").unwrap();
+    assert_eq!(case.incident.stage, Stage::Complained);
+    assert_eq!(case.incident.complaint.as_ref().unwrap().text, "they called me by my name");
+    let hers = |world: &World, n: u64| world.node().complaints_of(&key_hash(&person_key(n))).unwrap().len();
+    assert_eq!((hers(&world, 1), hers(&world, 2)), (2, 0));
+    // The accused can neither answer nor keep a document before it is told.
+    let early = step(&world, &incident, Kind::IncidentAnswer, "hospital", HOSPITAL);
+    assert!(matches!(world.refuse(early), Refusal::Inert(_)));
+    world.accept(step(&world, &incident, Kind::IncidentOrder, "pipc", REGULATOR));
+    let case = sees(&world, "hospital").unwrap();
+    assert_eq!(case.sight, Sight::Accused);
+    assert_eq!(case.due.len(), 1, "{:?}", case.due);
+    let mut taken = vec![Kind::IncidentOrder];
+    for (kind, name, seed) in [
+        (Kind::IncidentContain, "hospital", HOSPITAL),
+        (Kind::IncidentReport, "hospital", HOSPITAL),
+        (Kind::IncidentNotify, "hospital", HOSPITAL),
+        (Kind::IncidentAppeal, "hospital", HOSPITAL),
+        (Kind::IncidentConfirm, "pipc", REGULATOR),
+    ] {
+        world.accept(step(&world, &incident, kind, name, seed));
+        taken.push(kind);
+    }
+    // The complaint itself is opened to her and the regulator, never to the accused.
+    publish(&world);
+    let shown = |world: &World, caller: naru::node::Caller| {
+        matches!(world.node().evidence(&accepted.id, Some(&caller)).unwrap(), naru::node::Shown::Evidence(_))
+    };
+    let seen = |world: &World| {
+        for (name, may) in [("pipc", true), ("hospital", false), ("bank", false)] {
+            assert_eq!(shown(world, naru::node::Caller::Party(party(name))), may, "{name}");
+        }
+        for (n, may) in [(1, true), (2, false)] {
+            assert_eq!(shown(world, naru::node::Caller::Citizen(key_hash(&person_key(n)))), may, "{n}");
+        }
+        let case = sees(world, "hospital").unwrap();
+        assert_eq!(case.incident.stage, Stage::Confirmed);
+        assert_eq!(case.incident.steps.iter().map(|s| s.kind).collect::<Vec<_>>(), taken);
+        assert!(case.due[0].met.iter().all(|(_, at)| at.is_some()));
+        assert_eq!((hers(world, 1), hers(world, 2)), (2, 0));
+    };
+    seen(&world);
+    // Sealed: nothing of it is public.
+    let entries = world.node().entries(before, world.node().sequenced()).unwrap();
+    for entry in &entries {
+        for word in ["hospital", "called", "complain"] {
+            assert!(!entry.windows(word.len()).any(|w| w == word.as_bytes()), "an entry says `{word}`");
+        }
+    }
+    world.reopen();
+    seen(&world);
+    is_sound(&mut world);
+    seen(&world);
+}
+
+#[test]
+fn a_delegate_complains_within_her_scope() {
+    let mut world = World::logging();
+    enrolled(&world, 1);
+    enrolled(&world, 2);
+    let (ward, helper) = (person_key(1), person_key(2));
+    let grant = |types: &[Kind]| {
+        let statement: Statement = DelegationGrant {
+            v: V1,
+            kind: Kind::DelegationGrant,
+            iat: world.now(),
+            nonce: nonce(),
+            ppid: world.ppid(1, None),
+            delegate: key_hash(&helper),
+            types: types.iter().map(|kind| kind.as_str().to_owned()).collect(),
+            controllers: Vec::new(),
+            until: world.now().plus_ms(DAY),
+            depth: 0,
+            reason: "helper".into(),
+            over: None,
+        }
+        .into();
+        world.accept(sign(&statement, &ward)).id
+    };
+    let ppid = world.ppid(1, Some("hospital"));
+    let by = grant(&[Kind::IncidentComplain]);
+    world.accept(sign(&complaint(&world, ppid, Some(by)), &helper));
+    // Not in her own name with another's ppid, nor by a stranger.
+    assert!(matches!(world.refuse(sign(&complaint(&world, ppid, None), &helper)), Refusal::Inert(_)));
+    enrolled(&world, 3);
+    let stranger = sign(&complaint(&world, ppid, Some(by)), &person_key(3));
+    assert!(matches!(world.refuse(stranger), Refusal::Inert(_)));
+    // It is the ward's.
+    let hers = |world: &World, n| world.node().complaints_of(&key_hash(&person_key(n))).unwrap().len();
+    assert_eq!((hers(&world, 1), hers(&world, 2)), (1, 0));
+    publish(&world);
+    is_sound(&mut world);
+    assert_eq!((hers(&world, 1), hers(&world, 2)), (1, 0));
+}
+
+#[test]
+fn nothing_is_published_that_no_law_orders_to_be() {
+    let world = World::logging();
+    let document = world.node().attach(b"what happened").unwrap();
+    let publish = |document| -> Statement {
+        IncidentPublish {
+            v: V1,
+            kind: Kind::IncidentPublish,
+            iat: world.now(),
+            nonce: nonce(),
+            incident: Nonce([3; 16]),
+            party: party("pipc"),
+            document,
+        }
+        .into()
+    };
+    let refusal = world.refuse(sign(&publish(document), &signer(REGULATOR)));
+    assert!(matches!(refusal, Refusal::Inert(Why::Pack)), "{refusal}");
+    let refusal = world.refuse(sign(&publish(Hash([9; 32])), &signer(REGULATOR)));
+    assert!(matches!(refusal, Refusal::Inert(Why::AttachmentMissing)), "{refusal}");
+}
+
 #[test]
 fn a_log_with_an_incident_is_sound_to_its_own_check() {
     let mut world = World::logging();
@@ -661,6 +828,15 @@ fn a_log_with_an_incident_is_sound_to_its_own_check() {
     world.accept(step(&world, &incident, Kind::IncidentAnswer, "hospital", HOSPITAL));
     world.accept(step(&world, &incident, Kind::IncidentConfirm, "pipc", REGULATOR));
     publish(&world);
+    is_sound(&mut world);
+    assert_eq!(stage(&world, &incident), Stage::Confirmed);
+    let case = world.node().incident_for(&incident, &party("pipc")).unwrap().unwrap();
+    assert_eq!(case.incident.steps.len(), 2);
+    assert_eq!(case.finding.unwrap().strength, Strength::D);
+}
+
+/// Checks the data, makes everything derived again from the statements, and opens the node over it.
+fn is_sound(world: &mut World) {
     drop(world.node.take());
     world.memory.sync();
     world.memory = world.memory.reopen();
@@ -681,8 +857,4 @@ fn a_log_with_an_incident_is_sound_to_its_own_check() {
     drop(vault);
     world.memory = world.memory.reopen();
     world.node = Some(world.open().unwrap());
-    assert_eq!(stage(&world, &incident), Stage::Confirmed);
-    let case = world.node().incident_for(&incident, &party("pipc")).unwrap().unwrap();
-    assert_eq!(case.incident.steps.len(), 2);
-    assert_eq!(case.finding.unwrap().strength, Strength::D);
 }

@@ -59,6 +59,8 @@ pub use exception::Excepted;
 pub use exception::Justification;
 pub use exception::Standing;
 pub use follow::Followed;
+pub use incident::Complaint;
+pub use incident::Due;
 pub use incident::Incident;
 pub use incident::Stage;
 pub use incident::Step;
@@ -208,4 +210,12 @@ pub enum Actor<'a> {
     Delegate(&'a Person),
     /// A registered party.
     Party(PartyId),
+    /// A person, by herself or by her delegate, in a row that is not hers: her complaint is sealed
+    /// under its incident. Both are judged in their own sets at this index.
+    For {
+        /// The person.
+        person: &'a Person,
+        /// Who signs for her, if it is not herself.
+        delegate: Option<&'a Person>,
+    },
 }

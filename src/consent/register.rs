@@ -264,6 +264,9 @@ impl Register {
         if let Statement::ReleaseRegister(s) = statement {
             return vec![s.criteria];
         }
+        if let Statement::IncidentPublish(s) = statement {
+            return vec![s.document];
+        }
         Vec::new()
     }
 
@@ -291,12 +294,12 @@ impl Register {
             Statement::NoticeRetire(s) => self.retire(s, recorded),
             Statement::PackAdopt(s) => self.adopt(s, recorded),
             Statement::UseBatch(s) => self.batch(s, recorded),
+            Statement::IncidentPublish(s) => self.publish_incident(s, recorded),
             Statement::PartySucceed(_)
             | Statement::ReleaseRegister(_)
             | Statement::ReleaseWithdraw(_)
             | Statement::ReleaseRecall(_)
             | Statement::CanaryCommit(_)
-            | Statement::IncidentPublish(_)
             | Statement::LogRotate(_)
             | Statement::ErasureCertify(_) => Err(Why::NotServed),
             // Sealed types say nothing public.

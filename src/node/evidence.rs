@@ -16,6 +16,7 @@ use crate::model::statement::Scope;
 use crate::model::statement::Statement;
 use crate::node::Error;
 use crate::node::Inner;
+use crate::node::incidents::Sight;
 use crate::node::people::name_bytes;
 use crate::node::ticket::Accepted;
 use crate::node::ticket::Outcome;
@@ -175,15 +176,31 @@ impl Inner {
         let openings = key.openings(&id.0);
         Ok(match caller {
             Caller::Citizen(caller) => {
-                self.person_of_key(caller)?.is_some_and(|c| c.subject == who.subject).then_some(
-                    Opening::Citizen { at, statement: bytes, k1: openings.k1, proof, k2: openings.k2 },
-                )
+                let own = self.person_of_key(caller)?;
+                let hers = own.is_some_and(|c| c.subject == who.subject || self.complains(&c, &statement));
+                hers.then_some(Opening::Citizen {
+                    at,
+                    statement: bytes,
+                    k1: openings.k1,
+                    proof,
+                    k2: openings.k2,
+                })
             }
             Caller::Party(party) => {
+                let full = || Opening::Citizen {
+                    at,
+                    statement: bytes.clone(),
+                    k1: openings.k1,
+                    proof: proof.clone(),
+                    k2: openings.k2,
+                };
                 if let Some((incident, ..)) = statement.incident() {
-                    let full =
-                        Opening::Citizen { at, statement: bytes, k1: openings.k1, proof, k2: openings.k2 };
-                    return Ok(self.case(&incident, party)?.map(|_| full));
+                    return Ok(self.case(&incident, party)?.map(|_| full()));
+                }
+                // Sealed under the regulator in scope: not the accused's, whoever it names.
+                if let Statement::IncidentComplain(_) = &statement {
+                    let case = self.case(&id.incident(), party)?;
+                    return Ok(case.filter(|(case, _)| case.sight == Sight::Regulator).map(|_| full()));
                 }
                 let named = controller_of(&statement) == Some(party.as_str());
                 let carried = self.register().party_that_held(&signed.signer) == Some(party);

@@ -213,7 +213,7 @@ pub(super) const ALL: &[About] = &[
     get(
         "/v1/incidents",
         "incidents",
-        "Incidents: to a regulator those of its scope, to a party those it is accused in.",
+        "Incidents: to a regulator those of its scope, to a party those it is accused in, to a person her complaints.",
         &[],
         &[ok("All of them.", &[shape("Incidents")])],
         problems(&[SERVER]),

@@ -342,12 +342,19 @@ impl Kind {
                 | Self::DelegationGrant
                 | Self::DelegationEnd
                 | Self::ConsentRequest
+                | Self::IncidentComplain
                 | Self::IncidentFlag
                 | Self::IncidentAnswer
+                | Self::IncidentOrder
                 | Self::IncidentConfirm
                 | Self::IncidentDismiss
                 | Self::IncidentAssess
+                | Self::IncidentContain
+                | Self::IncidentReport
+                | Self::IncidentNotify
+                | Self::IncidentAppeal
                 | Self::IncidentClose
+                | Self::IncidentPublish
         )
     }
 }
