@@ -37,6 +37,7 @@ mod register;
 mod request;
 mod rotate;
 mod slot;
+mod succeed;
 mod trial;
 
 use std::cmp::Ordering;
@@ -87,6 +88,7 @@ pub use request::Request;
 pub use slot::Slot;
 pub use slot::State;
 pub use slot::Terms;
+pub use succeed::Succession;
 pub use trial::Change;
 pub use trial::Outcome;
 pub use trial::Past;

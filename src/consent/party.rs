@@ -1,8 +1,8 @@
 //! Parties: genesis, admission, closing, suspension.
 //!
 //! Who admits whom, rows `log.create` and `party.*` of the table in design §4.
-//! Lacks: succession, and a way to take a suspension back (no statement of the design
-//! does); engagement stands in `engage`, rotation in `rotate`.
+//! Lacks: a way to take a suspension back (no statement of the design does);
+//! engagement stands in `engage`, rotation in `rotate`, succession in `succeed`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::consent::engage::Engagement;
 use crate::consent::notice;
 use crate::consent::register::{Genesis, PackRef, Register};
+use crate::consent::succeed::Succession;
 use crate::identity::Recorded;
 use crate::model::decision::Why;
 use crate::model::id::{KeyHash, LeafIndex, PartyId, Timestamp, TreeSize};
@@ -91,6 +92,9 @@ pub struct Party {
     /// Keys it had before, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former: Vec<FormerKey>,
+    /// Who follows it, and from when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub succeeded: Option<Succession>,
 }
 
 /// A key a party had before.
@@ -115,10 +119,16 @@ impl Party {
         self.roles.contains(&role)
     }
 
-    /// Whether it may act: neither closed nor suspended.
+    /// Whether it may act: neither closed nor suspended, and nobody has taken its place.
     #[must_use]
     pub fn is_live(&self, at: Timestamp) -> bool {
-        self.closed.is_none() && !self.suspensions.iter().any(|s| s.holds(at))
+        self.closed.is_none() && !self.is_suspended(at) && self.succession_at(at).is_none()
+    }
+
+    /// Whether a suspension stands at an instant.
+    #[must_use]
+    pub fn is_suspended(&self, at: Timestamp) -> bool {
+        self.suspensions.iter().any(|s| s.holds(at))
     }
 
     /// Its keys in order, former ones first, each with the index of the statement that brought it.
@@ -178,6 +188,7 @@ impl Register {
                 epoch: 0,
                 keyed: None,
                 former: Vec::new(),
+                succeeded: None,
             };
             if first.scope.is_empty() {
                 return Err(Why::Genesis);
@@ -276,6 +287,7 @@ impl Register {
             epoch: 0,
             keyed: None,
             former: Vec::new(),
+            succeeded: None,
         };
         Arc::make_mut(&mut self.keys).insert(key, s.party.clone());
         Arc::make_mut(&mut self.parties).insert(s.party.clone(), Arc::new(party));

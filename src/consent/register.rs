@@ -1,8 +1,8 @@
 //! What the public entries say: genesis, parties, notices, packs in force.
 //!
 //! Whole in memory, cheap to copy (parts are shared until they change), stored as
-//! one row. Which packs apply to whom, and when, stands in `law`. Lacks: succession of
-//! parties, and releases: those types are inert until this build has rules for them.
+//! one row. Which packs apply to whom, and when, stands in `law`. Lacks: releases:
+//! those types are inert until this build has rules for them.
 //!
 //! Trusted: nothing a party says of itself. The operator admits parties, a
 //! regulator the roles of weight; genesis admits the first regulators. The files
@@ -290,13 +290,13 @@ impl Register {
             Statement::PartyRotate(s) => self.rotate(s, recorded),
             Statement::PartyEngage(s) => self.engage(s, recorded),
             Statement::PartyDisengage(s) => self.disengage(s, recorded),
+            Statement::PartySucceed(s) => self.succeed(s, recorded),
             Statement::NoticePublish(s) => self.publish(s, recorded),
             Statement::NoticeRetire(s) => self.retire(s, recorded),
             Statement::PackAdopt(s) => self.adopt(s, recorded),
             Statement::UseBatch(s) => self.batch(s, recorded),
             Statement::IncidentPublish(s) => self.publish_incident(s, recorded),
-            Statement::PartySucceed(_)
-            | Statement::ReleaseRegister(_)
+            Statement::ReleaseRegister(_)
             | Statement::ReleaseWithdraw(_)
             | Statement::ReleaseRecall(_)
             | Statement::CanaryCommit(_)

@@ -9,6 +9,7 @@ use crate::ledger::hash;
 use crate::ledger::merkle::List;
 use crate::ledger::promise::Promise;
 use crate::model::id::LeafIndex;
+use crate::model::id::PartyId;
 use crate::model::id::StatementId;
 use crate::model::id::Timestamp;
 use crate::model::statement::Kind;
@@ -159,6 +160,15 @@ impl Inner {
         Ok(Shown::Evidence(evidence.encode()?))
     }
 
+    /// Whether a party has succeeded to what was granted to another.
+    fn holds_for(&self, party: &PartyId, controller: &str) -> bool {
+        let (register, now) = (self.register(), self.now());
+        PartyId::parse(controller).is_some_and(|controller| {
+            register.is_succeeded(&controller, now)
+                && register.holder(&controller, now).is_some_and(|holder| holder.id == *party)
+        })
+    }
+
     /// The halves this caller may see; `None` if it may see none.
     fn opening_for(
         &self,
@@ -202,7 +212,8 @@ impl Inner {
                     let case = self.case(&id.incident(), party)?;
                     return Ok(case.filter(|(case, _)| case.sight == Sight::Regulator).map(|_| full()));
                 }
-                let named = controller_of(&statement) == Some(party.as_str());
+                let named = controller_of(&statement)
+                    .is_some_and(|name| name == party.as_str() || self.holds_for(party, name));
                 let carried = self.register().party_that_held(&signed.signer) == Some(party);
                 let h2 = hash::hmac(&openings.k2, &[&proof]);
                 (named || carried).then_some(Opening::Controller {

@@ -321,6 +321,7 @@ impl Kind {
                 | Self::PartyRotate
                 | Self::PartyEngage
                 | Self::PartyDisengage
+                | Self::PartySucceed
                 | Self::PartyClose
                 | Self::PartySuspend
                 | Self::PackAdopt
