@@ -35,6 +35,7 @@ use naru::node::Settings;
 use naru::node::Shown;
 use naru::node::Told;
 use naru::node::Use;
+use naru::node::fsck;
 use support::*;
 
 fn tell(world: &World, asked: &Asked) -> Told {
@@ -726,4 +727,65 @@ fn a_use_that_must_be_justified_is_still_owed_after_a_start() {
     let hers = world.node().exceptions_on(&key_hash(&person_key(2))).unwrap().unwrap().watched;
     assert_eq!(hers.uses.len(), 1);
     assert_eq!(hers.since, first);
+}
+
+#[test]
+fn what_was_asked_is_asked_again_under_another_pack_as_all_stood_then() {
+    let mut world = World::logging();
+    let hers = world.enrol(1);
+    world.accept(sign(&world.grant(hers, None).into(), &person_key(1)));
+    let (his, nobody) = (world.enrol(2), Ppid([7; 16]));
+    let anonymise = |world: &World, ppid| {
+        let mut asked = world.ask(ppid, Action::Anonymise);
+        asked.question.class = DataClass::Anonymous;
+        tell(world, &asked)
+    };
+    // Permitted by default, until he objects; of nobody it knows a party is told nothing.
+    let first = anonymise(&world, his);
+    assert_eq!(first.answer.decision.reason, Reason::OptOutDefaultAllow);
+    let foreign = world.ppid(2, Some("hospital"));
+    for ppid in [foreign, nobody] {
+        anonymise(&world, ppid);
+    }
+    let before = world.now();
+    world.advance(1_000);
+    world.accept(sign(&world.object(his, Scope::One("bank".into()), DataClass::Anonymous), &person_key(2)));
+    anonymise(&world, his);
+    assert!(ask(&world, hers).answer.decision.permits());
+    world.accept(sign(&world.withdraw(hers), &person_key(1)));
+    ask(&world, hers);
+    drop(world.node.take());
+    let vault = naru::vault::Vault::open(&world.dir.path().join("vault"), &master()).unwrap();
+    let (log, store) = (signer(LOG), world.memory.reopen());
+    let data = fsck::Data {
+        store: &store,
+        vault: &vault,
+        log: log.public(),
+        origin: ORIGIN,
+        folder: world.dir.path(),
+        anchor: None,
+    };
+    assert!(fsck::has_uses(&data));
+    // A pack that asks for a grant where the home rule permits by default.
+    let strict = naru::model::pack::kcern_2018()
+        .replace("name = \"kcern-2018\"", "name = \"strict\"")
+        .replace("mode = \"opt-out\"\nallows = [\"anonymise\"]", "mode = \"opt-in\"");
+    let strict = naru::model::pack::Pack::parse(&strict).unwrap();
+    let tried = |from: Timestamp, until: Timestamp| {
+        let mut trial = naru::consent::Trial::of(&strict);
+        let (report, asked) = fsck::replay_uses(&data, &mut trial, (from, until), &mut |_, _| {}).unwrap();
+        assert!(report.faults.is_empty(), "{:?}", report.faults);
+        assert_eq!(asked, fsck::Asked::default());
+        let rows: Vec<_> = trial
+            .changes()
+            .map(|(c, n)| (c.before.reason, c.after.reason, n, trial.sample_of(c).to_vec()))
+            .collect();
+        assert_eq!(trial.by_rule().values().sum::<u64>(), rows.len() as u64);
+        (trial.asked(), rows)
+    };
+    let change = (Reason::OptOutDefaultAllow, Reason::ConsentNotGiven, 1, vec![first.id.unwrap()]);
+    assert_eq!(tried(Timestamp(0), Timestamp(u64::MAX)), (6, vec![change.clone()]));
+    // The span counts.
+    assert_eq!(tried(Timestamp(0), before.plus_ms(1)), (3, vec![change]));
+    assert_eq!(tried(before.plus_ms(1), Timestamp(u64::MAX)), (3, vec![]));
 }
