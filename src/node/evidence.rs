@@ -161,12 +161,11 @@ impl Inner {
     }
 
     /// Whether a party has succeeded to what was granted to another.
-    fn holds_for(&self, party: &PartyId, controller: &str) -> bool {
+    #[must_use]
+    pub fn holds_for(&self, party: &PartyId, controller: &PartyId) -> bool {
         let (register, now) = (self.register(), self.now());
-        PartyId::parse(controller).is_some_and(|controller| {
-            register.is_succeeded(&controller, now)
-                && register.holder(&controller, now).is_some_and(|holder| holder.id == *party)
-        })
+        register.is_succeeded(controller, now)
+            && register.holder(controller, now).is_some_and(|holder| holder.id == *party)
     }
 
     /// The halves this caller may see; `None` if it may see none.
@@ -212,8 +211,9 @@ impl Inner {
                     let case = self.case(&id.incident(), party)?;
                     return Ok(case.filter(|(case, _)| case.sight == Sight::Regulator).map(|_| full()));
                 }
-                let named = controller_of(&statement)
-                    .is_some_and(|name| name == party.as_str() || self.holds_for(party, name));
+                let held = |name: &str| PartyId::parse(name).is_some_and(|of| self.holds_for(party, &of));
+                let named =
+                    controller_of(&statement).is_some_and(|name| name == party.as_str() || held(name));
                 let carried = self.register().party_that_held(&signed.signer) == Some(party);
                 let h2 = hash::hmac(&openings.k2, &[&proof]);
                 (named || carried).then_some(Opening::Controller {
