@@ -172,8 +172,18 @@ fn step(world: &World, incident: &Nonce, kind: Kind, name: &str, seed: u8) -> Ve
             }
         };
     }
-    let statement: Statement =
-        of!(IncidentAnswer, IncidentConfirm, IncidentDismiss, IncidentAssess, IncidentClose);
+    let statement: Statement = of!(
+        IncidentAnswer,
+        IncidentOrder,
+        IncidentConfirm,
+        IncidentDismiss,
+        IncidentAssess,
+        IncidentContain,
+        IncidentReport,
+        IncidentNotify,
+        IncidentAppeal,
+        IncidentClose
+    );
     sign(&statement, &signer(seed))
 }
 
@@ -473,7 +483,7 @@ fn a_dossier_says_what_the_log_proves_and_where_the_law_of_that_day_stands() {
     let checked = verify(&dossier).unwrap();
     assert_eq!((checked.proven, checked.signed, checked.unproven), (1, 1, 0));
     assert_eq!(checked.operator, key_hash(&signer(OPERATOR)));
-    assert_eq!(checked.accused, key_hash(&signer(HOSPITAL)));
+    assert_eq!(checked.accused, [key_hash(&signer(HOSPITAL))]);
     assert_eq!(dossier["draft"], true);
     assert_eq!(dossier["steps"].as_array().unwrap().len(), 2);
     let provisions = dossier["provisions"].as_array().unwrap();
@@ -534,6 +544,64 @@ fn one_flipped_bit_in_a_dossier_s_evidence_is_caught() {
     assert!(verify(&short).is_err());
 }
 
+/// The hospital's item that replaces its key.
+fn rotate(world: &World, old: u8, new: u8) -> Vec<u8> {
+    let statement: Statement = PartyRotate {
+        v: V1,
+        kind: Kind::PartyRotate,
+        iat: world.now(),
+        nonce: nonce(),
+        party: party("hospital"),
+        new: key_hash(&signer(new)),
+        epoch: None,
+    }
+    .into();
+    endorse(&endorse(&sign(&statement, &signer(old)), OPERATOR), new)
+}
+
+#[test]
+fn what_the_accused_signed_is_judged_by_the_key_it_had_then() {
+    let (second, third) = (31, 32);
+    let world = World::logging();
+    let (hers, his) = (enrolled(&world, 1), enrolled(&world, 2));
+    ask_signed(&world, hers, "use");
+    world.accept(rotate(&world, HOSPITAL, second));
+    world.advance(1_000);
+    // The key that was given up signs nothing any more.
+    ask_signed(&world, his, "use");
+    world.advance(1_000);
+    ask_with(&world, his, "use", Some(&signature(&world, his, "use", second)));
+    let found = one(&world);
+    assert_eq!(found.lines.iter().map(|line| line.signed).collect::<Vec<_>>(), [true, true, false]);
+    let [incident] = flag(&world)[..] else { panic!("one incident") };
+    world.accept(step(&world, &incident, Kind::IncidentAnswer, "hospital", second));
+    world.accept(rotate(&world, second, third));
+    let late = step(&world, &incident, Kind::IncidentAnswer, "hospital", second);
+    assert!(matches!(world.refuse(late), Refusal::Inert(Why::Role)));
+    world.accept(step(&world, &incident, Kind::IncidentAnswer, "hospital", third));
+    publish(&world);
+    let Built::Dossier(dossier) = world.node().dossier(&incident, &party("pipc")).unwrap() else {
+        panic!("no dossier")
+    };
+    let checked = verify(&dossier).unwrap();
+    assert_eq!((checked.proven, checked.signed), (3, 2));
+    assert_eq!(checked.accused, [HOSPITAL, second, third].map(|seed| key_hash(&signer(seed))));
+    // Without a link of the chain, in another order, or with a line marked that the old key signed too late.
+    for (place, other) in [
+        ("/accused/rotated", Value::Array(Vec::new())),
+        ("/accused/rotated", vec![dossier["accused"]["rotated"][0].clone()].into()),
+        ("/accused/rotated", vec![dossier["accused"]["rotated"][1].clone()].into()),
+        ("/accused/registered", dossier["accused"]["rotated"][0].clone()),
+        ("/accused/rotated/0", dossier["accused"]["registered"].clone()),
+        ("/accused/jurisdiction", "JP".into()),
+        ("/lines/2/signed", true.into()),
+    ] {
+        let mut changed = *dossier.clone();
+        *changed.pointer_mut(place).unwrap() = other;
+        assert!(verify(&changed).is_err(), "{place}");
+    }
+}
+
 #[test]
 fn naru_verify_checks_a_dossier_offline() {
     let (_world, dossier) = dossier();
@@ -551,9 +619,204 @@ fn naru_verify_checks_a_dossier_offline() {
     let (code, said) = run(&dossier);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("foreign-ppid") && said.contains("hospital"), "{said}");
-    let mut changed = dossier;
-    changed["facts"]["persons"] = 7.into();
-    assert_eq!(run(&changed).0, Some(6));
+    for (place, other) in [("/facts/persons", Value::from(7)), ("/provisions/0/range/high", 1.into())] {
+        let mut changed = dossier.clone();
+        *changed.pointer_mut(place).unwrap() = other;
+        assert_eq!(run(&changed).0, Some(6), "{place}");
+    }
+}
+
+#[test]
+fn provisions_are_those_of_packs_that_the_log_names() {
+    let (_world, dossier) = dossier();
+    let refused = |what: &str, change: &dyn Fn(&mut Value)| {
+        let mut changed = dossier.clone();
+        change(&mut changed);
+        assert_ne!(changed, dossier, "{what}");
+        assert!(verify(&changed).is_err(), "{what}");
+    };
+    let provisions = dossier["provisions"].as_array().unwrap();
+    for (n, provision) in provisions.iter().enumerate() {
+        for member in provision.as_object().unwrap().keys() {
+            refused(member, &|d| d["provisions"][n][member] = "other".into());
+        }
+    }
+    refused("a line less", &|d| drop(d["provisions"].as_array_mut().unwrap().pop()));
+    refused("a line twice", &|d| d["provisions"].as_array_mut().unwrap().push(provisions[0].clone()));
+    refused("no pack", &|d| d["packs"] = Value::Array(Vec::new()));
+    refused("a pack twice", &|d| {
+        let again = d["packs"][0].clone();
+        d["packs"].as_array_mut().unwrap().push(again);
+    });
+    // A pack of another text, with a range to fit: the log does not name it.
+    let text = |d: &Value| {
+        let bytes = URL_SAFE_NO_PAD.decode(d["packs"][0]["bytes"].as_str().unwrap()).unwrap();
+        String::from_utf8(bytes).unwrap()
+    };
+    refused("another pack", &|d| {
+        let other = text(d).replace("max-years = 5", "max-years = 9");
+        d["packs"][0]["bytes"] = URL_SAFE_NO_PAD.encode(&other).into();
+        d["packs"][0]["sha256"] = Hash(naru::ledger::hash::sha256(&[other.as_bytes()])).to_string().into();
+    });
+    refused("another version", &|d| d["packs"][0]["version"] = 2.into());
+    refused("another statement", &|d| d["packs"][0]["named"] = d["accused"]["registered"].clone());
+}
+
+fn complaint(world: &World, ppid: Ppid, by: Option<naru::model::id::StatementId>) -> Statement {
+    IncidentComplain {
+        v: V1,
+        kind: Kind::IncidentComplain,
+        // Closing: however old.
+        iat: Timestamp(world.now().0 - 400 * DAY),
+        nonce: nonce(),
+        ppid,
+        by,
+        party: party("hospital"),
+        text: "they called me by my name".into(),
+    }
+    .into()
+}
+
+#[test]
+fn a_complaint_is_hers_and_the_regulator_s_until_the_accused_is_told() {
+    let mut world = World::logging();
+    enrolled(&world, 1);
+    enrolled(&world, 2);
+    let at_hospital = world.ppid(1, Some("hospital"));
+    let before = world.node().sequenced();
+    // Of another's ppid, or by a party: none.
+    for (ppid, seed) in [(world.ppid(2, Some("hospital")), person_key(1)), (at_hospital, signer(BANK))] {
+        assert!(matches!(world.refuse(sign(&complaint(&world, ppid, None), &seed)), Refusal::Inert(_)));
+    }
+    let accepted = world.accept(sign(&complaint(&world, at_hospital, None), &person_key(1)));
+    let incident = accepted.id.incident();
+    // The same twice is one; another is another.
+    let other = world.accept(sign(&complaint(&world, at_hospital, None), &person_key(1)));
+    assert_ne!(other.id, accepted.id);
+    let sees = |world: &World, name: &str| {
+        let case = world.node().incident_for(&incident, &party(name)).unwrap();
+        let listed = world.node().incidents_for(&party(name)).unwrap();
+        assert_eq!(listed.iter().any(|c| c.incident.id == incident), case.is_some(), "{name}");
+        case
+    };
+    for name in ["hospital", "bank", "idp", "nobody"] {
+        assert!(sees(&world, name).is_none(), "{name}");
+    }
+    let case = sees(&world, "pipc").unwrap();
+    assert_eq!(case.incident.stage, Stage::Complained);
+    assert_eq!(case.incident.complaint.as_ref().unwrap().text, "they called me by my name");
+    let hers = |world: &World, n: u64| world.node().complaints_of(&key_hash(&person_key(n))).unwrap().len();
+    assert_eq!((hers(&world, 1), hers(&world, 2)), (2, 0));
+    // The accused can neither answer nor keep a document before it is told.
+    let early = step(&world, &incident, Kind::IncidentAnswer, "hospital", HOSPITAL);
+    assert!(matches!(world.refuse(early), Refusal::Inert(_)));
+    world.accept(step(&world, &incident, Kind::IncidentOrder, "pipc", REGULATOR));
+    let case = sees(&world, "hospital").unwrap();
+    assert_eq!(case.sight, Sight::Accused);
+    assert_eq!(case.due.len(), 1, "{:?}", case.due);
+    let mut taken = vec![Kind::IncidentOrder];
+    for (kind, name, seed) in [
+        (Kind::IncidentContain, "hospital", HOSPITAL),
+        (Kind::IncidentReport, "hospital", HOSPITAL),
+        (Kind::IncidentNotify, "hospital", HOSPITAL),
+        (Kind::IncidentAppeal, "hospital", HOSPITAL),
+        (Kind::IncidentConfirm, "pipc", REGULATOR),
+    ] {
+        world.accept(step(&world, &incident, kind, name, seed));
+        taken.push(kind);
+    }
+    // The complaint itself is opened to her and the regulator, never to the accused.
+    publish(&world);
+    let shown = |world: &World, caller: naru::node::Caller| {
+        matches!(world.node().evidence(&accepted.id, Some(&caller)).unwrap(), naru::node::Shown::Evidence(_))
+    };
+    let seen = |world: &World| {
+        for (name, may) in [("pipc", true), ("hospital", false), ("bank", false)] {
+            assert_eq!(shown(world, naru::node::Caller::Party(party(name))), may, "{name}");
+        }
+        for (n, may) in [(1, true), (2, false)] {
+            assert_eq!(shown(world, naru::node::Caller::Citizen(key_hash(&person_key(n)))), may, "{n}");
+        }
+        let case = sees(world, "hospital").unwrap();
+        assert_eq!(case.incident.stage, Stage::Confirmed);
+        assert_eq!(case.incident.steps.iter().map(|s| s.kind).collect::<Vec<_>>(), taken);
+        assert!(case.due[0].met.iter().all(|(_, at)| at.is_some()));
+        assert_eq!((hers(world, 1), hers(world, 2)), (2, 0));
+    };
+    seen(&world);
+    // Sealed: nothing of it is public.
+    let entries = world.node().entries(before, world.node().sequenced()).unwrap();
+    for entry in &entries {
+        for word in ["hospital", "called", "complain"] {
+            assert!(!entry.windows(word.len()).any(|w| w == word.as_bytes()), "an entry says `{word}`");
+        }
+    }
+    world.reopen();
+    seen(&world);
+    is_sound(&mut world);
+    seen(&world);
+}
+
+#[test]
+fn a_delegate_complains_within_her_scope() {
+    let mut world = World::logging();
+    enrolled(&world, 1);
+    enrolled(&world, 2);
+    let (ward, helper) = (person_key(1), person_key(2));
+    let grant = |types: &[Kind]| {
+        let statement: Statement = DelegationGrant {
+            v: V1,
+            kind: Kind::DelegationGrant,
+            iat: world.now(),
+            nonce: nonce(),
+            ppid: world.ppid(1, None),
+            delegate: key_hash(&helper),
+            types: types.iter().map(|kind| kind.as_str().to_owned()).collect(),
+            controllers: Vec::new(),
+            until: world.now().plus_ms(DAY),
+            depth: 0,
+            reason: "helper".into(),
+            over: None,
+        }
+        .into();
+        world.accept(sign(&statement, &ward)).id
+    };
+    let ppid = world.ppid(1, Some("hospital"));
+    let by = grant(&[Kind::IncidentComplain]);
+    world.accept(sign(&complaint(&world, ppid, Some(by)), &helper));
+    // Not in her own name with another's ppid, nor by a stranger.
+    assert!(matches!(world.refuse(sign(&complaint(&world, ppid, None), &helper)), Refusal::Inert(_)));
+    enrolled(&world, 3);
+    let stranger = sign(&complaint(&world, ppid, Some(by)), &person_key(3));
+    assert!(matches!(world.refuse(stranger), Refusal::Inert(_)));
+    // It is the ward's.
+    let hers = |world: &World, n| world.node().complaints_of(&key_hash(&person_key(n))).unwrap().len();
+    assert_eq!((hers(&world, 1), hers(&world, 2)), (1, 0));
+    publish(&world);
+    is_sound(&mut world);
+    assert_eq!((hers(&world, 1), hers(&world, 2)), (1, 0));
+}
+
+#[test]
+fn nothing_is_published_that_no_law_orders_to_be() {
+    let world = World::logging();
+    let document = world.node().attach(b"what happened").unwrap();
+    let publish = |document| -> Statement {
+        IncidentPublish {
+            v: V1,
+            kind: Kind::IncidentPublish,
+            iat: world.now(),
+            nonce: nonce(),
+            incident: Nonce([3; 16]),
+            party: party("pipc"),
+            document,
+        }
+        .into()
+    };
+    let refusal = world.refuse(sign(&publish(document), &signer(REGULATOR)));
+    assert!(matches!(refusal, Refusal::Inert(Why::Pack)), "{refusal}");
+    let refusal = world.refuse(sign(&publish(Hash([9; 32])), &signer(REGULATOR)));
+    assert!(matches!(refusal, Refusal::Inert(Why::AttachmentMissing)), "{refusal}");
 }
 
 #[test]
@@ -565,6 +828,15 @@ fn a_log_with_an_incident_is_sound_to_its_own_check() {
     world.accept(step(&world, &incident, Kind::IncidentAnswer, "hospital", HOSPITAL));
     world.accept(step(&world, &incident, Kind::IncidentConfirm, "pipc", REGULATOR));
     publish(&world);
+    is_sound(&mut world);
+    assert_eq!(stage(&world, &incident), Stage::Confirmed);
+    let case = world.node().incident_for(&incident, &party("pipc")).unwrap().unwrap();
+    assert_eq!(case.incident.steps.len(), 2);
+    assert_eq!(case.finding.unwrap().strength, Strength::D);
+}
+
+/// Checks the data, makes everything derived again from the statements, and opens the node over it.
+fn is_sound(world: &mut World) {
     drop(world.node.take());
     world.memory.sync();
     world.memory = world.memory.reopen();
@@ -585,8 +857,4 @@ fn a_log_with_an_incident_is_sound_to_its_own_check() {
     drop(vault);
     world.memory = world.memory.reopen();
     world.node = Some(world.open().unwrap());
-    assert_eq!(stage(&world, &incident), Stage::Confirmed);
-    let case = world.node().incident_for(&incident, &party("pipc")).unwrap().unwrap();
-    assert_eq!(case.incident.steps.len(), 2);
-    assert_eq!(case.finding.unwrap().strength, Strength::D);
 }

@@ -8,6 +8,8 @@ mod events;
 mod handovers;
 #[path = "parties/requests.rs"]
 mod requests;
+#[path = "parties/succession.rs"]
+mod succession;
 mod support;
 
 use naru::model::decision::Why;

@@ -24,6 +24,7 @@ use naru::model::id::Timestamp;
 use naru::model::statement::*;
 use naru::model::use_line::UseAct;
 use naru::model::vocabulary::Action;
+use naru::model::vocabulary::DataClass;
 use naru::node::Asked;
 use naru::node::Asker;
 use naru::node::Caller;
@@ -34,6 +35,7 @@ use naru::node::Settings;
 use naru::node::Shown;
 use naru::node::Told;
 use naru::node::Use;
+use naru::node::fsck;
 use support::*;
 
 fn tell(world: &World, asked: &Asked) -> Told {
@@ -213,7 +215,7 @@ fn the_exact_reason_is_the_persons_and_not_the_askers() {
     let world = World::logging();
     let ppid = world.enrol(1);
     let own = world.ppid(1, None);
-    let objection = world.object(own, Scope::Any, naru::model::vocabulary::DataClass::RealName);
+    let objection = world.object(own, Scope::Any, DataClass::RealName);
     world.accept(sign(&objection, &person_key(1)));
     let hidden = ask(&world, ppid);
     let unknown = ask(&world, Ppid([7; 16]));
@@ -656,4 +658,134 @@ fn threads_write_side_by_side_and_every_line_is_in_one_batch() {
     for id in ids.iter().step_by(7) {
         verify(&evidence(&world, *id, &bank)).unwrap();
     }
+}
+
+const RESCUE: &str = "dpv:ImproveHealthcare";
+
+/// The hospital's notice of rescues, which claims the exception that permits first.
+fn rescue_notice(world: &World) -> Statement {
+    let Statement::NoticePublish(mut s) = world.notice_of("hospital", 1, &[DataClass::RealName]) else {
+        panic!("a notice")
+    };
+    s.purposes[0].purpose = RESCUE.into();
+    s.purposes[0].actions = vec![Action::Use];
+    s.purposes[0].recipients.clear();
+    let (rule, reason) = ("kr-pipa-2026#vital-interest".into(), "an emergency room".into());
+    s.claims = vec![Claim { rule, purpose: RESCUE.into(), reason }];
+    Statement::NoticePublish(s)
+}
+
+#[test]
+fn a_use_that_must_be_justified_is_still_owed_after_a_start() {
+    let mut world = World::korean_with(true);
+    world.enrol(1);
+    world.enrol(2);
+    let hospital = party("hospital");
+    world.accept(sign(&rescue_notice(&world), &signer(HOSPITAL)));
+    let rescue = |world: &World, n: u64| {
+        let mut asked = world.ask(world.ppid(n, Some("hospital")), Action::Use);
+        (asked.question.controller, asked.question.purpose) = (party("hospital"), RESCUE.into());
+        let told = world.node().tell(Asker { party: &party("hospital"), signed: None }, &asked);
+        assert_eq!(told.answer.decision.reason, Reason::StatutoryException);
+    };
+    let owed = |world: &World| {
+        let watched = world.node().exceptions_of(&hospital).unwrap().unwrap().watched;
+        assert!(watched.whole);
+        watched.uses.iter().map(|(standing, used)| (standing.as_str(), used.at)).collect::<Vec<_>>()
+    };
+    let first = world.now();
+    rescue(&world, 1);
+    // What came before the list was first asked for, and after: each once, also at the instant of a start.
+    assert_eq!(owed(&world), [("waiting", first)]);
+    world.reopen();
+    rescue(&world, 2);
+    assert_eq!(owed(&world), [("waiting", first), ("waiting", first)]);
+    assert_eq!(owed(&world).len(), 2);
+    world.advance(73 * 3_600_000);
+    world.reopen();
+    let later = world.now();
+    assert_eq!(owed(&world), [("overdue", first), ("overdue", first)]);
+    rescue(&world, 1);
+    assert_eq!(owed(&world), [("overdue", first), ("overdue", first), ("waiting", later)]);
+    let justify = DutyJustify {
+        v: V1,
+        kind: Kind::DutyJustify,
+        iat: world.now(),
+        nonce: nonce(),
+        ppid: world.ppid(1, Some("hospital")),
+        party: hospital.clone(),
+        rule: "kr-pipa-2026#vital-interest".into(),
+        purpose: RESCUE.into(),
+        class: DataClass::RealName,
+        from: first,
+        until: first.plus_ms(1),
+        reason: "unconscious".into(),
+    };
+    world.accept(sign(&justify.into(), &signer(HOSPITAL)));
+    world.reopen();
+    assert_eq!(owed(&world), [("overdue", first), ("late", first), ("waiting", later)]);
+    let hers = world.node().exceptions_on(&key_hash(&person_key(2))).unwrap().unwrap().watched;
+    assert_eq!(hers.uses.len(), 1);
+    assert_eq!(hers.since, first);
+}
+
+#[test]
+fn what_was_asked_is_asked_again_under_another_pack_as_all_stood_then() {
+    let mut world = World::logging();
+    let hers = world.enrol(1);
+    world.accept(sign(&world.grant(hers, None).into(), &person_key(1)));
+    let (his, nobody) = (world.enrol(2), Ppid([7; 16]));
+    let anonymise = |world: &World, ppid| {
+        let mut asked = world.ask(ppid, Action::Anonymise);
+        asked.question.class = DataClass::Anonymous;
+        tell(world, &asked)
+    };
+    // Permitted by default, until he objects; of nobody it knows a party is told nothing.
+    let first = anonymise(&world, his);
+    assert_eq!(first.answer.decision.reason, Reason::OptOutDefaultAllow);
+    let foreign = world.ppid(2, Some("hospital"));
+    for ppid in [foreign, nobody] {
+        anonymise(&world, ppid);
+    }
+    let before = world.now();
+    world.advance(1_000);
+    world.accept(sign(&world.object(his, Scope::One("bank".into()), DataClass::Anonymous), &person_key(2)));
+    anonymise(&world, his);
+    assert!(ask(&world, hers).answer.decision.permits());
+    world.accept(sign(&world.withdraw(hers), &person_key(1)));
+    ask(&world, hers);
+    drop(world.node.take());
+    let vault = naru::vault::Vault::open(&world.dir.path().join("vault"), &master()).unwrap();
+    let (log, store) = (signer(LOG), world.memory.reopen());
+    let data = fsck::Data {
+        store: &store,
+        vault: &vault,
+        log: log.public(),
+        origin: ORIGIN,
+        folder: world.dir.path(),
+        anchor: None,
+    };
+    assert!(fsck::has_uses(&data));
+    // A pack that asks for a grant where the home rule permits by default.
+    let strict = naru::model::pack::kcern_2018()
+        .replace("name = \"kcern-2018\"", "name = \"strict\"")
+        .replace("mode = \"opt-out\"\nallows = [\"anonymise\"]", "mode = \"opt-in\"");
+    let strict = naru::model::pack::Pack::parse(&strict).unwrap();
+    let tried = |from: Timestamp, until: Timestamp| {
+        let mut trial = naru::consent::Trial::of(&strict);
+        let (report, asked) = fsck::replay_uses(&data, &mut trial, (from, until), &mut |_, _| {}).unwrap();
+        assert!(report.faults.is_empty(), "{:?}", report.faults);
+        assert_eq!(asked, fsck::Asked::default());
+        let rows: Vec<_> = trial
+            .changes()
+            .map(|(c, n)| (c.before.reason, c.after.reason, n, trial.sample_of(c).to_vec()))
+            .collect();
+        assert_eq!(trial.by_rule().values().sum::<u64>(), rows.len() as u64);
+        (trial.asked(), rows)
+    };
+    let change = (Reason::OptOutDefaultAllow, Reason::ConsentNotGiven, 1, vec![first.id.unwrap()]);
+    assert_eq!(tried(Timestamp(0), Timestamp(u64::MAX)), (6, vec![change.clone()]));
+    // The span counts.
+    assert_eq!(tried(Timestamp(0), before.plus_ms(1)), (3, vec![change]));
+    assert_eq!(tried(before.plus_ms(1), Timestamp(u64::MAX)), (3, vec![]));
 }

@@ -1,8 +1,10 @@
 //! Whether the time of an answer tells an unknown ppid from a foreign one, or from one without a statement.
 //!
-//! The three are asked in turn on one warm connection. For each pair the area under the curve of the
-//! best time threshold is printed: 0.5 is a coin, and the bar is 0.45 to 0.55.
+//! The three are asked in turn on one warm connection: a check that is denied, then a handover that is
+//! refused. For each pair the area under the curve of the best time threshold is printed: 0.5 is a coin,
+//! and the bar is 0.45 to 0.55.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use naru::ledger::hash::sha256;
@@ -13,6 +15,8 @@ use crate::Table;
 use crate::checks;
 use crate::client;
 use crate::client::Client;
+use crate::support::CATEGORY;
+use crate::support::PURPOSE;
 use crate::support::key_hash;
 use crate::support::party;
 use crate::support::person_key;
@@ -59,9 +63,36 @@ pub fn run(table: &mut Table, size: Size) {
         (0..PEOPLE).map(foreign).collect(),
         writes::ppids(&ground, 0..PEOPLE),
     ];
-    let bodies = sorts.map(|ppids| ppids.iter().map(checks::question).collect::<Vec<_>>());
-    let head = client::head("/access/v1/evaluation", "application/json", Some(&checks::token(&ground)));
-    let mut client = Client::new(running.addr());
+    let token = checks::token(&ground);
+    let asked = |path: &str, status: u16, body: &dyn Fn(&Ppid) -> Vec<u8>| Asked {
+        head: client::head(path, "application/json", Some(&token)),
+        status,
+        bodies: sorts.each_ref().map(|ppids: &Vec<Ppid>| ppids.iter().map(body).collect()),
+    };
+    let check = asked("/access/v1/evaluation", 200, &|ppid| checks::question(ppid));
+    measure(table, &ground, running.addr(), rounds, ("check", &check));
+    let handover = asked("/v1/handovers", 403, &wish);
+    measure(table, &ground, running.addr(), rounds, ("handover", &handover));
+}
+
+/// What is sent again and again: three sorts of ppids, answered alike.
+struct Asked {
+    head: String,
+    status: u16,
+    bodies: [Vec<Vec<u8>>; 3],
+}
+
+/// The wish for a ppid that no grant hands over.
+fn wish(ppid: &Ppid) -> Vec<u8> {
+    let wish = serde_json::json!({
+        "ppid": ppid.to_text(), "recipient": "hospital", "purpose": PURPOSE, "class": "real-name",
+        "categories": [CATEGORY],
+    });
+    wish.to_string().into_bytes()
+}
+
+fn measure(table: &mut Table, ground: &Ground, addr: SocketAddr, rounds: u64, (what, asked): (&str, &Asked)) {
+    let mut client = Client::new(addr);
     let mut times: [Vec<u64>; 3] = Default::default();
     ground.syncing(|| {
         for round in 0..PEOPLE * 4 + rounds {
@@ -70,7 +101,7 @@ pub fn run(table: &mut Table, size: Size) {
                 let sort = ((round + turn * (1 + round / 3 % 2)) % 3) as usize;
                 let person = (sha256(&[&round.to_be_bytes()])[0] as u64 % PEOPLE) as usize;
                 let start = Instant::now();
-                assert_eq!(client.post(&head, &bodies[sort][person]), 200);
+                assert_eq!(client.post(&asked.head, &asked.bodies[sort][person]), asked.status);
                 let took = start.elapsed().as_nanos() as u64;
                 if round >= PEOPLE * 4 {
                     times[sort].push(took);
@@ -84,7 +115,7 @@ pub fn run(table: &mut Table, size: Size) {
         times[a].sort_unstable();
         times[b].sort_unstable();
         table.row(
-            &format!("AUC of time, {} against {} (required 0.45 to 0.55)", SORTS[a], SORTS[b]),
+            &format!("AUC of time of a {what}, {} against {} (required 0.45 to 0.55)", SORTS[a], SORTS[b]),
             &format!("{area:.3}"),
             &format!("{rounds} each, p50 {:.1} / {:.1} µs", middle(&times[a]), middle(&times[b])),
             "-",

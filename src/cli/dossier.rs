@@ -93,7 +93,8 @@ pub(in crate::cli) fn checked(
         &json!({
             "proven": true, "incident": checked.incident, "party": party.as_str(), "detector": detector,
             "strength": strength, "lines": proven, "signed": signed,
-            "operator": operator.to_string(), "accused": checked.accused.to_string(), "witnessed": false,
+            "operator": operator.to_string(), "witnessed": false,
+            "accused": checked.accused.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }),
         &format!(
             "증명됨: {party}, {detector} ({strength}), 줄 {proven}, 그중 기관이 서명한 것 {signed}\n\

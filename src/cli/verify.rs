@@ -32,7 +32,8 @@ in the tree that the log signed, and (with the citizen's or a public form) who s
 Evidence of a decision proves that the line was among those the operator signed for in the log;
 not that none is missing.
 Of an archive (`naru export`) everything is checked: manifest, every byte, every evidence, the lists.
-A dossier (JSON) is checked line by line; what it makes of the facts is not.
+A dossier (JSON) is checked line by line, its provisions against the packs that the log names; what
+else it makes of the facts is not.
 It does not prove that the log shows everybody the same tree: that needs witnesses, or an audit.
 A promise (`.accepted.cbor`) is checked too; with --log it is compared with what that log shows:
 exit 8 if the log shown does not reach the entry yet.

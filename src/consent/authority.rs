@@ -40,7 +40,7 @@ pub(in crate::consent) fn of_person(
             covers(delegation, recorded.statement().kind(), controller)?;
             Ok(if delegation.is_guardians() { Backing::Guardian } else { Backing::Alone })
         }
-        Actor::Party(_) => Err(Why::Role),
+        Actor::Party(_) | Actor::For { .. } => Err(Why::Role),
     }
 }
 
@@ -92,6 +92,7 @@ pub(in crate::consent) fn of_delegation(
             of_party(register, id, recorded, Some(Role::Regulator))?;
             Ok(Grantor::Regulator(id.clone()))
         }
+        Actor::For { .. } => Err(Why::Role),
     }
 }
 
@@ -124,7 +125,7 @@ pub(in crate::consent) fn of_named_party<'a>(
     match actor {
         Actor::Party(id) if id == named => of_party(register, id, recorded, Some(role)),
         Actor::Party(_) => Err(Why::KeyNotInSet),
-        Actor::Own | Actor::Delegate(_) => Err(Why::Role),
+        Actor::Own | Actor::Delegate(_) | Actor::For { .. } => Err(Why::Role),
     }
 }
 

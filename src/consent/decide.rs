@@ -40,6 +40,8 @@ struct Sound<'a> {
     controller: &'a Party,
     asked: &'a Asked,
     action: Action,
+    /// Another party holds what was granted to the controller: that, and nothing else.
+    succeeded: bool,
 }
 
 /// Answers one question under one pack. Source: design §6.
@@ -194,7 +196,7 @@ fn worded(finding: &Finding<'_>, pack: &Pack, class: DataClass, acquainted: bool
 /// Reasons of the asker and the question, the same whoever the person is.
 fn of_question<'a>(register: &'a Register, question: &Question, at: Timestamp) -> Result<Sound<'a>, Reason> {
     let controller = register.party(&question.controller);
-    if controller.is_some_and(|party| !party.is_live(at)) {
+    if controller.is_some() && register.holder(&question.controller, at).is_none() {
         return Err(Reason::PartySuspended);
     }
     let action = match question.action {
@@ -217,7 +219,8 @@ fn of_question<'a>(register: &'a Register, question: &Question, at: Timestamp) -
     // A ppid names a person: of anonymous data only "may this record go into a release?" is asked of one.
     let askable = question.class != DataClass::Anonymous || action == Action::Anonymise;
     if established && askable {
-        Ok(Sound { controller, asked, action })
+        let succeeded = controller.succession_at(at).is_some();
+        Ok(Sound { controller, asked, action, succeeded })
     } else {
         Err(Reason::ClassNotEstablished)
     }
@@ -259,6 +262,7 @@ fn of_person<'a>(
             },
             Err(reason) => Finding::of(reason),
         },
+        Err(reason) if sound.succeeded => Finding::of(reason),
         Err(reason) => unless_law_permits(reason, pack, question, sound),
     }
 }

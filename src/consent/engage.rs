@@ -113,7 +113,8 @@ impl Register {
 
     /// Whether `asker` may ask in the controller's domain for a purpose; `None` asks for all of them.
     ///
-    /// The controller itself while it is live; a processor while both are and the engagement holds.
+    /// The controller itself while it is live; a processor while both are and the engagement holds; the
+    /// successor, once there is one, and then nobody else.
     #[must_use]
     pub fn acts_for(
         &self,
@@ -122,9 +123,10 @@ impl Register {
         purpose: Option<&str>,
         at: Timestamp,
     ) -> bool {
+        let Some(holder) = self.holder(controller, at) else { return false };
         let live = |id: &PartyId| self.party(id).is_some_and(|party| party.is_live(at));
         let engaged = || self.engagement(controller, asker).is_some_and(|e| e.holds(purpose, at));
-        live(controller) && (asker == controller || (live(asker) && engaged()))
+        holder.id == *asker || (holder.id == *controller && live(asker) && engaged())
     }
 
     fn put_engagement(&mut self, controller: &PartyId, new: Engagement) -> Result<(), Why> {

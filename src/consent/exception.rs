@@ -13,10 +13,11 @@ use crate::consent::person::Person;
 use crate::consent::register::Register;
 use crate::consent::{Actor, Touched};
 use crate::identity::Recorded;
-use crate::model::decision::{Decision, Question, Why};
+use crate::model::decision::{Decision, Question, Reason, Why};
 use crate::model::id::{PartyId, StatementId, Timestamp};
 use crate::model::pack::{Exception, Kept, Pack};
 use crate::model::statement::{Claim, DutyJustify};
+use crate::model::use_line::{Exact, UseAct, UseLine};
 use crate::model::vocabulary::{DataClass, Role};
 
 /// Most justifications one person's state holds; of more, the oldest go. The log has all of them.
@@ -129,6 +130,25 @@ impl Excepted {
             class: question.class,
             at,
             due: at.plus_ms(within.ms()),
+        })
+    }
+
+    /// The use that a line keeps, if its exception is one to be justified: what [`Self::of`] says of the
+    /// decision that made the line.
+    #[must_use]
+    pub fn of_line(register: &Register, line: &UseLine, exact: Option<&Exact>) -> Option<Self> {
+        let (reason, rule) = exact.map_or((line.told, &line.rule), |exact| (exact.reason, &exact.rule));
+        if line.act != UseAct::Check || reason != Reason::StatutoryException {
+            return None;
+        }
+        let within = register.pack(&line.pack, line.version)?.exception(rule)?.justify_within?;
+        Some(Self {
+            party: line.controller.clone(),
+            rule: format!("{}#{rule}", line.pack),
+            purpose: line.purpose.clone()?,
+            class: line.class?,
+            at: line.at,
+            due: line.at.plus_ms(within.ms()),
         })
     }
 

@@ -72,11 +72,17 @@ impl Person {
             Statement::ConsentRequest(s) => self.ask(register, actor, recorded, s),
             Statement::DelegationGrant(s) => self.delegate(register, actor, recorded, s),
             Statement::DelegationEnd(s) => self.end_delegation(register, actor, recorded, s),
+            Statement::IncidentComplain(s) => self.complain(register, actor, recorded, s),
             Statement::IncidentFlag(s) => self.flag(register, recorded, s),
             Statement::IncidentAnswer(s) => self.proceed(register, actor, recorded, s.step()),
+            Statement::IncidentOrder(s) => self.proceed(register, actor, recorded, s.step()),
             Statement::IncidentConfirm(s) => self.proceed(register, actor, recorded, s.step()),
             Statement::IncidentDismiss(s) => self.proceed(register, actor, recorded, s.step()),
             Statement::IncidentAssess(s) => self.proceed(register, actor, recorded, s.step()),
+            Statement::IncidentContain(s) => self.proceed(register, actor, recorded, s.step()),
+            Statement::IncidentReport(s) => self.proceed(register, actor, recorded, s.step()),
+            Statement::IncidentNotify(s) => self.proceed(register, actor, recorded, s.step()),
+            Statement::IncidentAppeal(s) => self.proceed(register, actor, recorded, s.step()),
             Statement::IncidentClose(s) => self.proceed(register, actor, recorded, s.step()),
             Statement::KeyCreate(_)
             | Statement::KeyAdd(_)
@@ -92,16 +98,10 @@ impl Person {
             | Statement::RightRequest(_)
             | Statement::RightAnswer(_)
             | Statement::ErasureDemand(_)
-            | Statement::IncidentComplain(_)
             | Statement::DutyAcknowledge(_)
             | Statement::DutyDeleted(_)
             | Statement::ConsiderationSettle(_)
             | Statement::WarrantGrant(_)
-            | Statement::IncidentOrder(_)
-            | Statement::IncidentContain(_)
-            | Statement::IncidentReport(_)
-            | Statement::IncidentNotify(_)
-            | Statement::IncidentAppeal(_)
             | Statement::HoldPlace(_)
             | Statement::HoldLift(_) => Err(Why::NotServed),
             // Public types are the register's.
@@ -137,7 +137,7 @@ impl Person {
     ) -> Result<Touched, Why> {
         match actor {
             Actor::Own => {}
-            Actor::Delegate(_) | Actor::Party(_) => return Err(Why::Role),
+            Actor::Delegate(_) | Actor::Party(_) | Actor::For { .. } => return Err(Why::Role),
         }
         let key = recorded.signed().signer;
         let taken = register.is_key_taken(&key)
@@ -266,7 +266,7 @@ impl Person {
         self.must_exist()?;
         let carrier = match actor {
             Actor::Party(id) => authority::of_party(register, id, recorded, None)?.id.clone(),
-            Actor::Own | Actor::Delegate(_) => return Err(Why::Role),
+            Actor::Own | Actor::Delegate(_) | Actor::For { .. } => return Err(Why::Role),
         };
         let act = match s.act {
             SignalAct::Withdraw => Act::Withdraw,

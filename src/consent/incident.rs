@@ -1,12 +1,21 @@
-//! What the sealed entries of one incident say: flagged, answered, assessed, closed.
+//! What the sealed entries of one incident say: flagged or complained of, answered, assessed, closed.
 //!
 //! An incident has a slot and a key of its own, so it is folded like a person's row, as
 //! the only content of its [`Core`](crate::consent::Core). Authority, the rows
-//! `incident.*` of the table in design §4: the operator flags, the accused answers, a
-//! regulator in scope confirms, dismisses, assesses and closes.
+//! `incident.*` of the table in design §4: the operator flags, a person complains; the
+//! accused answers, contains, reports, notifies and appeals; a regulator in scope orders,
+//! confirms, dismisses, assesses and closes. One of them is public: `incident.publish`, and
+//! only where a pack says that law orders it.
 //!
-//! Lacks: whether a finding is true (the dossier shows it), documents (sealed beside,
-//! named here by hash), and the steps this build does not serve.
+//! | now \ next | answer | order | contain, report, notify | appeal | confirm | assess | dismiss | close |
+//! |---|---|---|---|---|---|---|---|---|
+//! | complained, flagged | = | = | = | = after an order | confirmed | – | dismissed | – |
+//! | confirmed | = | = | = | = | – | = | dismissed | closed |
+//! | dismissed | = | – | – | – | – | – | – | closed |
+//! | closed | – | – | – | – | – | – | – | – |
+//!
+//! Lacks: whether a finding or a complaint is true (the dossier shows it), and documents (sealed
+//! beside, named here by hash).
 
 use serde::{Deserialize, Serialize};
 
@@ -16,14 +25,17 @@ use crate::consent::register::Register;
 use crate::consent::{Actor, Touched};
 use crate::identity::Recorded;
 use crate::model::decision::Why;
-use crate::model::id::{Hash, LeafIndex, Nonce, PartyId, StatementId, Timestamp, TreeSize};
-use crate::model::statement::{IncidentFlag, Kind, Strength};
+use crate::model::id::{Hash, LeafIndex, Nonce, PartyId, Ppid, StatementId, Timestamp, TreeSize};
+use crate::model::pack::{Duty, Pack, Trigger};
+use crate::model::statement::{IncidentComplain, IncidentFlag, IncidentPublish, Kind, Scope, Strength};
 use crate::model::vocabulary::Role;
 
 /// Where an incident stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
+    /// A person's complaint, nobody's verdict.
+    Complained,
     /// A detector's finding, nobody's verdict.
     Flagged,
     /// A regulator holds it for true.
@@ -39,12 +51,42 @@ impl Stage {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Complained => "complained",
             Self::Flagged => "flagged",
             Self::Confirmed => "confirmed",
             Self::Dismissed => "dismissed",
             Self::Closed => "closed",
         }
     }
+}
+
+/// What a person complains of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Complaint {
+    /// She, in the party's domain.
+    pub ppid: Ppid,
+    /// What happened, in words.
+    pub text: String,
+}
+
+/// Something the accused must do in time. Source: the duties of the packs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// Name of the pack.
+    pub pack: String,
+    /// Its version.
+    pub version: u32,
+    /// The duty's id in it.
+    pub duty: String,
+    /// What it says: Korean, English.
+    pub words: (String, String),
+    /// Where it comes from.
+    pub source: String,
+    /// Until when, from when the accused could read of the incident.
+    pub until: Timestamp,
+    /// The steps that meet it, and when each was first taken.
+    pub met: Vec<(Kind, Option<Timestamp>)>,
 }
 
 /// One step after the flag.
@@ -69,11 +111,11 @@ pub struct Step {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Incident {
-    /// When it was flagged.
+    /// When it was flagged or complained of.
     pub at: Timestamp,
-    /// Its name.
+    /// Its name; of a complaint the first half of the statement's id.
     pub id: Nonce,
-    /// The `incident.flag`.
+    /// The `incident.flag` or `incident.complain`.
     pub flag: StatementId,
     /// Where it stands.
     pub stage: Stage,
@@ -83,34 +125,77 @@ pub struct Incident {
     pub party: PartyId,
     /// Where the flag stands.
     pub index: LeafIndex,
-    /// Which detector.
+    /// Which detector; `complaint` if a person complained.
     pub detector: String,
     /// Evidence, by hash.
     pub evidence: Vec<Hash>,
     /// How strong.
     pub strength: Strength,
+    /// What a person complains of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub complaint: Option<Complaint>,
 }
 
-/// What one step does to the stage; `None` where it may not stand.
-const fn next(stage: Stage, kind: Kind) -> Option<Stage> {
-    match (stage, kind) {
-        (Stage::Flagged | Stage::Confirmed | Stage::Dismissed, Kind::IncidentAnswer) => Some(stage),
-        (Stage::Flagged, Kind::IncidentConfirm) | (Stage::Confirmed, Kind::IncidentAssess) => {
-            Some(Stage::Confirmed)
+impl Incident {
+    fn first(&self, kind: Kind) -> Option<Timestamp> {
+        self.steps.iter().find(|step| step.kind == kind).map(|step| step.at)
+    }
+
+    /// From when the accused may read of it: what was flagged at once, a complaint once the regulator has
+    /// taken it up. Source: design §4, a complaint is sealed under the regulator in scope.
+    #[must_use]
+    pub fn told_at(&self) -> Option<Timestamp> {
+        match &self.complaint {
+            None => Some(self.at),
+            Some(_) => self.steps.first().map(|step| step.at),
         }
-        (Stage::Flagged | Stage::Confirmed, Kind::IncidentDismiss) => Some(Stage::Dismissed),
+    }
+}
+
+/// Steps of the accused.
+const OF_ACCUSED: [Kind; 5] = [
+    Kind::IncidentAnswer,
+    Kind::IncidentContain,
+    Kind::IncidentReport,
+    Kind::IncidentNotify,
+    Kind::IncidentAppeal,
+];
+
+/// What one step does to the stage; `None` where it may not stand.
+///
+/// Reading: an appeal is against an order or a verdict, and suspends neither.
+fn next(incident: &Incident, kind: Kind) -> Option<Stage> {
+    let stage = incident.stage;
+    match (stage, kind) {
+        (Stage::Complained | Stage::Flagged | Stage::Confirmed | Stage::Dismissed, Kind::IncidentAnswer)
+        | (
+            Stage::Complained | Stage::Flagged | Stage::Confirmed,
+            Kind::IncidentOrder | Kind::IncidentContain | Kind::IncidentReport | Kind::IncidentNotify,
+        )
+        | (Stage::Confirmed, Kind::IncidentAppeal | Kind::IncidentAssess) => Some(stage),
+        (Stage::Complained | Stage::Flagged, Kind::IncidentAppeal) => {
+            incident.first(Kind::IncidentOrder).map(|_| stage)
+        }
+        (Stage::Complained | Stage::Flagged, Kind::IncidentConfirm) => Some(Stage::Confirmed),
+        (Stage::Complained | Stage::Flagged | Stage::Confirmed, Kind::IncidentDismiss) => {
+            Some(Stage::Dismissed)
+        }
         (Stage::Confirmed | Stage::Dismissed, Kind::IncidentClose) => Some(Stage::Closed),
         _ => None,
     }
 }
 
+/// The line of a pack by which law orders that an incident is published.
+pub(in crate::consent) const PUBLISHED_BY_LAW: &str = "publish-incident";
+
 impl Incident {
     /// The incident as the entries below `size` leave it; `None` if it was flagged later.
     #[must_use]
     pub fn under(&self, size: TreeSize) -> Option<Self> {
-        let mut out = Self { stage: Stage::Flagged, steps: Vec::new(), ..self.clone() };
+        let stage = if self.complaint.is_some() { Stage::Complained } else { Stage::Flagged };
+        let mut out = Self { stage, steps: Vec::new(), ..self.clone() };
         for step in self.steps.iter().filter(|step| step.index < size) {
-            out.stage = next(out.stage, step.kind)?;
+            out.stage = next(&out, step.kind)?;
             out.steps.push(step.clone());
         }
         (self.index < size).then_some(out)
@@ -143,6 +228,63 @@ impl Register {
         regulator.has_role(Role::Regulator)
             && regulator.id != accused.id
             && regulator.scope.iter().any(takes_in)
+    }
+
+    /// What the accused owes because of an incident, by the packs that applied to it when it could read of it.
+    ///
+    /// Reading: `breach` begins an obligation to report and to notify, `identifiable` one to contain; the
+    /// instant of knowing is the one from which the incident is shown to the accused.
+    #[must_use]
+    pub fn due_of(&self, incident: &Incident) -> Vec<Due> {
+        let (Some(from), Some(accused)) = (incident.told_at(), self.party(&incident.party)) else {
+            return Vec::new();
+        };
+        let packs = self.packs_of(&incident.party, from).unwrap_or_default();
+        let owed = |trigger: Trigger| -> Option<&[Kind]> {
+            match trigger {
+                Trigger::Breach => Some(&[Kind::IncidentReport, Kind::IncidentNotify]),
+                Trigger::Identifiable => Some(&[Kind::IncidentContain]),
+                Trigger::ClosingAct
+                | Trigger::Objection
+                | Trigger::RightRequest
+                | Trigger::TransferDemand
+                | Trigger::GrantEnd => None,
+            }
+        };
+        let of = |pack: &Pack, duty: &Duty| {
+            let kinds = owed(duty.on).filter(|_| accused.has_role(duty.who))?;
+            Some(Due {
+                pack: pack.name().to_string(),
+                version: pack.version(),
+                duty: duty.id.to_string(),
+                words: (duty.ko.clone(), duty.en.clone()),
+                source: duty.source.clone(),
+                until: from.plus_ms(duty.within.ms()),
+                met: kinds.iter().map(|kind| (*kind, incident.first(*kind))).collect(),
+            })
+        };
+        packs.iter().flat_map(|pack| pack.duties().iter().filter_map(|duty| of(pack, duty))).collect()
+    }
+
+    /// By a regulator, where a pack in force for it has the line `publish-incident`. The document is an
+    /// attachment, open to all; nothing of it is kept here.
+    ///
+    /// Reading: no general power to publish is enough: law must order it, so without such a line in the
+    /// data nothing is published. The statement names no accused and no person.
+    pub(in crate::consent) fn publish_incident(
+        &self,
+        s: &IncidentPublish,
+        recorded: &Recorded,
+    ) -> Result<(), Why> {
+        let regulator = self.signed_by(&s.party, recorded)?;
+        if !regulator.has_role(Role::Regulator) {
+            return Err(Why::Role);
+        }
+        if !regulator.is_live(recorded.at()) {
+            return Err(Why::PartySuspended);
+        }
+        let packs = self.packs_of(&s.party, recorded.at()).unwrap_or_default();
+        if packs.iter().any(|pack| pack.rule_exists(PUBLISHED_BY_LAW)) { Ok(()) } else { Err(Why::Pack) }
     }
 
     fn regulator_over<'a>(
@@ -193,8 +335,45 @@ impl Person {
             party: s.party.clone(),
             index: recorded.index(),
             detector: s.detector.clone(),
+            complaint: None,
             evidence: s.evidence.clone(),
             strength: s.strength,
+        };
+        self.core_mut().incident = Some(Box::new(incident));
+        Ok(Touched::Core)
+    }
+
+    /// By a person or her delegate within scope: her complaint is an incident of its own. Closing: whatever
+    /// her age, the party's status or what was complained of before. Source: design §4.
+    pub(in crate::consent) fn complain(
+        &mut self,
+        register: &Register,
+        actor: &Actor<'_>,
+        recorded: &Recorded,
+        s: &IncidentComplain,
+    ) -> Result<Touched, Why> {
+        let Actor::For { person, delegate } = actor else { return Err(Why::Role) };
+        let acting = delegate.map_or(Actor::Own, Actor::Delegate);
+        let about = Scope::One(s.party.as_str().to_owned());
+        crate::consent::authority::of_person(person, &acting, recorded, &about)?;
+        if register.party(&s.party).is_none() {
+            return Err(Why::PartyUnknown);
+        }
+        if !self.is_new() || self.is_decoy() {
+            return Err(Why::NotThisSubject);
+        }
+        let incident = Incident {
+            at: recorded.at(),
+            id: recorded.id().incident(),
+            flag: recorded.id(),
+            stage: Stage::Complained,
+            steps: Vec::new(),
+            party: s.party.clone(),
+            index: recorded.index(),
+            detector: "complaint".to_owned(),
+            complaint: Some(Complaint { ppid: s.ppid, text: s.text.clone() }),
+            evidence: Vec::new(),
+            strength: Strength::S,
         };
         self.core_mut().incident = Some(Box::new(incident));
         Ok(Touched::Core)
@@ -203,6 +382,7 @@ impl Person {
     /// A step by the accused or by a regulator in scope.
     ///
     /// Reading: the accused answers whatever its status, also what was dismissed; it never stops a step.
+    /// A complaint it has not been told of yet is none to it.
     pub(in crate::consent) fn proceed(
         &mut self,
         register: &Register,
@@ -212,19 +392,20 @@ impl Person {
     ) -> Result<Touched, Why> {
         let kind = recorded.statement().kind();
         let incident = self.incident().filter(|i| i.id == *id).ok_or(Why::NotThisSubject)?;
-        match (kind, actor) {
-            (Kind::IncidentAnswer, Actor::Party(party)) => {
+        match actor {
+            Actor::Party(party) if OF_ACCUSED.contains(&kind) => {
                 register.signed_by(party, recorded)?;
                 if party != named || *named != incident.party {
                     return Err(Why::Role);
                 }
+                incident.told_at().ok_or(Why::NotThisSubject)?;
             }
-            (_, Actor::Party(_)) => {
+            Actor::Party(_) => {
                 register.regulator_over(actor, recorded, named, &incident.party)?;
             }
-            (_, Actor::Own | Actor::Delegate(_)) => return Err(Why::Role),
+            Actor::Own | Actor::Delegate(_) | Actor::For { .. } => return Err(Why::Role),
         }
-        let stage = next(incident.stage, kind).ok_or(Why::State)?;
+        let stage = next(incident, kind).ok_or(Why::State)?;
         if incident.steps.len() >= MOST_STEPS {
             return Err(Why::State);
         }

@@ -37,6 +37,7 @@ mod register;
 mod request;
 mod rotate;
 mod slot;
+mod succeed;
 mod trial;
 
 use std::cmp::Ordering;
@@ -59,12 +60,15 @@ pub use exception::Excepted;
 pub use exception::Justification;
 pub use exception::Standing;
 pub use follow::Followed;
+pub use incident::Complaint;
+pub use incident::Due;
 pub use incident::Incident;
 pub use incident::Stage;
 pub use incident::Step;
 pub use law::ADOPTED_BEFORE_MS;
 pub use law::Adoption;
 pub use notice::Notice;
+pub use party::FormerKey;
 pub use party::Party;
 pub use party::Suspension;
 pub use person::Attestation;
@@ -84,6 +88,7 @@ pub use request::Request;
 pub use slot::Slot;
 pub use slot::State;
 pub use slot::Terms;
+pub use succeed::Succession;
 pub use trial::Change;
 pub use trial::Outcome;
 pub use trial::Past;
@@ -207,4 +212,12 @@ pub enum Actor<'a> {
     Delegate(&'a Person),
     /// A registered party.
     Party(PartyId),
+    /// A person, by herself or by her delegate, in a row that is not hers: her complaint is sealed
+    /// under its incident. Both are judged in their own sets at this index.
+    For {
+        /// The person.
+        person: &'a Person,
+        /// Who signs for her, if it is not herself.
+        delegate: Option<&'a Person>,
+    },
 }

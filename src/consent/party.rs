@@ -1,8 +1,8 @@
 //! Parties: genesis, admission, closing, suspension.
 //!
 //! Who admits whom, rows `log.create` and `party.*` of the table in design §4.
-//! Lacks: succession, and a way to take a suspension back (no statement of the design
-//! does); engagement stands in `engage`, rotation in `rotate`.
+//! Lacks: a way to take a suspension back (no statement of the design does);
+//! engagement stands in `engage`, rotation in `rotate`, succession in `succeed`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,9 +13,10 @@ use sha2::{Digest, Sha256};
 use crate::consent::engage::Engagement;
 use crate::consent::notice;
 use crate::consent::register::{Genesis, PackRef, Register};
+use crate::consent::succeed::Succession;
 use crate::identity::Recorded;
 use crate::model::decision::Why;
-use crate::model::id::{KeyHash, LeafIndex, PartyId, Timestamp};
+use crate::model::id::{KeyHash, LeafIndex, PartyId, Timestamp, TreeSize};
 use crate::model::statement::{Licence, LogCreate, Office, PartyClose, PartyRegister, PartySuspend};
 use crate::model::vocabulary::Role;
 
@@ -88,9 +89,22 @@ pub struct Party {
     /// Where its last `party.rotate` to another key stands; none if it has the key it came with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keyed: Option<LeafIndex>,
-    /// Keys it had before.
+    /// Keys it had before, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub former: Vec<KeyHash>,
+    pub former: Vec<FormerKey>,
+    /// Who follows it, and from when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub succeeded: Option<Succession>,
+}
+
+/// A key a party had before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FormerKey {
+    /// Which.
+    pub key: KeyHash,
+    /// Where the statement stands that brought it.
+    pub index: LeafIndex,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
@@ -105,10 +119,30 @@ impl Party {
         self.roles.contains(&role)
     }
 
-    /// Whether it may act: neither closed nor suspended.
+    /// Whether it may act: neither closed nor suspended, and nobody has taken its place.
     #[must_use]
     pub fn is_live(&self, at: Timestamp) -> bool {
-        self.closed.is_none() && !self.suspensions.iter().any(|s| s.holds(at))
+        self.closed.is_none() && !self.is_suspended(at) && self.succession_at(at).is_none()
+    }
+
+    /// Whether a suspension stands at an instant.
+    #[must_use]
+    pub fn is_suspended(&self, at: Timestamp) -> bool {
+        self.suspensions.iter().any(|s| s.holds(at))
+    }
+
+    /// Its keys in order, former ones first, each with the index of the statement that brought it.
+    pub fn keys(&self) -> impl DoubleEndedIterator<Item = FormerKey> + '_ {
+        let now = FormerKey { key: self.key, index: self.keyed.unwrap_or(self.index) };
+        self.former.iter().copied().chain([now])
+    }
+
+    /// The key it signed with while the log had so many entries; none before it was registered.
+    ///
+    /// What was signed is judged by the key of its day, whatever has become of that key since.
+    #[must_use]
+    pub fn key_as_of(&self, entries: TreeSize) -> Option<FormerKey> {
+        self.keys().rev().find(|key| key.index < entries)
     }
 }
 
@@ -154,6 +188,7 @@ impl Register {
                 epoch: 0,
                 keyed: None,
                 former: Vec::new(),
+                succeeded: None,
             };
             if first.scope.is_empty() {
                 return Err(Why::Genesis);
@@ -252,6 +287,7 @@ impl Register {
             epoch: 0,
             keyed: None,
             former: Vec::new(),
+            succeeded: None,
         };
         Arc::make_mut(&mut self.keys).insert(key, s.party.clone());
         Arc::make_mut(&mut self.parties).insert(s.party.clone(), Arc::new(party));

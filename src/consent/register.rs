@@ -1,8 +1,8 @@
 //! What the public entries say: genesis, parties, notices, packs in force.
 //!
 //! Whole in memory, cheap to copy (parts are shared until they change), stored as
-//! one row. Which packs apply to whom, and when, stands in `law`. Lacks: succession of
-//! parties, and releases: those types are inert until this build has rules for them.
+//! one row. Which packs apply to whom, and when, stands in `law`. Lacks: releases:
+//! those types are inert until this build has rules for them.
 //!
 //! Trusted: nothing a party says of itself. The operator admits parties, a
 //! regulator the roles of weight; genesis admits the first regulators. The files
@@ -138,7 +138,7 @@ impl From<Row> for Register {
 
 /// Every key of a party, former ones too.
 fn keys_of(party: &Party) -> impl Iterator<Item = (KeyHash, PartyId)> + '_ {
-    party.former.iter().chain([&party.key]).map(|key| (*key, party.id.clone()))
+    party.keys().map(|held| (held.key, party.id.clone()))
 }
 
 /// Equal if the rows are: attached files do not count.
@@ -264,6 +264,9 @@ impl Register {
         if let Statement::ReleaseRegister(s) = statement {
             return vec![s.criteria];
         }
+        if let Statement::IncidentPublish(s) = statement {
+            return vec![s.document];
+        }
         Vec::new()
     }
 
@@ -287,16 +290,16 @@ impl Register {
             Statement::PartyRotate(s) => self.rotate(s, recorded),
             Statement::PartyEngage(s) => self.engage(s, recorded),
             Statement::PartyDisengage(s) => self.disengage(s, recorded),
+            Statement::PartySucceed(s) => self.succeed(s, recorded),
             Statement::NoticePublish(s) => self.publish(s, recorded),
             Statement::NoticeRetire(s) => self.retire(s, recorded),
             Statement::PackAdopt(s) => self.adopt(s, recorded),
             Statement::UseBatch(s) => self.batch(s, recorded),
-            Statement::PartySucceed(_)
-            | Statement::ReleaseRegister(_)
+            Statement::IncidentPublish(s) => self.publish_incident(s, recorded),
+            Statement::ReleaseRegister(_)
             | Statement::ReleaseWithdraw(_)
             | Statement::ReleaseRecall(_)
             | Statement::CanaryCommit(_)
-            | Statement::IncidentPublish(_)
             | Statement::LogRotate(_)
             | Statement::ErasureCertify(_) => Err(Why::NotServed),
             // Sealed types say nothing public.

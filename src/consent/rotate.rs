@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use crate::consent::party::FormerKey;
 use crate::consent::register::Register;
 use crate::identity::Recorded;
 use crate::model::decision::Why;
@@ -45,7 +46,7 @@ impl Register {
         self.change(&s.party, |party| {
             party.epoch = next;
             if s.new != old {
-                party.former.push(old);
+                party.former.push(FormerKey { key: old, index: party.keyed.unwrap_or(party.index) });
                 party.key = s.new;
                 party.keyed = Some(index);
             }

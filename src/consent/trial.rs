@@ -7,17 +7,17 @@
 //!
 //! Lacks: what a candidate would refuse to *record* (grants and notices that stand
 //! already are taken as they stand). Keeps nothing of a person: rows name party,
-//! purpose, class and action only.
+//! purpose, class and action, and decisions only by names that the node alone can read.
 
 use std::collections::BTreeMap;
 
-use crate::consent::decide::decide_all;
+use crate::consent::decide::{counted, decide_all};
 use crate::consent::notice::Notice;
 use crate::consent::person::Person;
 use crate::consent::register::Register;
 use crate::consent::{SlotKey, one};
 use crate::model::decision::{Decision, Question, Reason};
-use crate::model::id::Timestamp;
+use crate::model::id::{DecisionId, Timestamp};
 use crate::model::pack::Pack;
 use crate::model::vocabulary::{Action, AskedAction, DataClass};
 
@@ -32,6 +32,10 @@ pub struct Past<'a> {
     pub question: &'a Question,
     /// When.
     pub at: Timestamp,
+    /// Whether its use was counted then: a limit it was within denies nothing.
+    pub counted: bool,
+    /// Name of the decision, if a use line keeps it.
+    pub decision: Option<DecisionId>,
 }
 
 /// An answer without anything of the person in it.
@@ -76,8 +80,18 @@ pub struct Trial<'a> {
     candidate: &'a Pack,
     without: Vec<String>,
     asked: u64,
-    changed: BTreeMap<Change, u64>,
+    changed: BTreeMap<Change, Changed>,
 }
+
+/// How often something changes, and for example where.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Changed {
+    times: u64,
+    sample: Vec<DecisionId>,
+}
+
+/// Most decisions named for one change.
+const SAMPLE: usize = 3;
 
 impl<'a> Trial<'a> {
     /// Tries a pack beside the packs of each day, in place of older versions of itself.
@@ -95,7 +109,7 @@ impl<'a> Trial<'a> {
 
     /// Decides one past question again.
     pub fn ask(&mut self, past: Past<'_>) {
-        let Past { register, person, question, at } = past;
+        let Past { register, person, question, at, counted: was_counted, decision } = past;
         let then = register.packs_of(&question.controller, at).unwrap_or_default();
         let name = self.candidate.name();
         let mut with: Vec<&Pack> = then
@@ -106,8 +120,11 @@ impl<'a> Trial<'a> {
         if register.reaches_party(self.candidate, &question.controller) {
             with.push(self.candidate);
         }
-        let before: Outcome = decide_all(register, person, &then, question, at).into();
-        let after: Outcome = decide_all(register, person, &with, question, at).into();
+        let decide = |packs: &[&Pack]| -> Outcome {
+            let decision = decide_all(register, person, packs, question, at);
+            if was_counted { counted(decision).into() } else { decision.into() }
+        };
+        let (before, after) = (decide(&then), decide(&with));
         self.asked += 1;
         // Another pack that says the same for the same reason changes nothing for anybody.
         if before.reason == after.reason {
@@ -121,7 +138,11 @@ impl<'a> Trial<'a> {
             before,
             after,
         };
-        *self.changed.entry(change).or_default() += 1;
+        let changed = self.changed.entry(change).or_default();
+        changed.times += 1;
+        if changed.sample.len() < SAMPLE {
+            changed.sample.extend(decision);
+        }
     }
 
     /// Questions decided so far.
@@ -132,7 +153,23 @@ impl<'a> Trial<'a> {
 
     /// What differs, and how often.
     pub fn changes(&self) -> impl Iterator<Item = (&Change, u64)> {
-        self.changed.iter().map(|(change, n)| (change, *n))
+        self.changed.iter().map(|(change, changed)| (change, changed.times))
+    }
+
+    /// Some decisions that a change would have been made of: the first that were asked again.
+    #[must_use]
+    pub fn sample_of(&self, change: &Change) -> &[DecisionId] {
+        self.changed.get(change).map_or(&[], |changed| &changed.sample)
+    }
+
+    /// The same by rule and reason alone: the answer of the day, the answer with the candidate, how often.
+    #[must_use]
+    pub fn by_rule(&self) -> BTreeMap<(&Outcome, &Outcome), u64> {
+        let mut out = BTreeMap::new();
+        for (change, times) in self.changes() {
+            *out.entry((&change.before, &change.after)).or_default() += times;
+        }
+        out
     }
 }
 

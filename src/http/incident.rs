@@ -1,4 +1,4 @@
-//! `/v1/incidents`: to the regulator in scope and the accused, and to nobody else.
+//! `/v1/incidents`: to the regulator in scope and the accused; to a person how her complaints stand.
 
 use std::sync::Arc;
 
@@ -19,8 +19,11 @@ use crate::model::id::Nonce;
 use crate::model::id::PartyId;
 use crate::model::statement::Strength;
 use crate::model::vocabulary::DataClass;
+use crate::node::Caller;
 use crate::node::incidents::Built;
 use crate::node::incidents::Case;
+use crate::node::incidents::Due;
+use crate::node::incidents::Incident;
 use crate::node::incidents::Sight;
 
 fn unknown() -> Problem {
@@ -40,10 +43,16 @@ pub(in crate::http) async fn list(
     request: HttpRequest,
     shared: web::Data<Shared>,
 ) -> Result<HttpResponse, Problem> {
-    let party = caller::party(&request, &shared.node)?;
+    let caller = caller::of(&request, &shared.node)?.ok_or(caller::Denial::NoToken)?;
     let node = Arc::clone(&shared.node);
-    let cases = message::blocking(move || node.incidents_for(&party)).await?;
-    Ok(answer(&json!({ "incidents": cases.iter().map(shape).collect::<Vec<_>>() })))
+    let incidents: Vec<Value> = message::blocking(move || {
+        Ok::<_, crate::node::Error>(match caller {
+            Caller::Party(party) => node.incidents_for(&party)?.iter().map(shape).collect(),
+            Caller::Citizen(key) => node.complaints_of(&key)?.iter().map(complained).collect(),
+        })
+    })
+    .await?;
+    Ok(answer(&json!({ "incidents": incidents })))
 }
 
 /// `GET /v1/incidents/{id}`
@@ -58,6 +67,7 @@ pub(in crate::http) async fn one(
     let mut value = shape(&case);
     if let Some(object) = value.as_object_mut() {
         object.insert("finding".into(), finding(&case));
+        object.insert("complaint".into(), complaint(&case));
     }
     Ok(answer(&value))
 }
@@ -152,8 +162,36 @@ fn shape(case: &Case) -> Value {
         "incident": incident.id.to_string(), "party": incident.party.as_str(),
         "detector": incident.detector, "strength": strength(incident.strength),
         "stage": incident.stage.as_str(), "flagged_at": incident.at.0, "flag": incident.flag.to_string(),
-        "steps": steps.collect::<Vec<_>>(),
+        "steps": steps.collect::<Vec<_>>(), "due": case.due.iter().map(due).collect::<Vec<_>>(),
     })
+}
+
+fn due(due: &Due) -> Value {
+    let met = due.met.iter().map(|(kind, at)| json!({ "type": kind.as_str(), "at": at.map(|at| at.0) }));
+    json!({
+        "pack": due.pack, "version": due.version, "duty": due.duty, "ko": due.words.0, "en": due.words.1,
+        "source": due.source, "until": due.until.0, "met": met.collect::<Vec<_>>(),
+    })
+}
+
+/// Her own complaint: who did what when, and no document of the two.
+fn complained(incident: &Incident) -> Value {
+    let steps = incident
+        .steps
+        .iter()
+        .map(|step| json!({ "type": step.kind.as_str(), "by": step.by.as_str(), "at": step.at.0 }));
+    json!({
+        "incident": incident.id.to_string(), "party": incident.party.as_str(),
+        "detector": incident.detector, "strength": strength(incident.strength),
+        "stage": incident.stage.as_str(), "flagged_at": incident.at.0, "flag": incident.flag.to_string(),
+        "steps": steps.collect::<Vec<_>>(), "due": [],
+    })
+}
+
+/// What a person complains of: the regulator's alone.
+fn complaint(case: &Case) -> Value {
+    let said = case.incident.complaint.as_ref().filter(|_| case.sight == Sight::Regulator);
+    said.map_or(Value::Null, |said| json!({ "ppid": said.ppid.to_text(), "text": said.text }))
 }
 
 /// What was found; the accused is not told in whose domain a ppid stands.

@@ -183,7 +183,7 @@ pub const ROUTES: &[Route] = &[
     Route::get("/v1/cohorts/{id}/verdicts", &[Party], |r| r.to(cohort::verdicts)),
     Route::get("/v1/cohorts/{id}/summary", &[Party], |r| r.to(cohort::summary)),
     Route::get("/v1/subjects/me/exceptions", &[Citizen], |r| r.to(exception::mine)),
-    Route::get("/v1/incidents", &[Party, Regulator], |r| r.to(incident::list)),
+    Route::get("/v1/incidents", &[Citizen, Party, Regulator], |r| r.to(incident::list)),
     Route::get("/v1/incidents/{id}", &[Party, Regulator], |r| r.to(incident::one)),
     Route::post("/v1/incidents/{id}/documents", &[Party, Regulator], MIB, |r| r.to(incident::keep)),
     Route::get("/v1/incidents/{id}/documents/{hash}", &[Party, Regulator], |r| r.to(incident::document)),

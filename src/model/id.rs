@@ -94,6 +94,16 @@ bytes_name!(
     /// `SHA-256("naru-id/v1" ‖ 0 ‖ SHA-256(SPKI) ‖ SHA-256(statement))`.
     StatementId, 32, "32 bytes naming a statement"
 );
+impl StatementId {
+    /// Name of the incident that a complaint of this id becomes: its first 16 bytes.
+    #[must_use]
+    pub fn incident(&self) -> Nonce {
+        let mut out = [0; 16];
+        out.iter_mut().zip(self.0).for_each(|(to, from)| *to = from);
+        Nonce(out)
+    }
+}
+
 bytes_name!(
     /// One evaluation, as its asker was told: where its use line stands, to the node alone.
     DecisionId, 16, "16 bytes naming a decision"

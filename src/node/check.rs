@@ -119,10 +119,13 @@ type Looked = (Answer, Option<Arc<Loaded>>);
 impl Inner {
     /// Whether `asker` may ask in the controller's domain for a purpose (`None`: for all); else 403.
     ///
-    /// A suspended controller may: its answer is the denial that says so.
+    /// A suspended controller may: its answer is the denial that says so. One that has a successor may not:
+    /// the answer is the successor's.
     #[must_use]
     pub fn may_ask(&self, asker: &PartyId, controller: &PartyId, purpose: Option<&str>) -> bool {
-        asker == controller || self.register().acts_for(asker, controller, purpose, self.now())
+        let (register, now) = (self.register(), self.now());
+        let own = asker == controller && !register.is_succeeded(controller, now);
+        own || register.acts_for(asker, controller, purpose, now)
     }
 
     /// Answers from memory alone, or `None` if the store must be read (then use [`Inner::check`] where

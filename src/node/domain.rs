@@ -62,6 +62,7 @@ pub(in crate::node) fn domain_of(statement: &Statement, carrier: Option<&PartyId
         Statement::ConsentDispute(s) => of(&s.controller),
         Statement::ConsentAttest(s) => of(&s.controller),
         Statement::DutyJustify(s) => of(&s.party),
+        Statement::IncidentComplain(s) => of(&s.party),
         Statement::ConsentObject(s) => scoped(&s.controller),
         Statement::ConsentLift(s) => scoped(&s.controller),
         // A party that carries a signal knows the person only in its own domain.

@@ -9,6 +9,7 @@ use crate::ledger::hash;
 use crate::ledger::merkle::List;
 use crate::ledger::promise::Promise;
 use crate::model::id::LeafIndex;
+use crate::model::id::PartyId;
 use crate::model::id::StatementId;
 use crate::model::id::Timestamp;
 use crate::model::statement::Kind;
@@ -16,6 +17,7 @@ use crate::model::statement::Scope;
 use crate::model::statement::Statement;
 use crate::node::Error;
 use crate::node::Inner;
+use crate::node::incidents::Sight;
 use crate::node::people::name_bytes;
 use crate::node::ticket::Accepted;
 use crate::node::ticket::Outcome;
@@ -158,6 +160,14 @@ impl Inner {
         Ok(Shown::Evidence(evidence.encode()?))
     }
 
+    /// Whether a party has succeeded to what was granted to another.
+    #[must_use]
+    pub fn holds_for(&self, party: &PartyId, controller: &PartyId) -> bool {
+        let (register, now) = (self.register(), self.now());
+        register.is_succeeded(controller, now)
+            && register.holder(controller, now).is_some_and(|holder| holder.id == *party)
+    }
+
     /// The halves this caller may see; `None` if it may see none.
     fn opening_for(
         &self,
@@ -175,17 +185,35 @@ impl Inner {
         let openings = key.openings(&id.0);
         Ok(match caller {
             Caller::Citizen(caller) => {
-                self.person_of_key(caller)?.is_some_and(|c| c.subject == who.subject).then_some(
-                    Opening::Citizen { at, statement: bytes, k1: openings.k1, proof, k2: openings.k2 },
-                )
+                let own = self.person_of_key(caller)?;
+                let hers = own.is_some_and(|c| c.subject == who.subject || self.complains(&c, &statement));
+                hers.then_some(Opening::Citizen {
+                    at,
+                    statement: bytes,
+                    k1: openings.k1,
+                    proof,
+                    k2: openings.k2,
+                })
             }
             Caller::Party(party) => {
+                let full = || Opening::Citizen {
+                    at,
+                    statement: bytes.clone(),
+                    k1: openings.k1,
+                    proof: proof.clone(),
+                    k2: openings.k2,
+                };
                 if let Some((incident, ..)) = statement.incident() {
-                    let full =
-                        Opening::Citizen { at, statement: bytes, k1: openings.k1, proof, k2: openings.k2 };
-                    return Ok(self.case(&incident, party)?.map(|_| full));
+                    return Ok(self.case(&incident, party)?.map(|_| full()));
                 }
-                let named = controller_of(&statement) == Some(party.as_str());
+                // Sealed under the regulator in scope: not the accused's, whoever it names.
+                if let Statement::IncidentComplain(_) = &statement {
+                    let case = self.case(&id.incident(), party)?;
+                    return Ok(case.filter(|(case, _)| case.sight == Sight::Regulator).map(|_| full()));
+                }
+                let held = |name: &str| PartyId::parse(name).is_some_and(|of| self.holds_for(party, &of));
+                let named =
+                    controller_of(&statement).is_some_and(|name| name == party.as_str() || held(name));
                 let carried = self.register().party_that_held(&signed.signer) == Some(party);
                 let h2 = hash::hmac(&openings.k2, &[&proof]);
                 (named || carried).then_some(Opening::Controller {

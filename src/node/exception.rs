@@ -1,11 +1,13 @@
 //! Who claims which exception, and which uses by one are still to be justified.
 //!
 //! Claims are read from the register. Uses that an exception permitted before its
-//! reasons were given are kept in memory from the start of this process on, so an
-//! answer says since when it looks, and whether it saw all. Lacks: uses before the
-//! start and of other front ends; use lines know them.
+//! reasons were given are kept in memory; those of before the start are read from the
+//! use lines when somebody first asks for the list. An answer says since when it looks,
+//! and whether it saw all. Lacks: uses of other front ends, and without a use log those
+//! of before the start.
 
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
 use crate::consent::Claimed;
@@ -29,38 +31,59 @@ use crate::vault::Pointed;
 /// Most uses kept; of more, the newest are counted and not kept.
 const MOST: usize = 65_536;
 
-/// Uses permitted first, since the start.
+/// Uses permitted first.
 #[derive(Debug)]
 pub(in crate::node) struct Uses {
-    since: Timestamp,
+    start: Timestamp,
     kept: Mutex<Kept>,
+    /// Whether lines of before the start were read; held while they are.
+    looked_back: Mutex<bool>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Kept {
+    since: Timestamp,
     uses: Vec<(Pointed, Excepted)>,
     whole: bool,
 }
 
+impl Kept {
+    fn push(&mut self, who: Pointed, excepted: Excepted) {
+        if self.uses.len() < MOST {
+            self.uses.push((who, excepted));
+        } else {
+            self.whole = false;
+        }
+    }
+}
+
 impl Uses {
-    pub(in crate::node) fn new(since: Timestamp) -> Self {
-        Self { since, kept: Mutex::new(Kept { uses: Vec::new(), whole: true }) }
+    pub(in crate::node) const fn new(start: Timestamp) -> Self {
+        let kept = Kept { since: start, uses: Vec::new(), whole: true };
+        Self { start, kept: Mutex::new(kept), looked_back: Mutex::new(false) }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(in crate::node) fn note(&self, who: Pointed, excepted: Excepted) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.uses.len() < MOST {
-            kept.uses.push((who, excepted));
-        } else {
-            kept.whole = false;
-        }
+        self.kept().push(who, excepted);
     }
 
-    /// Those of `mine`, and whether all since the start are among the kept.
-    fn those(&self, mine: impl Fn(&Pointed, &Excepted) -> bool) -> (Vec<(Pointed, Excepted)>, bool) {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        (kept.uses.iter().filter(|(who, e)| mine(who, e)).cloned().collect(), kept.whole)
+    /// Those of `mine`, since when, and whether all since then are among them.
+    fn those(&self, mine: impl Fn(&Pointed, &Excepted) -> bool) -> Found {
+        let kept = self.kept();
+        let uses = kept.uses.iter().filter(|(who, e)| mine(who, e)).cloned().collect();
+        Found { since: kept.since, whole: kept.whole, uses }
     }
+}
+
+/// Uses as they were kept.
+struct Found {
+    since: Timestamp,
+    whole: bool,
+    uses: Vec<(Pointed, Excepted)>,
 }
 
 /// An exception as a controller claims it, in words.
@@ -170,8 +193,9 @@ impl Inner {
             return Ok(None);
         }
         let claims = register.claims_of(party, self.now()).into_iter().map(Claim::from).collect();
-        let (uses, whole) = self.excepted.those(|_, excepted| excepted.party == *party);
-        Ok(Some(OfParty { claims, watched: self.watched(uses, whole)? }))
+        self.look_back()?;
+        let found = self.excepted.those(|_, excepted| excepted.party == *party);
+        Ok(Some(OfParty { claims, watched: self.watched(found)? }))
     }
 
     /// What is claimed on the data of the person with this key; `None` if there is none.
@@ -200,20 +224,51 @@ impl Inner {
                 claims.push((one.into(), stopped));
             }
         }
-        let (uses, whole) = self.excepted.those(|own, _| own.subject == who.subject);
-        let watched = self.watched(uses, whole)?;
+        self.look_back()?;
+        let watched = self.watched(self.excepted.those(|own, _| own.subject == who.subject))?;
         Ok(Some(OfPerson { claims, watched, justifications: loaded.person.justifications().to_vec() }))
     }
 
+    /// Reads what lines of before the start say, once: all that are kept, for what is overdue stays so.
+    ///
+    /// Reading: when the list is first wanted, not at the start, which would wait for it.
+    fn look_back(&self) -> Result<(), Error> {
+        let Uses { start, looked_back, .. } = &self.excepted;
+        let mut done = looked_back.lock().unwrap_or_else(PoisonError::into_inner);
+        if *done || self.uses_synced().is_none() {
+            return Ok(());
+        }
+        let register = self.register();
+        let (mut since, mut old) = (*start, Vec::new());
+        // The instant of the start itself may hold lines of both: those of this process are known.
+        let until = start.plus_ms(1);
+        let own = self.excepted.those(|_, excepted| excepted.at == *start).uses;
+        self.each_use(Timestamp(0), until, &mut |who, seen| {
+            since = since.min(seen.line.t);
+            if let Some(excepted) = Excepted::of_line(&register, &seen.line, seen.exact.as_ref())
+                && old.len() <= MOST
+                && !own.contains(&(who, excepted.clone()))
+            {
+                old.push((who, excepted));
+            }
+            Ok(())
+        })?;
+        let mut kept = self.excepted.kept();
+        kept.since = since;
+        old.into_iter().for_each(|(who, excepted)| kept.push(who, excepted));
+        *done = true;
+        Ok(())
+    }
+
     /// How each use stands by what is recorded now.
-    fn watched(&self, uses: Vec<(Pointed, Excepted)>, whole: bool) -> Result<Watched, Error> {
+    fn watched(&self, found: Found) -> Result<Watched, Error> {
         let now = self.now();
-        let mut out = Vec::with_capacity(uses.len());
-        for (who, excepted) in uses {
+        let mut out = Vec::with_capacity(found.uses.len());
+        for (who, excepted) in found.uses {
             let loaded = self.people.load(who, self.store.as_ref(), &self.vault)?;
             out.push((excepted.standing(&loaded.person, now), excepted));
         }
         out.sort_unstable();
-        Ok(Watched { since: self.excepted.since, whole, uses: out })
+        Ok(Watched { since: found.since, whole: found.whole, uses: out })
     }
 }

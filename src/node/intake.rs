@@ -49,6 +49,8 @@ pub(in crate::node) enum Acting {
     Own,
     Delegate(Pointed),
     Party(PartyId),
+    /// A person, and her delegate if one signs, in a row that is not hers.
+    For(Pointed, Option<Pointed>),
 }
 
 /// Whose state a statement touches.
@@ -188,17 +190,18 @@ impl Inner {
         let mut epoch = None;
         if verified.value().ppid().is_some() {
             let statement = verified.value();
-            let party = match &acting {
-                Acting::Party(party) => Some(party),
-                Acting::Own | Acting::Delegate(_) => None,
+            let (party, person) = match &acting {
+                Acting::Party(party) => (Some(party), who),
+                Acting::Own | Acting::Delegate(_) => (None, who),
+                Acting::For(person, _) => (None, *person),
             };
             let pairwise = self.pairwise(&register);
             let domain = domain_of(statement, party);
-            if !pairwise.is_hers(statement, &domain, &who.subject) {
+            if !pairwise.is_hers(statement, &domain, &person.subject) {
                 return Err(Refusal::Inert(Why::NotThisSubject));
             }
-            for ppid in pairwise.named_by(statement, &domain, &who.subject) {
-                self.name_if_new(Name::Ppid(ppid.0), who, &mut names)?;
+            for ppid in pairwise.named_by(statement, &domain, &person.subject) {
+                self.name_if_new(Name::Ppid(ppid.0), person, &mut names)?;
             }
             if statement.kind().bearing() != Bearing::Closing
                 && let Domain::Party(party) = domain
@@ -219,6 +222,10 @@ impl Inner {
             }
             Statement::IncidentFlag(s) => {
                 self.name_if_new(Name::Key(incident_name(&s.incident)), who, &mut names)?;
+            }
+            Statement::IncidentComplain(_) => {
+                let incident = verified.id().incident();
+                self.name_if_new(Name::Key(incident_name(&incident)), who, &mut names)?;
             }
             _ => {}
         }
@@ -278,8 +285,14 @@ impl Inner {
             return Ok((by_ppid()?, Acting::Party(party.clone()), None));
         }
         let own = of(&signer)?.ok_or(Refusal::Inert(Why::KeyNotInSet))?;
-        if let Some(by) = statement.by() {
-            let ward = of(&Name::Statement(by.0))?.ok_or(Refusal::Inert(Why::DelegationEnded))?;
+        let ward = match statement.by() {
+            Some(by) => Some(of(&Name::Statement(by.0))?.ok_or(Refusal::Inert(Why::DelegationEnded))?),
+            None => None,
+        };
+        if statement.kind() == Kind::IncidentComplain {
+            return self.whose_complaint(statement, register, (own, ward));
+        }
+        if let Some(ward) = ward {
             return Ok((ward, Acting::Delegate(own), None));
         }
         // A guardian founds or ends a delegation under the ward, whom only the ppid names.

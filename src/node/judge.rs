@@ -161,15 +161,21 @@ impl Judge<'_> {
             Ok(answered) => answered,
             Err(why) => return Ok(Effect::Inert(why)),
         };
-        let delegate = match act.acting {
-            Acting::Delegate(who) => Some(self.copy_of(*who, copies)?),
-            Acting::Own | Acting::Party(_) => None,
+        let (of, delegate) = match act.acting {
+            Acting::Delegate(who) => (None, Some(*who)),
+            Acting::For(person, delegate) => (Some(*person), *delegate),
+            Acting::Own | Acting::Party(_) => (None, None),
         };
+        let of = of.map(|who| self.copy_of(who, copies)).transpose()?;
+        let delegate = delegate.map(|who| self.copy_of(who, copies)).transpose()?;
         let mut person = if act.new { (**loaded).clone() } else { self.copy_of(loaded.who, copies)? };
-        let actor = match (act.acting, &delegate) {
-            (Acting::Party(party), _) => Actor::Party(party.clone()),
-            (Acting::Delegate(_), Some(delegate)) => Actor::Delegate(&delegate.person),
-            (Acting::Own | Acting::Delegate(_), _) => Actor::Own,
+        let actor = match (act.acting, &of, &delegate) {
+            (Acting::Party(party), ..) => Actor::Party(party.clone()),
+            (Acting::For(..), Some(of), delegate) => {
+                Actor::For { person: &of.person, delegate: delegate.as_ref().map(|d| &d.person) }
+            }
+            (Acting::Delegate(_), _, Some(delegate)) => Actor::Delegate(&delegate.person),
+            (Acting::Own | Acting::Delegate(_) | Acting::For(..), ..) => Actor::Own,
         };
         let effect = person.person.apply(&copies.register, &actor, recorded);
         if let Effect::Applied(touched) = &effect {

@@ -171,33 +171,44 @@ impl Inner {
             return Err(lost("its body is another statement"));
         }
         let acting = self.acting_of(&statement, &signed, who, &step.register)?;
+        // Whose the ppid is.
+        let person = match &acting {
+            Some(Replayed::For(person, _)) => *person,
+            Some(Replayed::Delegate(_) | Replayed::Party(_)) | None => who,
+        };
+        let of = self.step_person(step, person)?.person;
         let delegate = match acting {
-            Some(Replayed::Delegate(other)) => Some(self.step_person(step, other)?),
-            Some(Replayed::Party(_)) | None => None,
+            Some(Replayed::Delegate(other) | Replayed::For(_, Some(other))) => {
+                Some(self.step_person(step, other)?)
+            }
+            Some(Replayed::Party(_) | Replayed::For(_, None)) | None => None,
         };
         let carrier = match &acting {
             Some(Replayed::Party(party)) => Some(party),
-            Some(Replayed::Delegate(_)) | None => None,
+            Some(Replayed::Delegate(_) | Replayed::For(..)) | None => None,
         };
         let pairwise = self.pairwise(&step.register);
         let mut named = Vec::new();
         // A ppid handed out before is named by an unsynced row: lost with the projection, it is made again here.
         let domain = domain_of(&statement, carrier);
-        for ppid in pairwise.named_by(&statement, &domain, &who.subject) {
+        for ppid in pairwise.named_by(&statement, &domain, &person.subject) {
             let name = Name::Ppid(ppid.0);
             if self.store.locate(&name)?.is_none() {
-                let sealed = self.vault.seal_name(name_bytes(&name), who)?;
-                named.push((Row::Name { name, sealed, index: None }, name, who));
+                let sealed = self.vault.seal_name(name_bytes(&name), person)?;
+                named.push((Row::Name { name, sealed, index: None }, name, person));
             }
         }
         // Recorded before its ppid's epoch ended, and placed after it: without effect, as then.
-        if !pairwise.is_hers(&statement, &domain, &who.subject) {
+        if !pairwise.is_hers(&statement, &domain, &person.subject) {
             return Ok(());
         }
         step.names.append(&mut named);
         let recorded = Recorded::assertion(statement, signed, index, at);
         let actor = match (&acting, &delegate) {
             (Some(Replayed::Party(party)), _) => Actor::Party(party.clone()),
+            (Some(Replayed::For(..)), delegate) => {
+                Actor::For { person: &of, delegate: delegate.as_ref().map(|d| &d.person) }
+            }
             (_, Some(delegate)) => Actor::Delegate(&delegate.person),
             (_, None) => Actor::Own,
         };
@@ -246,6 +257,16 @@ impl Inner {
             return Ok(Some(Replayed::Party(party.clone())));
         }
         let own = self.people.locate(&Name::Key(signed.signer.0), self.store.as_ref(), &self.vault)?;
+        if statement.kind() == Kind::IncidentComplain {
+            let ward = match statement.by() {
+                Some(by) => self.people.locate(&Name::Statement(by.0), self.store.as_ref(), &self.vault)?,
+                None => None,
+            };
+            return Ok(own.map(|own| match ward {
+                Some(ward) if ward.subject != own.subject => Replayed::For(ward, Some(own)),
+                Some(_) | None => Replayed::For(own, None),
+            }));
+        }
         Ok(own.filter(|own| own.subject != who.subject).map(Replayed::Delegate))
     }
 
@@ -315,6 +336,7 @@ impl Inner {
 enum Replayed {
     Delegate(Pointed),
     Party(crate::model::id::PartyId),
+    For(Pointed, Option<Pointed>),
 }
 
 /// State of one stretch of replay.

@@ -150,9 +150,10 @@ impl Inner {
         let barred = barred([&own]);
         let mut results = Vec::new();
         if own.decision.permits() {
-            results.push((controller.clone(), Capacity::Controller));
+            let holder = register.holder(controller, now).map_or(controller, |holder| &holder.id);
+            results.push((holder.clone(), Capacity::Controller));
             let acts = |id: &&PartyId| {
-                *id != controller && register.acts_for(id, controller, Some(&question.purpose), now)
+                *id != holder && register.acts_for(id, controller, Some(&question.purpose), now)
             };
             let processors = register.parties().map(|party| &party.id).filter(acts);
             results.extend(processors.map(|id| (id.clone(), Capacity::Processor)));

@@ -286,8 +286,10 @@ impl Sequencer {
         let mut numbers = self.inner.incident_numbers();
         for (position, one) in (0u32..).zip(judged) {
             let prepared = &mut one.prepared;
-            if let (Target::Person { loaded, .. }, Statement::IncidentFlag(_)) =
-                (&prepared.target, prepared.verified.value())
+            if let (
+                Target::Person { loaded, .. },
+                Statement::IncidentFlag(_) | Statement::IncidentComplain(_),
+            ) = (&prepared.target, prepared.verified.value())
             {
                 batch.names.push(numbers.next_row(loaded.who)?);
             }

@@ -12,6 +12,7 @@ use quick_cache::sync::Cache;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::consent::FormerKey;
 use crate::consent::Party;
 use crate::identity;
 use crate::identity::login;
@@ -145,9 +146,14 @@ impl Inner {
         self.issue(party.as_str(), "party", now)
     }
 
-    /// A party's public key: the register holds only its hash, the entry that brought it the key.
+    /// A party's public key.
     pub(in crate::node) fn party_key(&self, party: &Party) -> Result<PublicKey, Error> {
-        let index = party.keyed.unwrap_or(party.index);
+        self.public_key(FormerKey { key: party.key, index: party.keyed.unwrap_or(party.index) })
+    }
+
+    /// A key a party has or had: the register holds only its hash, the entry that brought it the key.
+    pub(in crate::node) fn public_key(&self, held: FormerKey) -> Result<PublicKey, Error> {
+        let index = held.index;
         let damaged = || Error::Damaged(format!("entry {index} does not hold the key of its party"));
         let entry = self.entries(index, index + 1)?.pop().ok_or_else(damaged)?;
         let Entry::Public { item, .. } = Entry::parse(&entry)? else { return Err(damaged()) };
@@ -157,7 +163,7 @@ impl Inner {
             spkis.extend(genesis.regulators.into_iter().map(|r| r.spki.into_vec()));
         }
         let keys = spkis.iter().filter_map(|spki| PublicKey::from_spki(spki).ok());
-        keys.into_iter().find(|key| key.hash() == party.key.0).ok_or_else(damaged)
+        keys.into_iter().find(|key| key.hash() == held.key.0).ok_or_else(damaged)
     }
 
     /// A session token for a citizen's login statement.

@@ -23,7 +23,6 @@ use crate::model::id::Nonce;
 use crate::model::id::PartyId;
 use crate::model::id::StatementId;
 use crate::model::id::Timestamp;
-use crate::model::pack::Breach;
 use crate::model::pack::Confidence;
 use crate::model::pack::Pack;
 use crate::model::pack::Penalty;
@@ -46,8 +45,10 @@ pub struct Accused {
     pub names: (String, String),
     /// Where it is established.
     pub jurisdiction: Option<String>,
-    /// Public evidence of the statement that registered it: whence its key.
+    /// Public evidence of the statement that registered it: whence its first key.
     pub registered: Vec<u8>,
+    /// Public evidence of each statement that brought it another key, in order.
+    pub rotated: Vec<Vec<u8>>,
 }
 
 /// One line of the finding.
@@ -102,7 +103,20 @@ pub struct Given<'a> {
     /// What followed.
     pub steps: Vec<Step>,
     /// The packs that applied to the accused on that day.
-    pub packs: Vec<&'a Pack>,
+    pub packs: Vec<Law<'a>>,
+}
+
+/// A pack that applied, with what shows that the log named it.
+#[derive(Debug)]
+pub struct Law<'a> {
+    /// What it says.
+    pub pack: &'a Pack,
+    /// SHA-256 of its file, as the log names it.
+    pub hash: Hash,
+    /// Its file.
+    pub bytes: Vec<u8>,
+    /// Public evidence of the statement that named it: genesis or `pack.adopt`.
+    pub named: Vec<u8>,
 }
 
 /// Korean and English.
@@ -120,7 +134,8 @@ fn bytes(bytes: &[u8]) -> String {
 #[must_use]
 pub fn build(given: &Given<'_>) -> Value {
     let finding = given.finding;
-    let provisions = provisions(given);
+    let packs: Vec<&Pack> = given.packs.iter().map(|law| law.pack).collect();
+    let provisions = provisions(finding, &packs);
     let mut missing = missing(given);
     if provisions.is_empty() {
         missing.push(words((
@@ -139,6 +154,7 @@ pub fn build(given: &Given<'_>) -> Value {
         "accused": {
             "id": accused.id.as_str(), "ko": accused.names.0, "en": accused.names.1,
             "jurisdiction": accused.jurisdiction, "registered": bytes(&accused.registered),
+            "rotated": accused.rotated.iter().map(|item| bytes(item)).collect::<Vec<_>>(),
         },
         "facts": {
             "detector": finding.detector.as_str(), "what": words(finding.detector.what()),
@@ -151,6 +167,7 @@ pub fn build(given: &Given<'_>) -> Value {
         "flag": bytes(&given.flag),
         "lines": given.lines.iter().map(line).collect::<Vec<_>>(),
         "steps": given.steps.iter().map(step).collect::<Vec<_>>(),
+        "packs": given.packs.iter().map(law).collect::<Vec<_>>(),
         "provisions": provisions,
         "axes": axes(finding),
         "factors": factors(given),
@@ -183,20 +200,23 @@ fn step(step: &Step) -> Value {
     })
 }
 
-/// Lines of the packs in force at the first line, each with formula, inputs and range.
-fn provisions(given: &Given<'_>) -> Vec<Value> {
-    let finding = given.finding;
-    let (Some(class), Some(at)) = (finding.class, finding.lines.iter().map(|l| l.at).min()) else {
-        return Vec::new();
-    };
-    let of = |breach: Breach| {
-        given
-            .packs
-            .iter()
-            .flat_map(|pack| pack.penalties_at(breach, class, at).map(|penalty| provision(pack, penalty)))
-            .collect::<Vec<_>>()
-    };
-    of(finding.detector.breach())
+fn law(law: &Law<'_>) -> Value {
+    json!({
+        "pack": &**law.pack.name(), "version": law.pack.version(), "sha256": law.hash.to_string(),
+        "bytes": bytes(&law.bytes), "named": bytes(&law.named),
+    })
+}
+
+/// Lines of these packs that were in force at the finding's first line, each with formula, inputs and
+/// range. The same for the same, so that a verifier makes them again from the packs' own bytes.
+#[must_use]
+pub fn provisions(finding: &Finding, packs: &[&Pack]) -> Vec<Value> {
+    let (Some(class), Some(at)) = (finding.class, finding.first()) else { return Vec::new() };
+    let breach = finding.detector.breach();
+    packs
+        .iter()
+        .flat_map(|pack| pack.penalties_at(breach, class, at).map(|penalty| provision(pack, penalty)))
+        .collect()
 }
 
 fn provision(pack: &Pack, penalty: &Penalty) -> Value {

@@ -159,6 +159,12 @@ impl Finding {
         key(self.day, &self.party, self.detector, &self.about)
     }
 
+    /// When the first of its lines was decided.
+    #[must_use]
+    pub fn first(&self) -> Option<Timestamp> {
+        self.lines.iter().map(|line| line.at).min()
+    }
+
     /// First instant of its day.
     #[must_use]
     pub const fn begins(&self) -> Timestamp {

@@ -225,7 +225,8 @@ fn a_trial_decides_the_past_again_beside_or_instead_of_what_was() {
     let act = Pack::parse(kr_pipa_2026()).unwrap();
     let ask = |mut trial: Trial<'_>| {
         for person in [Some(&ann), Some(&ann), None] {
-            trial.ask(Past { register: &w.register, person, question: &q, at: w.now });
+            let (counted, decision) = (false, None);
+            trial.ask(Past { register: &w.register, person, question: &q, at: w.now, counted, decision });
         }
         assert_eq!(trial.asked(), 3);
         let rows = trial.changes().map(|(c, n)| (c.before.reason, c.after.reason, c.after.rule.clone(), n));

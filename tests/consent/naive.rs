@@ -19,7 +19,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use crate::register::{disengage, engage, retire, suspend};
+use crate::register::{disengage, engage, retire, succeed, suspend};
 use crate::world::*;
 
 const HOUR: u64 = 60 * 60 * 1000;
@@ -90,6 +90,10 @@ enum What {
     },
     Disengage {
         controller: &'static str,
+    },
+    /// The shop takes the bank's place.
+    Succeed {
+        from: Timestamp,
     },
 }
 
@@ -241,7 +245,7 @@ impl Naive {
             What::Disengage { controller } if *controller == c => Some(false),
             _ => None,
         });
-        newest == Some(true) && !self.suspended(c, at) && !self.suspended("cloud", at)
+        newest == Some(true) && !self.gone(c, at) && !self.suspended("cloud", at)
     }
 
     fn suspended(&self, name: &str, at: Timestamp) -> bool {
@@ -249,6 +253,23 @@ impl Naive {
             What::Suspend { party, until } => party == name && at < until,
             _ => false,
         })
+    }
+
+    fn succession(&self) -> Option<Timestamp> {
+        self.past.iter().find_map(|e| match e.what {
+            What::Succeed { from } => Some(from),
+            _ => None,
+        })
+    }
+
+    /// The bank, once the shop is in its place.
+    fn succeeded(&self, name: &str, at: Timestamp) -> bool {
+        name == "bank" && self.succession().is_some_and(|from| at >= from)
+    }
+
+    /// Does nothing but close.
+    fn gone(&self, name: &str, at: Timestamp) -> bool {
+        self.suspended(name, at) || self.succeeded(name, at)
     }
 
     fn retired(&self, nth: usize) -> bool {
@@ -265,7 +286,7 @@ impl Naive {
         match &e.what {
             What::Word { .. } | What::Suspend { .. } | What::Retire { .. } | What::Disengage { .. } => true,
             What::Engage { controller, until, .. } => {
-                !self.suspended(controller, e.at)
+                !self.gone(controller, e.at)
                     && !self.suspended("cloud", e.at)
                     && e.at < *until
                     && !self.past.iter().any(|old| {
@@ -274,7 +295,13 @@ impl Naive {
                             && old.at.0 / 5000 * 5000 >= e.at.0
                     })
             }
-            What::Claim { .. } => !self.suspended("bank", e.at),
+            What::Claim { .. } => !self.gone("bank", e.at),
+            What::Succeed { from } => {
+                self.succession().is_none()
+                    && !self.suspended("bank", e.at)
+                    && !self.suspended("shop", e.at)
+                    && from.0 >= e.at.0 / 5000 * 5000
+            }
             What::Appoint { until, over } => {
                 let guardian = self.mom_is_guardian(e.at);
                 let may = match e.who {
@@ -308,7 +335,7 @@ impl Naive {
                     Some(says) => {
                         let (c, p) = (controller.unwrap(), purpose.unwrap());
                         let open = !self.objected(*controller, *purpose, *class)
-                            && !self.suspended(c, e.at)
+                            && !self.gone(c, e.at)
                             && says.fetch <= says.keep
                             && e.at < says.keep;
                         open && self.in_force(e.at).all(|law| pack_takes(law, *class, says))
@@ -369,7 +396,8 @@ impl Naive {
     ) -> (Reason, Option<StatementId>, Option<Timestamp>) {
         let deny = |reason| (reason, None, None);
         let c = q.controller.as_str();
-        if self.suspended(c, at) {
+        let succeeded = self.succeeded(c, at);
+        if self.suspended(c, at) || (succeeded && self.suspended("shop", at)) {
             return deny(Reason::PartySuspended);
         }
         let action = match q.action {
@@ -424,6 +452,7 @@ impl Naive {
         };
         let permit = match state {
             Ok(permit) => permit,
+            Err(reason) if succeeded => return deny(reason),
             Err(Reason::ConsentNotGiven) if q.class == DataClass::Anonymous => {
                 return deny(Reason::OptOutDefaultAllow);
             }
@@ -748,6 +777,10 @@ impl Pair {
                 let side = if d.who < 6 { "bank" } else { "cloud" };
                 (Who::Party(side), What::Disengage { controller: "bank" })
             }
+            9 if d.over < 6 => {
+                let from = if d.who == 0 { at.minus_ms(DAY) } else { at.plus_ms(d.later) };
+                (Who::Party("bank"), What::Succeed { from })
+            }
             _ => self.act(d, who),
         };
         let mut w = self.w.clone();
@@ -820,6 +853,11 @@ impl Pair {
             What::Retire { notice } => retire(self.naive.notices[*notice].0).into(),
             What::Engage { purpose, until, .. } => engage(&self.w, purpose.as_slice(), Some(*until)).into(),
             What::Disengage { controller } => disengage(controller).into(),
+            What::Succeed { from } => {
+                let mut s = succeed(&self.w, "bank", "shop");
+                s.from = *from;
+                s.into()
+            }
             What::Claim { laws } => {
                 let mut s = self.w.notice("bank", &format!("claim-{}", self.w.index), usual_purposes());
                 s.claims = laws
@@ -904,7 +942,7 @@ impl Pair {
             Who::Mom => "mom",
             Who::Party(name) => name,
         };
-        let contract = matches!(e.what, What::Engage { .. } | What::Disengage { .. });
+        let contract = matches!(e.what, What::Engage { .. } | What::Disengage { .. } | What::Succeed { .. });
         let endorsers: &[&str] = if contract { &["operator"] } else { &[] };
         let recorded = self.w.place(signer, endorsers, s);
         assert_eq!(recorded.id(), e.id);

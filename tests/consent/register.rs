@@ -212,6 +212,70 @@ pub(crate) fn engage(w: &World, purposes: &[&str], until: Option<Timestamp>) -> 
     }
 }
 
+/// From now on.
+pub(crate) fn succeed(w: &World, of: &str, successor: &str) -> PartySucceed {
+    let (party, successor) = (party(of), party(successor));
+    PartySucceed { v: V1, kind: Kind::PartySucceed, iat: w.now, nonce: NONCE, party, successor, from: w.now }
+}
+
+#[test]
+fn a_successor_is_named_once_by_the_party_and_never_in_a_circle() {
+    let mut w = World::home();
+    let (bank, shop) = (party("bank"), party("shop"));
+    let mut abroad = w.registration("tokyo", &[Role::Controller]);
+    abroad.jurisdiction = "JP".into();
+    assert_eq!(w.public("tokyo", &["operator"], abroad), ok());
+    let early = PartySucceed { from: T0.minus_ms(DAY), ..succeed(&w, "bank", "shop") };
+    for (s, endorsers, why) in [
+        (succeed(&w, "bank", "shop"), &[][..], Why::Endorsement),
+        (succeed(&w, "bank", "ghost"), &["operator"], Why::PartyUnknown),
+        (succeed(&w, "bank", "cloud"), &["operator"], Why::Role),
+        (succeed(&w, "bank", "bank"), &["operator"], Why::Role),
+        (succeed(&w, "bank", "tokyo"), &["operator"], Why::Pack),
+        (succeed(&w, "shop", "bank"), &["operator"], Why::KeyNotInSet),
+        (early, &["operator"], Why::Dates),
+    ] {
+        assert_eq!(w.public("bank", endorsers, s.clone()), inert(why), "{s:?}");
+    }
+    let from = w.now.plus_ms(DAY);
+    let s = PartySucceed { from, ..succeed(&w, "bank", "shop") };
+    assert_eq!(w.public("bank", &["operator"], s.clone()), ok());
+    assert_eq!(w.public("bank", &["operator"], s), inert(Why::State), "once");
+    assert_eq!(w.public("shop", &["operator"], succeed(&w, "shop", "bank")), inert(Why::State), "a circle");
+    // Until the date nothing changes, from it on the party is none any more.
+    let held = |w: &World, at| w.register.holder(&bank, at).map(|holder| holder.id.clone());
+    let before = from.minus_ms(1);
+    assert_eq!(held(&w, before), Some(bank.clone()));
+    assert_eq!(held(&w, from), Some(shop.clone()));
+    for (asker, at, may) in
+        [(&bank, before, true), (&shop, before, false), (&bank, from, false), (&shop, from, true)]
+    {
+        assert_eq!(w.register.acts_for(asker, &bank, None, at), may, "{asker} at {at:?}");
+    }
+    assert!(!w.register.acts_for(&bank, &shop, None, from));
+    w.now = from;
+    let notice = w.notice("bank", "late", usual_purposes());
+    assert_eq!(w.public("bank", &[], notice), inert(Why::PartySuspended));
+    let s = engage(&w, &[], None);
+    assert_eq!(w.public("bank", &["operator"], s), inert(Why::PartySuspended));
+    // It may still close; what it was granted stays with the successor, and with the successor's.
+    let close = PartyClose { v: V1, kind: Kind::PartyClose, iat: T0, nonce: NONCE, party: bank.clone() };
+    assert_eq!(w.public("bank", &["operator"], close), ok());
+    assert_eq!(held(&w, w.now), Some(shop.clone()));
+    let s = succeed(&w, "shop", "hospital");
+    assert_eq!(w.public("shop", &["operator"], s), ok());
+    assert_eq!(held(&w, w.now), Some(party("hospital")));
+    // No way out of a suspension, of either.
+    let mut other = w.clone();
+    assert_eq!(other.public("kisa", &[], suspend("bank", None)), ok());
+    assert_eq!(held(&other, other.now), None);
+    assert_eq!(w.public("kisa", &[], suspend("hospital", None)), ok());
+    assert_eq!(held(&w, w.now), None);
+    // Rows hold all of it.
+    let row = serde_cbor::to_vec(&w.register).unwrap();
+    assert_eq!(serde_cbor::from_slice::<Register>(&row).unwrap(), w.register);
+}
+
 pub(crate) fn disengage(controller: &str) -> PartyDisengage {
     PartyDisengage {
         v: V1,

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use naru::http::Feeding;
 use naru::model::id::Ppid;
+use naru::model::statement::Kind;
+use naru::model::statement::PartySucceed;
+use naru::model::statement::Statement;
 
 use crate::*;
 
@@ -119,9 +122,9 @@ fn a_page_is_thin_and_goes_on_by_its_index() {
         assert_eq!(code(query), "bad-query", "{query}");
     }
     // A suspended party is told nothing.
-    let suspend: naru::model::statement::Statement = naru::model::statement::PartySuspend {
+    let suspend: Statement = naru::model::statement::PartySuspend {
         v: V1,
-        kind: naru::model::statement::Kind::PartySuspend,
+        kind: Kind::PartySuspend,
         iat: served.world.now(),
         nonce: nonce(),
         party: party("bank"),
@@ -237,4 +240,37 @@ fn a_stopping_server_keeps_nobody_waiting() {
     if let Ok(status) = waiting.join().unwrap() {
         assert_eq!(status, 200);
     }
+}
+
+#[test]
+fn a_successor_hears_what_concerned_the_party_it_follows() {
+    let served = Served::new();
+    assert_eq!(served.statement(&sign(&served.world.key_create(), &person_key(1))).status, 201);
+    let ppid = served.node.ppid(&key_hash(&person_key(1)), Some(&party("bank"))).unwrap().unwrap();
+    let grant = sign(&served.world.grant(ppid, None).into(), &person_key(1));
+    assert_eq!(served.statement(&grant).status, 201);
+    let from = served.world.now().plus_ms(60_000);
+    let succeed: Statement = PartySucceed {
+        v: V1,
+        kind: Kind::PartySucceed,
+        iat: served.world.now(),
+        nonce: nonce(),
+        party: party("bank"),
+        successor: party("hospital"),
+        from,
+    }
+    .into();
+    let item = endorse(&sign(&succeed, &signer(BANK)), OPERATOR);
+    assert_eq!(served.statement(&item).status, 201);
+    let hospital = served.party("hospital", HOSPITAL);
+    let heard = || served.get("/v1/events?controller=bank", Some(&hospital));
+    let reply = heard();
+    assert_eq!((reply.status, reply.json()["code"].clone()), (403, "other-domain".into()));
+    served.world.clock.set(from);
+    assert_eq!(served.statement(&sign(&served.world.withdraw(ppid), &person_key(1))).status, 201);
+    let events = heard().json()["events"].clone();
+    let last = events.as_array().unwrap().last().unwrap().clone();
+    assert_eq!((&last["type"], &last["ppid"]), (&"consent.withdraw".into(), &ppid.to_text().into()));
+    assert_eq!(served.get("/v1/events?controller=idp", Some(&hospital)).status, 403);
+    assert_eq!(served.get("/v1/events", Some(&hospital)).json()["events"], serde_json::json!([]));
 }

@@ -2,6 +2,10 @@
 
 use naru::identity::request;
 use naru::identity::request::Request;
+use naru::model::statement::IncidentComplain;
+use naru::model::statement::IncidentOrder;
+use naru::model::statement::Kind;
+use naru::model::statement::Statement;
 
 use crate::*;
 
@@ -77,6 +81,61 @@ fn a_signed_question_becomes_a_strong_incident_with_its_dossier() {
     assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
     assert!(String::from_utf8(page.body).unwrap().starts_with("<!doctype html>"));
     assert_eq!(served.get(&format!("{dossier}?format=pdf"), Some(&pipc)).status, 400);
+}
+
+#[test]
+fn a_complaint_is_shown_to_the_regulator_and_how_it_stands_to_her() {
+    let served = Served::of(World::logging());
+    let key = person_key(1);
+    assert_eq!(served.statement(&sign(&served.world.key_create(), &key)).status, 201);
+    let ppid = served.node.ppid(&key_hash(&key), Some(&party("hospital"))).unwrap().unwrap();
+    let statement: Statement = IncidentComplain {
+        v: V1,
+        kind: Kind::IncidentComplain,
+        iat: served.world.now(),
+        nonce: nonce(),
+        ppid,
+        by: None,
+        party: party("hospital"),
+        text: "they called me".into(),
+    }
+    .into();
+    assert_eq!(served.statement(&sign(&statement, &key)).status, 201);
+    let (pipc, hospital) = (served.party("pipc", REGULATOR), served.party("hospital", HOSPITAL));
+    let listed = |token: &str| served.get("/v1/incidents", Some(token)).json()["incidents"].clone();
+    let [hers, regulator_s] = [listed(&served.citizen(1)), listed(&pipc)];
+    assert_eq!((&hers[0]["stage"], &hers[0]["party"]), (&"complained".into(), &"hospital".into()));
+    assert_eq!(hers[0]["incident"], regulator_s[0]["incident"]);
+    assert_eq!(listed(&hospital), serde_json::json!([]));
+    let path = format!("/v1/incidents/{}", hers[0]["incident"].as_str().unwrap());
+    let one = served.get(&path, Some(&pipc)).json();
+    assert_eq!(one["complaint"], serde_json::json!({ "ppid": ppid.to_text(), "text": "they called me" }));
+    assert_eq!(one["finding"], serde_json::Value::Null);
+    assert_eq!(served.get(&path, Some(&hospital)).status, 404);
+    assert_eq!(served.get(&path, Some(&served.citizen(1))).status, 403);
+    // Taken up by the regulator: the accused sees the case and what is due, not who complained of what.
+    let kept = served.post(&format!("{path}/documents"), "text/plain", Some(&pipc), b"explain").json();
+    let order: Statement = IncidentOrder {
+        v: V1,
+        kind: Kind::IncidentOrder,
+        iat: served.world.now(),
+        nonce: nonce(),
+        incident: naru::model::id::Nonce::from_hex(hers[0]["incident"].as_str().unwrap()).unwrap(),
+        party: party("pipc"),
+        document: naru::model::id::Hash::from_hex(kept["hash"].as_str().unwrap()).unwrap(),
+    }
+    .into();
+    assert_eq!(served.statement(&sign(&order, &signer(REGULATOR))).status, 201);
+    let seen = served.get(&path, Some(&hospital)).json();
+    assert_eq!(
+        (&seen["complaint"], &seen["steps"][0]["type"]),
+        (&serde_json::Value::Null, &"incident.order".into())
+    );
+    assert_eq!(
+        (&seen["due"][0]["duty"], &seen["due"][0]["met"][0]["at"]),
+        (&"notify-breach".into(), &serde_json::Value::Null)
+    );
+    assert!(!seen.to_string().contains("called") && !seen.to_string().contains("ppid_"));
 }
 
 #[test]

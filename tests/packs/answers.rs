@@ -151,6 +151,12 @@ impl Scene {
                 let s = PartySuspend { v, kind, iat, nonce: NONCE, party, until: None, case };
                 return self.world.public("kisa", &[], s);
             }
+            Do::Succeed => {
+                let (v, kind, nonce, successor) = (V1, Kind::PartySucceed, NONCE, party("shop"));
+                let from = act.until_day.map_or(iat, day);
+                let s = PartySucceed { v, kind, iat, nonce, party: exact, successor, from };
+                return self.world.public("bank", &["operator"], s);
+            }
         };
         match act.by {
             By::Person => self.world.own(&mut self.subject, "person", statement),

@@ -118,6 +118,8 @@ pub(crate) enum Do {
     SignalWithdraw,
     Retire,
     Suspend,
+    /// To the shop, from `until-day` on.
+    Succeed,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]

@@ -115,11 +115,16 @@ impl World {
 
     /// The same under the Korean act alone, in October 2026.
     pub fn korean() -> Self {
+        Self::korean_with(false)
+    }
+
+    /// The same, with a use log or without.
+    pub fn korean_with(logging: bool) -> Self {
         let memory = Memory::new();
         let store: Arc<dyn Store> = Arc::new(memory.clone());
         let act = naru::node::read_pack(naru::model::pack::kr_pipa_2026().as_bytes()).unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let mut world = Self::begun(dir, memory, store, OCTOBER_2026, &[act], false);
+        let mut world = Self::begun(dir, memory, store, OCTOBER_2026, &[act], logging);
         world.populate();
         world
     }

@@ -81,6 +81,22 @@ struct Query {
     limit: Option<usize>,
     /// Seconds.
     wait: Option<u64>,
+    /// Whose feed; the caller's own if absent. Another's is its successor's.
+    controller: Option<PartyId>,
+}
+
+/// Who listens, and whose feed it is.
+#[derive(Clone)]
+struct Listener {
+    party: PartyId,
+    of: PartyId,
+}
+
+impl Listener {
+    /// Whether it may listen now.
+    fn may(&self, shared: &Shared) -> bool {
+        self.party == self.of || shared.node.holds_for(&self.party, &self.of)
+    }
 }
 
 /// One event on the wire.
@@ -130,19 +146,26 @@ pub(in crate::http) async fn feed(
     if !shared.node.is_live(&party) {
         return Err(Problem::new(sort::W_PARTY_SUSPENDED, "the party is suspended or closed"));
     }
-    let bad = |_| Problem::new(sort::BAD_QUERY, "`after`, `limit` and `wait` are whole numbers");
-    let query = web::Query::<Query>::from_query(request.query_string()).map_err(bad)?.into_inner();
+    let query = asked(&request)?;
+    let of = query.controller.clone().unwrap_or_else(|| party.clone());
+    let listener = Listener { party, of };
+    if !listener.may(&shared) {
+        return Err(Problem::new(
+            sort::OTHER_DOMAIN,
+            "the token's party has not succeeded to that controller",
+        ));
+    }
     let streams = wants_stream(&request);
     let after = if streams { last_seen(&request)?.or(query.after) } else { query.after };
     let from = after.map_or(0, |after| after.saturating_add(1));
     if from > shared.node.sequenced() {
         return Err(Problem::new(sort::INDEX_AHEAD, "the log has no entry at `after`"));
     }
-    let listening = shared.listeners.listen(&party);
+    let listening = shared.listeners.listen(&listener.party);
     let listening = listening
         .ok_or_else(|| Problem::new(sort::TOO_MANY_LISTENERS, "close one, or wait").retry_after(1))?;
     if streams {
-        let body = stream::begin(&shared, party, from, listening);
+        let body = stream::begin(&shared, listener, from, listening);
         return Ok(HttpResponse::Ok()
             .insert_header((header::CONTENT_TYPE, EVENT_STREAM))
             .insert_header((header::CACHE_CONTROL, "no-store"))
@@ -150,10 +173,16 @@ pub(in crate::http) async fn feed(
             .insert_header((HeaderName::from_static("x-accel-buffering"), "no"))
             .body(body));
     }
-    let page = poll(&shared, &party, from, &query).await?;
+    let page = poll(&shared, &listener.of, from, &query).await?;
     let events = page.events.iter().map(Told::from).collect();
     let answer = Answer { events, after: page.next.saturating_sub(1), as_of: page.as_of };
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(answer))
+}
+
+fn asked(request: &HttpRequest) -> Result<Query, Problem> {
+    let detail = "`after`, `limit` and `wait` are whole numbers, `controller` is a party";
+    let query = web::Query::<Query>::from_query(request.query_string());
+    Ok(query.map_err(|_| Problem::new(sort::BAD_QUERY, detail))?.into_inner())
 }
 
 fn wants_stream(request: &HttpRequest) -> bool {

@@ -22,8 +22,8 @@ use tokio::sync::mpsc;
 
 use crate::http::Shared;
 use crate::http::events;
+use crate::http::events::Listener;
 use crate::http::events::listeners::Listening;
-use crate::model::id::PartyId;
 use crate::model::id::TreeSize;
 use crate::node::clock::Watch;
 
@@ -93,20 +93,21 @@ fn pipe(patience: Duration) -> (Outlet, Body) {
 /// Begins a feed; the body ends it by being dropped.
 pub(super) fn begin(
     shared: &web::Data<Shared>,
-    party: PartyId,
+    listener: Listener,
     from: TreeSize,
     listening: Listening,
 ) -> Body {
     let (outlet, body) = pipe(shared.feeding.patience);
     let shared = shared.clone();
     actix_web::rt::spawn(async move {
-        pump(&shared, &party, from, &outlet).await;
+        pump(&shared, &listener, from, &outlet).await;
         drop(listening);
     });
     body
 }
 
-async fn pump(shared: &web::Data<Shared>, party: &PartyId, mut from: TreeSize, outlet: &Outlet) {
+async fn pump(shared: &web::Data<Shared>, listener: &Listener, mut from: TreeSize, outlet: &Outlet) {
+    let of = &listener.of;
     let feeding = &shared.feeding;
     let life = Watch::start();
     let mut news = shared.node.news();
@@ -114,8 +115,8 @@ async fn pump(shared: &web::Data<Shared>, party: &PartyId, mut from: TreeSize, o
         return;
     }
     // A token is good for so long, a feed too: the client comes again with a new one.
-    while life.elapsed() < feeding.life && shared.node.is_live(party) {
-        let page = match events::page(shared, party, from, EVENTS).await {
+    while life.elapsed() < feeding.life && shared.node.is_live(&listener.party) && listener.may(shared) {
+        let page = match events::page(shared, of, from, EVENTS).await {
             Ok(page) => page,
             Err(problem) => {
                 let told = serde_json::json!({"code": problem.code(), "detail": problem.title()});
@@ -136,7 +137,7 @@ async fn pump(shared: &web::Data<Shared>, party: &PartyId, mut from: TreeSize, o
         let patience = feeding.heartbeat.min(feeding.life.saturating_sub(life.elapsed()));
         let waited = tokio::select! {
             () = outlet.chunks.closed() => return,
-            waited = timeout(patience, events::concerned(shared, &mut news, party, from)) => waited,
+            waited = timeout(patience, events::concerned(shared, &mut news, of, from)) => waited,
         };
         match waited {
             Ok(true) => {}

@@ -307,9 +307,21 @@ fn incidents() -> Value {
         ("type", of("Kind")),
         ("by", of("PartyId")),
         ("at", of("Ms")),
-        ("statement", of("StatementId")),
-        ("document", of("Hash")),
+        ("?statement", of("StatementId")),
+        ("?document", of("Hash")),
     ]);
+    let met = closed(&[("type", of("Kind")), ("at", json!({ "anyOf": [of("Ms"), { "type": "null" }] }))]);
+    let due = closed(&[
+        ("pack", string()),
+        ("version", of("Count")),
+        ("duty", string()),
+        ("ko", string()),
+        ("en", string()),
+        ("source", string()),
+        ("until", of("Ms")),
+        ("met", json!({ "type": "array", "items": met })),
+    ]);
+    let complaint = closed(&[("ppid", of("Ppid")), ("text", string())]);
     let line = closed(&[
         ("decision", of("DecisionId")),
         ("at", of("Ms")),
@@ -329,13 +341,15 @@ fn incidents() -> Value {
         ("party", of("PartyId")),
         ("detector", string()),
         ("strength", one_of(["D", "S"])),
-        ("stage", one_of(["flagged", "confirmed", "dismissed", "closed"])),
+        ("stage", one_of(["complained", "flagged", "confirmed", "dismissed", "closed"])),
         ("flagged_at", of("Ms")),
         ("flag", of("StatementId")),
         ("steps", json!({ "type": "array", "items": step })),
+        ("due", json!({ "type": "array", "items": due })),
     ];
-    let finding = json!({ "anyOf": [finding, { "type": "null" }] });
-    let with_finding: Vec<_> = incident.clone().into_iter().chain([("finding", finding)]).collect();
+    let or_null = |shape: Value| json!({ "anyOf": [shape, { "type": "null" }] });
+    let more = [("finding", or_null(finding)), ("complaint", or_null(complaint))];
+    let with_finding: Vec<_> = incident.clone().into_iter().chain(more).collect();
     json!({
         "IncidentId": text("^[0-9a-f]{32}$", "Name of an incident."),
         "Incident": closed(&incident),

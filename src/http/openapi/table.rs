@@ -213,7 +213,7 @@ pub(super) const ALL: &[About] = &[
     get(
         "/v1/incidents",
         "incidents",
-        "Incidents: to a regulator those of its scope, to a party those it is accused in.",
+        "Incidents: to a regulator those of its scope, to a party those it is accused in, to a person her complaints.",
         &[],
         &[ok("All of them.", &[shape("Incidents")])],
         problems(&[SERVER]),
@@ -291,9 +291,18 @@ pub(super) const ALL: &[About] = &[
             query("after", "Index", "The last index seen; the beginning if absent."),
             query("limit", "Count", "Events on the page: 100 if absent, 500 at most."),
             query("wait", "Seconds", "How long a page without news may wait; half a minute at most."),
+            query(
+                "controller",
+                "PartyId",
+                "Whose feed: the caller's own if absent, or one it has succeeded to.",
+            ),
         ],
         &[ok("What is new.", &[shape("Events"), plain("text/event-stream")])],
-        problems(&[QUERY, &[sort::W_PARTY_SUSPENDED, sort::INDEX_AHEAD, sort::TOO_MANY_LISTENERS], SERVER]),
+        problems(&[
+            QUERY,
+            &[sort::W_PARTY_SUSPENDED, sort::OTHER_DOMAIN, sort::INDEX_AHEAD, sort::TOO_MANY_LISTENERS],
+            SERVER,
+        ]),
     ),
     post(
         "/oauth/token",

@@ -321,6 +321,7 @@ impl Kind {
                 | Self::PartyRotate
                 | Self::PartyEngage
                 | Self::PartyDisengage
+                | Self::PartySucceed
                 | Self::PartyClose
                 | Self::PartySuspend
                 | Self::PackAdopt
@@ -342,12 +343,19 @@ impl Kind {
                 | Self::DelegationGrant
                 | Self::DelegationEnd
                 | Self::ConsentRequest
+                | Self::IncidentComplain
                 | Self::IncidentFlag
                 | Self::IncidentAnswer
+                | Self::IncidentOrder
                 | Self::IncidentConfirm
                 | Self::IncidentDismiss
                 | Self::IncidentAssess
+                | Self::IncidentContain
+                | Self::IncidentReport
+                | Self::IncidentNotify
+                | Self::IncidentAppeal
                 | Self::IncidentClose
+                | Self::IncidentPublish
         )
     }
 }

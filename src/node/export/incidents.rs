@@ -123,7 +123,7 @@ fn withheld(incident: &Incident, id: &str, complete: &mut Completeness) {
     };
     if !incident.is_confirmed() {
         let reason = match incident.stage {
-            Stage::Flagged | Stage::Confirmed => Reason::UnderInvestigation,
+            Stage::Complained | Stage::Flagged | Stage::Confirmed => Reason::UnderInvestigation,
             // Whoever was not held for guilty is not named.
             Stage::Dismissed | Stage::Closed => Reason::RightsOfOthers,
         };

@@ -9,6 +9,7 @@
 //! is primary: entries, bodies, keys and attachments come from a backup or not at
 //! all. [`rebuild`] writes what is derived: tiles and projection.
 
+mod past;
 mod sealed;
 mod state;
 
@@ -47,6 +48,7 @@ use crate::node::mark::Mark;
 use crate::node::mark::Marked;
 use crate::node::people::Loaded;
 use crate::node::publish::tile_blob;
+use crate::node::uselog;
 use crate::store;
 use crate::store::Commit;
 use crate::store::Epoch;
@@ -56,6 +58,9 @@ use crate::store::Recovered;
 use crate::store::Row;
 use crate::store::Store;
 use crate::vault::Vault;
+
+pub use past::Asked;
+pub use past::replay_uses;
 
 /// The data of one log, and what its operator knows of it.
 #[derive(Clone, Copy)]
@@ -153,11 +158,17 @@ pub fn rebuild(data: &Data<'_>, progress: &mut dyn FnMut(u64, u64)) -> Result<()
     walk.write()
 }
 
+/// Whether the data has use lines to ask of.
+#[must_use]
+pub fn has_uses(data: &Data<'_>) -> bool {
+    uselog::is_kept(data.folder)
+}
+
 /// Walks the log as [`check`] does and asks `trial`, after every act of a person in `[from, until)`, what
 /// the notices of its slot suggest. Answers the entries that could not be read: nothing of them was asked.
 ///
 /// Reading: with no use line at hand, an act is the occasion of a question; what was really asked, and how
-/// often, only use lines know.
+/// often, only use lines know: see [`replay_uses`].
 ///
 /// # Errors
 /// The store does not open, or belongs to another process.
@@ -171,7 +182,8 @@ pub fn replay_packs(
     walk.asking = Some(Box::new(|register, person, slot, at| {
         if from <= at && at < until {
             for question in &consent::questions_of(register, slot) {
-                trial.ask(Past { register, person: Some(person), question, at });
+                let person = Some(person);
+                trial.ask(Past { register, person, question, at, counted: false, decision: None });
             }
         }
     }));
@@ -195,6 +207,7 @@ type Asking<'a> = dyn FnMut(&Register, &Person, &SlotKey, Timestamp) + 'a;
 struct Walk<'a> {
     data: Data<'a>,
     asking: Option<Box<Asking<'a>>>,
+    waiting: Option<past::Waiting<'a>>,
     epoch: Epoch,
     found: Recovered,
     tree: Tree,
@@ -235,6 +248,7 @@ impl<'a> Walk<'a> {
         Ok(Self {
             data: *data,
             asking: None,
+            waiting: None,
             epoch,
             tree: Tree::new(),
             wrong_tiles: Vec::new(),
@@ -301,6 +315,7 @@ impl<'a> Walk<'a> {
                 self.roots.insert(self.tree.size(), self.tree.root());
             }
             self.tiles();
+            self.recall(index);
             self.entry(index, Timestamp(commit.at), *id, entry);
         }
     }

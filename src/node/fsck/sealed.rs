@@ -34,6 +34,8 @@ enum Acted {
     Own,
     Delegate(Person),
     Party(PartyId),
+    /// A person and her delegate, in a row that is not hers.
+    For(Box<Loaded>, Option<Person>),
 }
 
 impl Walk<'_> {
@@ -100,10 +102,27 @@ impl Walk<'_> {
         let name = Name::Key(verified.signer().0);
         let row = self.name(&name, "the name row of its key")?;
         let other = self.data.vault.open_name(name_bytes(&name), &row.sealed).map_err(text)?;
+        if verified.value().kind() == Kind::IncidentComplain {
+            return self.complains(verified.value().by(), other);
+        }
         if other.subject == who.subject {
             return Ok(Acted::Own);
         }
         Ok(Acted::Delegate(self.loaded(other)?.person))
+    }
+
+    /// For whom a complaint was signed.
+    fn complains(&self, by: Option<StatementId>, own: Pointed) -> Result<Acted, String> {
+        let ward = match by {
+            Some(by) => {
+                let name = Name::Statement(by.0);
+                let row = self.name(&name, "the name row of its delegation")?;
+                self.data.vault.open_name(name_bytes(&name), &row.sealed).map_err(text)?
+            }
+            None => own,
+        };
+        let delegate = if ward.subject == own.subject { None } else { Some(self.loaded(own)?.person) };
+        Ok(Acted::For(Box::new(self.loaded(ward)?), delegate))
     }
 
     /// The names it rests on lead to its person, and its ppid is hers.
@@ -114,11 +133,12 @@ impl Walk<'_> {
         acted: &Acted,
         index: LeafIndex,
     ) -> Result<(), String> {
-        let leads = |name: &Name, what: &str| {
+        let leads_to = |name: &Name, what: &str, who: Pointed| {
             let row = self.name(name, what)?;
             let to = self.data.vault.open_name(name_bytes(name), &row.sealed).map_err(text)?;
             if to == who { Ok(()) } else { Err(format!("{what} leads to another person")) }
         };
+        let leads = |name: &Name, what: &str| leads_to(name, what, who);
         let statement = verified.value();
         if statement.kind() == Kind::KeyCreate {
             return leads(&Name::Key(verified.signer().0), "the name row of its key");
@@ -130,9 +150,14 @@ impl Walk<'_> {
             return leads(&Name::Key(incident_name(&incident)), "the name row of its incident");
         }
         let Some(ppid) = statement.ppid() else { return Ok(()) };
-        let party = match acted {
-            Acted::Party(party) => Some(party),
-            Acted::Own | Acted::Delegate(_) => None,
+        let (party, who) = match acted {
+            Acted::Party(party) => (Some(party), who),
+            Acted::Own | Acted::Delegate(_) => (None, who),
+            Acted::For(person, _) => {
+                let incident = verified.id().incident();
+                leads(&Name::Key(incident_name(&incident)), "the name row of its incident")?;
+                (None, person.who)
+            }
         };
         let register = self.replay.register();
         let pairwise = Pairwise { vault: self.data.vault, origin: self.data.origin, register };
@@ -147,7 +172,7 @@ impl Walk<'_> {
             let lags = index >= self.found.projected;
             return if lags { Ok(()) } else { Err(LOST_NAME.into()) };
         }
-        leads(&name, "the name row of its ppid")
+        leads_to(&name, "the name row of its ppid", who)
     }
 
     fn fold(
@@ -162,6 +187,9 @@ impl Walk<'_> {
             Acted::Own => Actor::Own,
             Acted::Delegate(person) => Actor::Delegate(person),
             Acted::Party(party) => Actor::Party(party.clone()),
+            Acted::For(person, delegate) => {
+                Actor::For { person: &person.person, delegate: delegate.as_ref() }
+            }
         };
         let recorded = verified.at(index, at);
         let request = self.request(verified.value())?;

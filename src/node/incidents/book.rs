@@ -15,6 +15,7 @@ use crate::model::statement::Statement;
 use crate::node::Error;
 use crate::node::Inner;
 use crate::node::Refusal;
+use crate::node::domain::domain_of;
 use crate::node::intake::Acting;
 use crate::node::intake::Whose;
 use crate::node::people::name_bytes;
@@ -86,6 +87,7 @@ impl Inner {
         document: Option<Hash>,
     ) -> Result<Whose, Refusal> {
         let place = self.incident_place(incident)?;
+        // A step of the operator's or a stranger's: the fold refuses it.
         let acting = register.party_of_key(&verified.signer()).cloned().map_or(Acting::Own, Acting::Party);
         let Some(document) = document else {
             // Before a slot is drawn for whoever asks.
@@ -104,6 +106,28 @@ impl Inner {
             return Err(Refusal::Inert(Why::AttachmentMissing));
         }
         Ok((who, acting, None))
+    }
+}
+
+impl Inner {
+    /// Whose row a complaint touches: a new slot, under which no key of the person's leads back to it.
+    pub(in crate::node) fn whose_complaint(
+        &self,
+        statement: &Statement,
+        register: &crate::consent::Register,
+        (own, ward): (Pointed, Option<Pointed>),
+    ) -> Result<Whose, Refusal> {
+        let (person, delegate) = match ward {
+            // By her own delegation she acts for herself.
+            Some(ward) if ward.subject != own.subject => (ward, Some(own)),
+            Some(_) | None => (own, None),
+        };
+        // Before a slot is drawn for whoever asks.
+        if !self.pairwise(register).is_hers(statement, &domain_of(statement, None), &person.subject) {
+            return Err(Refusal::Inert(Why::NotThisSubject));
+        }
+        let (who, key) = self.vault.new_person().map_err(Error::from)?;
+        Ok((who, Acting::For(person, delegate), Some(key)))
     }
 }
 

@@ -1,11 +1,15 @@
 //! Who is shown which incident: the regulator in scope and the accused, nobody else.
 
+use crate::consent::Due;
 use crate::consent::Incident;
 use crate::consent::Stage;
 use crate::ledger::hash;
 use crate::model::id::Hash;
+use crate::model::id::KeyHash;
 use crate::model::id::Nonce;
 use crate::model::id::PartyId;
+use crate::model::id::Ppid;
+use crate::model::statement::Statement;
 use crate::node::Error;
 use crate::node::Inner;
 use crate::node::MAX_ATTACHMENT;
@@ -37,12 +41,14 @@ pub struct Case {
     pub finding: Option<Finding>,
     /// Who looks.
     pub sight: Sight,
+    /// What the accused owes in time because of it.
+    pub due: Vec<Due>,
 }
 
 impl Inner {
     pub(in crate::node) fn sight(&self, incident: &Incident, party: &PartyId) -> Option<Sight> {
         if *party == incident.party {
-            return Some(Sight::Accused);
+            return incident.told_at().map(|_| Sight::Accused);
         }
         let regulates = self.is_regulator(party) && self.register().is_in_scope(party, &incident.party);
         regulates.then_some(Sight::Regulator)
@@ -58,6 +64,33 @@ impl Inner {
             out.extend(self.case_at(who, party)?.map(|(case, _)| case));
         }
         Ok(out)
+    }
+
+    /// The complaints of the person with this key, oldest first: how each stands, and nothing of its documents.
+    ///
+    /// # Errors
+    /// The store, damage.
+    pub fn complaints_of(&self, key: &KeyHash) -> Result<Vec<Incident>, Error> {
+        let Some(own) = self.person_of_key(key)? else { return Ok(Vec::new()) };
+        let mut out = Vec::new();
+        for who in self.incident_places()? {
+            let loaded = self.people.load(who, self.store.as_ref(), &self.vault)?;
+            let hers = |incident: &&Incident| {
+                incident.complaint.as_ref().is_some_and(|c| self.is_hers(&own, &incident.party, c.ppid))
+            };
+            out.extend(loaded.person.incident().filter(hers).cloned());
+        }
+        Ok(out)
+    }
+
+    /// Whether a statement is this person's complaint.
+    pub(in crate::node) fn complains(&self, person: &Pointed, statement: &Statement) -> bool {
+        let Statement::IncidentComplain(s) = statement else { return false };
+        self.is_hers(person, &s.party, s.ppid)
+    }
+
+    fn is_hers(&self, person: &Pointed, party: &PartyId, ppid: Ppid) -> bool {
+        self.pairwise(&self.register()).is_of(party, ppid, &person.subject)
     }
 
     /// One incident, if this party may see it.
@@ -88,7 +121,8 @@ impl Inner {
         let Some(incident) = loaded.person.incident().cloned() else { return Ok(None) };
         let Some(sight) = self.sight(&incident, party) else { return Ok(None) };
         let finding = self.finding_of(&incident, &loaded)?;
-        Ok(Some((Case { incident, finding, sight }, loaded)))
+        let due = self.register().due_of(&incident);
+        Ok(Some((Case { incident, finding, sight, due }, loaded)))
     }
 
     /// What the detector found, if the document is there.

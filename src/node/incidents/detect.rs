@@ -6,10 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 
 use crate::consent::State;
 use crate::identity::request::Signed;
 use crate::ledger::key::PublicKey;
+use crate::model::id::KeyHash;
 use crate::model::id::PartyId;
 use crate::model::id::Ppid;
 use crate::model::id::SubjectId;
@@ -170,15 +172,18 @@ impl Inner {
         Ok(out)
     }
 
-    /// Verifies every signature that a finding could rest on.
+    /// Verifies every signature that a finding could rest on, by the key of the line's own index.
     fn look_at_signatures(&self, observed: &mut [Observed]) -> Result<(), Error> {
-        let mut keys: BTreeMap<PartyId, Option<PublicKey>> = BTreeMap::new();
+        let mut keys: BTreeMap<KeyHash, PublicKey> = BTreeMap::new();
         for one in observed.iter_mut() {
             let Some(kept) = &one.line.signed else { continue };
-            if !keys.contains_key(&one.line.asker) {
-                keys.insert(one.line.asker.clone(), self.key_of_party(&one.line.asker)?);
+            let held = self.key_as_of(&one.line.asker, one.line.as_of);
+            if let Some(held) = held
+                && let Entry::Vacant(place) = keys.entry(held.key)
+            {
+                place.insert(self.public_key(held)?);
             }
-            let key = keys.get(&one.line.asker).and_then(Option::as_ref);
+            let key = held.and_then(|held| keys.get(&held.key));
             let holds = key.is_some_and(|key| {
                 Signed::parse(kept).and_then(|signed| signed.verify_line(key, &one.line)).is_ok()
             });

@@ -5,10 +5,13 @@
 
 use serde_json::Value;
 
+use crate::consent::Register;
 use crate::model::decision::Reason;
+use crate::model::id::LeafIndex;
 use crate::model::id::Nonce;
 use crate::model::id::PartyId;
 use crate::model::id::StatementId;
+use crate::model::pack::Pack;
 use crate::model::use_line::UseAct;
 use crate::node::Error;
 use crate::node::Inner;
@@ -21,6 +24,7 @@ use crate::reidentification::Noted;
 use crate::reidentification::dossier;
 use crate::reidentification::dossier::Accused;
 use crate::reidentification::dossier::Given;
+use crate::reidentification::dossier::Law;
 use crate::reidentification::dossier::Quoted;
 use crate::reidentification::dossier::Step;
 use crate::reidentification::page;
@@ -85,7 +89,9 @@ impl Inner {
         }
         let Some(accused) = self.accused(&case)? else { return Ok(Built::NotYet) };
         let register = self.register();
-        let day = finding.lines.iter().map(|line| line.at).min().unwrap_or_else(|| finding.begins());
+        let day = finding.first().unwrap_or_else(|| finding.begins());
+        let applied = register.packs_of(&case.incident.party, day).unwrap_or_default();
+        let Some(packs) = self.laws(&register, &applied)? else { return Ok(Built::NotYet) };
         let given = Given {
             origin: &self.settings.origin,
             made_at: self.now(),
@@ -98,9 +104,26 @@ impl Inner {
             flag,
             lines,
             steps,
-            packs: register.packs_of(&case.incident.party, day).unwrap_or_default(),
+            packs,
         };
         Ok(Built::Dossier(Box::new(dossier::build(&given))))
+    }
+
+    /// Packs with their files and evidence that the log named them; `None` if no checkpoint covers that yet.
+    fn laws<'a>(&self, register: &Register, packs: &[&'a Pack]) -> Result<Option<Vec<Law<'a>>>, Error> {
+        let mut out = Vec::with_capacity(packs.len());
+        for pack in packs.iter().copied() {
+            let named = register
+                .adoptions()
+                .find(|a| *a.pack.name == **pack.name() && a.pack.version == pack.version())
+                .ok_or_else(|| Error::Damaged("a pack in force is named nowhere".into()))?;
+            let hash = named.pack.hash;
+            let bytes = self.attachment(&hash)?;
+            let bytes = bytes.ok_or_else(|| Error::Damaged(format!("attachment {hash} is missing")))?;
+            let Some(named) = self.public_evidence(named.index)? else { return Ok(None) };
+            out.push(Law { pack, hash, bytes, named });
+        }
+        Ok(Some(out))
     }
 
     /// Evidence of one line, and the line that says who was shown it.
@@ -127,20 +150,35 @@ impl Inner {
         Ok(shown)
     }
 
-    /// The accused, with public evidence of its registration; `None` if no checkpoint covers it yet.
+    /// The accused, with public evidence of all that brought it a key; `None` if no checkpoint covers
+    /// that yet.
     fn accused(&self, case: &Case) -> Result<Option<Accused>, Error> {
         let register = self.register();
         let lost = || Error::Damaged("the accused of an incident is not registered".into());
         let party = register.party(&case.incident.party).ok_or_else(lost)?;
-        let commit = self.commit_of(party.index)?;
-        let position = usize::try_from(party.index - commit.first).map_err(|_| lost())?;
-        let id = commit.ids.get(position).ok_or_else(lost)?;
-        let Shown::Evidence(registered) = self.evidence(id, None)? else { return Ok(None) };
+        let Some(registered) = self.public_evidence(party.index)? else { return Ok(None) };
+        let mut rotated = Vec::new();
+        for held in party.keys().skip(1) {
+            let Some(evidence) = self.public_evidence(held.index)? else { return Ok(None) };
+            rotated.push(evidence);
+        }
         Ok(Some(Accused {
             id: party.id.clone(),
             names: (party.name_ko.clone(), party.name_en.clone()),
             jurisdiction: party.jurisdiction.clone(),
             registered,
+            rotated,
         }))
+    }
+
+    /// Evidence of a public statement by where it stands; `None` if no checkpoint covers it yet.
+    fn public_evidence(&self, index: LeafIndex) -> Result<Option<Vec<u8>>, Error> {
+        let commit = self.commit_of(index)?;
+        let id = usize::try_from(index - commit.first).ok().and_then(|at| commit.ids.get(at));
+        let id = id.ok_or_else(|| Error::Damaged(format!("entry {index} is missing")))?;
+        match self.evidence(id, None)? {
+            Shown::Evidence(evidence) => Ok(Some(evidence)),
+            Shown::NotYet | Shown::Nothing => Ok(None),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Incidents: what use lines show, flagged, answered, assessed.
+//! Incidents: what use lines show or a person complains of, flagged, answered, assessed.
 //!
 //! An evaluation never writes to the ledger by itself: detection reads synced lines, by
 //! command or once a day is over, and what it finds goes the way of all statements.
@@ -14,6 +14,8 @@ mod flag;
 mod hers;
 mod signed;
 
+pub use crate::consent::Due;
+pub use crate::consent::Incident;
 pub(in crate::node) use book::Book;
 pub(in crate::node) use book::incident_name;
 pub use case::Case;

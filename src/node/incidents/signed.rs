@@ -1,9 +1,10 @@
 //! Request signatures: one in 256 at the door, all before they are held against anybody.
 
+use crate::consent::FormerKey;
 use crate::identity::request;
 use crate::identity::request::Signed;
-use crate::ledger::key::PublicKey;
 use crate::model::id::PartyId;
+use crate::model::id::TreeSize;
 use crate::node::Error;
 use crate::node::Inner;
 
@@ -26,12 +27,14 @@ impl Inner {
         party: &PartyId,
         signed: &Signed,
     ) -> Result<Result<(), request::Error>, Error> {
-        let Some(key) = self.key_of_party(party)? else { return Ok(Err(request::Error::Key)) };
-        Ok(signed.verify(&key, self.now()))
+        let register = self.register();
+        let Some(party) = register.party(party) else { return Ok(Err(request::Error::Key)) };
+        Ok(signed.verify(&self.party_key(party)?, self.now()))
     }
 
-    /// A registered party's public key; `None` if nobody of that name is registered.
-    pub(in crate::node) fn key_of_party(&self, party: &PartyId) -> Result<Option<PublicKey>, Error> {
-        self.register().party(party).map(|registered| self.party_key(registered)).transpose()
+    /// The public key a party signed with while the log had so many entries, and where the statement
+    /// stands that brought it; `None` if nobody of that name was registered then.
+    pub(in crate::node) fn key_as_of(&self, party: &PartyId, entries: TreeSize) -> Option<FormerKey> {
+        self.register().party(party)?.key_as_of(entries)
     }
 }
