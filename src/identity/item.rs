@@ -3,19 +3,26 @@
 //! - tagged `COSE_Sign1` with `typ` [`STATEMENT`], payload the statement;
 //! - endorsed: `COSE_Sign1` with `typ` [`ENDORSED`], payload the item it
 //!   endorses, at most three layers;
-//! - passkey items (an array) are recognised and refused by this build.
+//! - passkey items: an array with a WebAuthn assertion over 1 to 64 statements.
 //!
-//! The signature is checked before anything is looked up.
+//! The signature is checked before anything is looked up. Lacks the check of an
+//! assertion, which is `passkey`'s.
 
 use std::sync::Arc;
 
 use crate::identity::Error;
 use crate::identity::Signed;
 use crate::identity::Verified;
+use crate::identity::passkey;
+use crate::identity::passkey::Assertion;
+use crate::identity::passkey::Ceremonies;
+use crate::identity::passkey::Place;
+use crate::identity::passkey::Refused;
 use crate::ledger::cbor;
 use crate::ledger::cose;
 use crate::ledger::cose::ENDORSED;
 use crate::ledger::cose::MAX_LAYERS;
+use crate::ledger::cose::Passkey;
 use crate::ledger::cose::STATEMENT;
 use crate::ledger::entry;
 use crate::ledger::hash;
@@ -38,12 +45,31 @@ pub const MAX_ITEM: usize = 60 * 1024;
 /// Reads a public key from its SPKI.
 pub type KeyReader<'a> = &'a dyn Fn(&[u8]) -> Result<Arc<PublicKey>, key::Error>;
 
+/// How the statement itself is signed.
+#[derive(Debug)]
+enum Innermost {
+    /// Its payload taken out.
+    Cose(cose::Sign1),
+    /// One for all items of the ceremony, if they came together.
+    Passkey(Arc<Assertion>),
+}
+
+impl Innermost {
+    fn spki(&self) -> &[u8] {
+        match self {
+            Self::Cose(message) => &message.kid,
+            Self::Passkey(assertion) => assertion.spki(),
+        }
+    }
+}
+
 /// An item taken apart and read, its signatures not yet checked: good to choose a lane, and nothing else.
 #[derive(Debug)]
 pub struct Unverified {
     item: Vec<u8>,
-    /// Innermost first, its payload taken out: that is `bytes`.
-    messages: Vec<cose::Sign1>,
+    innermost: Innermost,
+    /// From the inside out.
+    endorsements: Vec<cose::Sign1>,
     /// The statement's.
     bytes: Vec<u8>,
     statement: Statement,
@@ -58,35 +84,24 @@ impl Unverified {
         if item.len() > MAX_ITEM {
             return Err(Error::TooLarge { bytes: item.len(), limit: MAX_ITEM });
         }
-        // Major type 4: the passkey form, whose rules come with key sets.
-        if item.first().is_some_and(|b| b >> 5 == 4) {
-            cbor::gate(&item)?;
-            return Err(Error::PasskeyNotServed);
-        }
-        let mut messages = Vec::with_capacity(1);
-        let mut message = cose::parse(&item)?;
-        let bytes = loop {
-            let payload = message.payload.take().ok_or(Error::NoPayload)?;
-            let inner = match message.typ.as_str() {
-                STATEMENT => None,
-                ENDORSED if messages.len() + 1 < MAX_LAYERS => Some(cose::parse(&payload)?),
-                ENDORSED => return Err(Error::TooManyLayers { limit: MAX_LAYERS }),
-                _ => return Err(Error::Typ { found: message.typ }),
-            };
-            match inner {
-                Some(inner) => {
-                    message.payload = Some(payload);
-                    messages.push(std::mem::replace(&mut message, inner));
-                }
-                None => {
-                    messages.push(message);
-                    break payload;
-                }
-            }
-        };
-        messages.reverse();
+        let (innermost, endorsements, bytes) = layers_of(&item)?;
         let statement = statement_from(&bytes)?;
-        Ok(Self { item, messages, bytes, statement })
+        if statement.kind().is_public() && matches!(innermost, Innermost::Passkey(_)) {
+            return Err(Error::Passkey(Refused::Public));
+        }
+        Ok(Self { item, innermost, endorsements, bytes, statement })
+    }
+
+    /// As [`Unverified::parse`], for an item of a batch: an assertion that came before is not checked again.
+    ///
+    /// # Errors
+    /// As [`Unverified::parse`].
+    pub fn parse_among(item: Vec<u8>, ceremonies: &mut Ceremonies) -> Result<Self, Error> {
+        let mut parsed = Self::parse(item)?;
+        if let Innermost::Passkey(assertion) = &mut parsed.innermost {
+            *assertion = ceremonies.shared(assertion);
+        }
+        Ok(parsed)
     }
 
     /// The type of its statement.
@@ -100,40 +115,89 @@ impl Unverified {
     /// # Errors
     /// The sender's fault: not a key we take, another key's algorithm, a signature that does not hold.
     pub fn verify(self) -> Result<Verified<Statement>, Error> {
-        self.verify_with(&|spki| PublicKey::from_spki(spki).map(Arc::new))
+        self.verify_with(Place::Named, &|spki| PublicKey::from_spki(spki).map(Arc::new))
     }
 
-    /// As [`Unverified::verify`], with keys that the caller may have read before.
+    /// As [`Unverified::verify`], for one relying party and with keys that the caller may have read before.
     ///
     /// # Errors
-    /// As [`Unverified::verify`].
-    pub fn verify_with(self, keys: KeyReader<'_>) -> Result<Verified<Statement>, Error> {
-        for message in &self.messages {
-            let key = keys(&message.kid)?;
-            if key.alg() != message.alg {
-                return Err(Error::AlgorithmOfOtherKey);
+    /// As [`Unverified::verify`]; an assertion of another place.
+    pub fn verify_with(self, place: Place<'_>, keys: KeyReader<'_>) -> Result<Verified<Statement>, Error> {
+        match &self.innermost {
+            Innermost::Cose(message) => verify_one(message, Some(&self.bytes), keys)?,
+            Innermost::Passkey(assertion) => {
+                assertion.verify(&self.bytes, passkey::STATEMENTS, place, keys).map_err(Error::Passkey)?;
             }
-            let holds = match &message.payload {
-                None => message.verify_detached(&self.bytes, &key),
-                Some(_) => message.verify(&key),
-            };
-            holds.map_err(|_| Error::Signature)?;
         }
-        let signed = self.signed()?;
-        let spkis = self.messages.into_iter().map(|message| message.kid).collect();
+        for message in &self.endorsements {
+            verify_one(message, None, keys)?;
+        }
+        let signed = self.signed();
+        let spkis = self.spkis();
         Ok(Verified::new(self.statement, signed, spkis, self.bytes, self.item))
     }
 
-    fn signed(&self) -> Result<Signed, Error> {
-        let mut hashes = self.messages.iter().map(|m| KeyHash(hash::sha256(&[&m.kid])));
-        let signer = hashes.next().ok_or(Error::NoPayload)?;
-        let endorsers: Vec<_> = hashes.collect();
+    /// Public keys it names (SPKI DER): signer first.
+    fn spkis(&self) -> Vec<Vec<u8>> {
+        let endorsers = self.endorsements.iter().map(|message| message.kid.as_slice());
+        std::iter::once(self.innermost.spki()).chain(endorsers).map(<[u8]>::to_vec).collect()
+    }
+
+    fn signed(&self) -> Signed {
+        let name = |spki: &[u8]| KeyHash(hash::sha256(&[spki]));
+        let signer = name(self.innermost.spki());
+        let endorsers = self.endorsements.iter().map(|message| name(&message.kid)).collect();
         let id = StatementId(entry::statement_id(signer.as_bytes(), &self.bytes));
-        Ok(Signed { id, signer, endorsers })
+        Signed { id, signer, endorsers }
     }
 }
 
+/// Innermost form, endorsements from the inside out, statement.
+type Layers = (Innermost, Vec<cose::Sign1>, Vec<u8>);
+
+fn layers_of(item: &[u8]) -> Result<Layers, Error> {
+    let mut endorsements = Vec::new();
+    let mut payload = None;
+    let (innermost, bytes) = loop {
+        let below = payload.as_deref().unwrap_or(item);
+        if Passkey::is_meant_by(below) {
+            let (bytes, assertion) = Assertion::of(Passkey::parse(below)?).ok_or(Error::NoPayload)?;
+            break (Innermost::Passkey(Arc::new(assertion)), bytes);
+        }
+        let mut message = cose::parse(below)?;
+        match message.typ.as_str() {
+            STATEMENT => {
+                let bytes = message.payload.take().ok_or(Error::NoPayload)?;
+                break (Innermost::Cose(message), bytes);
+            }
+            ENDORSED if endorsements.len() + 1 < MAX_LAYERS => {
+                payload = Some(message.payload.clone().ok_or(Error::NoPayload)?);
+                endorsements.push(message);
+            }
+            ENDORSED => return Err(Error::TooManyLayers { limit: MAX_LAYERS }),
+            _ => return Err(Error::Typ { found: message.typ }),
+        }
+    };
+    endorsements.reverse();
+    Ok((innermost, endorsements, bytes))
+}
+
+/// Checks one COSE signature, over its payload or over one that travels beside it.
+fn verify_one(message: &cose::Sign1, detached: Option<&[u8]>, keys: KeyReader<'_>) -> Result<(), Error> {
+    let key = keys(&message.kid)?;
+    if key.alg() != message.alg {
+        return Err(Error::AlgorithmOfOtherKey);
+    }
+    let holds = match detached {
+        Some(bytes) => message.verify_detached(bytes, &key),
+        None => message.verify(&key),
+    };
+    holds.map_err(|_| Error::Signature)
+}
+
 /// Opens an item: shape, then signatures from the inside out, then the statement.
+///
+/// An assertion is held to the relying party its page names ([`Place::Named`]).
 ///
 /// # Errors
 /// As [`Unverified::parse`] and [`Unverified::verify`].
@@ -147,7 +211,7 @@ pub fn open(item: &[u8]) -> Result<Verified<Statement>, Error> {
 /// As [`Unverified::parse`].
 pub fn reload(item: &[u8]) -> Result<(Statement, Signed), Error> {
     let item = Unverified::parse(item.to_vec())?;
-    let signed = item.signed()?;
+    let signed = item.signed();
     Ok((item.statement, signed))
 }
 
@@ -156,7 +220,7 @@ pub fn reload(item: &[u8]) -> Result<(Statement, Signed), Error> {
 /// # Errors
 /// As [`Unverified::parse`].
 pub fn spkis(item: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
-    Ok(Unverified::parse(item.to_vec())?.messages.into_iter().map(|message| message.kid).collect())
+    Ok(Unverified::parse(item.to_vec())?.spkis())
 }
 
 /// Parses statement bytes through the gate.

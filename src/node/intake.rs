@@ -10,6 +10,7 @@ use crate::consent::PackFile;
 use crate::consent::Register;
 use crate::identity;
 use crate::identity::Verified;
+use crate::identity::passkey::Place;
 use crate::ledger::cose;
 use crate::ledger::hash;
 use crate::ledger::key;
@@ -106,7 +107,8 @@ impl Inner {
     pub(in crate::node) fn prepare(&self, item: Item) -> Result<Intake, Refusal> {
         let verified = match item {
             Item::Unverified(item) => {
-                item.verify_with(&|spki| self.read_key(spki)).map_err(Refusal::Malformed)?
+                let place = Place::Of(&self.settings.relying);
+                item.verify_with(place, &|spki| self.read_key(spki)).map_err(Refusal::Malformed)?
             }
             Item::Verified(verified) => verified,
         };

@@ -166,7 +166,7 @@ impl Inner {
     /// [`Denied`].
     pub fn token_for_login(&self, item: &[u8]) -> Result<String, Denied> {
         let now = self.now();
-        let login = login::open_login(item, &self.settings.origin, now)?;
+        let login = login::open_login(item, &self.settings.origin, &self.settings.relying, now)?;
         let name = hash::sha256(&[b"login", &login.key.0, &login.nonce.0]);
         if login.exp < self.tokens.started || !self.tokens.take(name, login.exp, now) {
             return Err(Denied::Replayed);

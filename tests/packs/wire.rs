@@ -65,6 +65,15 @@ fn passkey(statement: Value, digests: usize) -> Value {
     Value::Array(vec![n(1), statement, digests, b(1, 37), b(2, 120), b(3, 71), b(0x66, 91)])
 }
 
+/// What a real Chromium made of RSA, of statements and of a login.
+fn by_chromium(what: &str) -> Value {
+    use base64::Engine;
+    let file: serde_json::Value =
+        serde_json::from_str(include_str!("../vectors/passkey/chromium-257.json")).unwrap();
+    let item = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(file[what].as_str().unwrap()).unwrap();
+    ciborium::from_reader(&*item).unwrap()
+}
+
 fn receipt(label: i64, proof: Value) -> Value {
     let claims = map(vec![(n(1), t("ledger.example/1")), (n(2), t("naru.receipt.v1")), (t("size"), n(8))]);
     let protected = map(vec![
@@ -184,6 +193,8 @@ pub(crate) fn good() -> Vec<(&'static str, Vec<u8>)> {
         ("signed-es256", signed(-7, 91, notice.clone())),
         ("passkey-one", passkey(grant.clone(), 1)),
         ("passkey-many", passkey(grant.clone(), 64)),
+        ("passkey-chromium", by_chromium("alone")),
+        ("passkey-login-chromium", by_chromium("login")),
         ("endorsed-once", endorsed(&signed(-8, 44, genesis.clone()))),
         ("endorsed-twice", endorsed(&endorsed(&signed(-8, 44, notice.clone())))),
         ("endorsed-passkey", on_passkey.clone()),
