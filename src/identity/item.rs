@@ -1,9 +1,9 @@
 //! The forms in which a signed statement arrives, and the one function that opens them.
 //!
 //! - tagged `COSE_Sign1` with `typ` [`STATEMENT`], payload the statement;
+//! - passkey items: an array with a WebAuthn assertion over 1 to 64 statements;
 //! - endorsed: `COSE_Sign1` with `typ` [`ENDORSED`], payload the item it
-//!   endorses, at most three layers;
-//! - passkey items: an array with a WebAuthn assertion over 1 to 64 statements.
+//!   endorses, or a passkey's assertion over that item; at most three layers.
 //!
 //! The signature is checked before anything is looked up. Lacks the check of an
 //! assertion, which is `passkey`'s.
@@ -22,6 +22,7 @@ use crate::ledger::cbor;
 use crate::ledger::cose;
 use crate::ledger::cose::ENDORSED;
 use crate::ledger::cose::MAX_LAYERS;
+use crate::ledger::cose::Over;
 use crate::ledger::cose::Passkey;
 use crate::ledger::cose::STATEMENT;
 use crate::ledger::entry;
@@ -45,20 +46,33 @@ pub const MAX_ITEM: usize = 60 * 1024;
 /// Reads a public key from its SPKI.
 pub type KeyReader<'a> = &'a dyn Fn(&[u8]) -> Result<Arc<PublicKey>, key::Error>;
 
-/// How the statement itself is signed.
+/// One signature.
 #[derive(Debug)]
-enum Innermost {
-    /// Its payload taken out.
+enum Layer {
+    /// Of the innermost, the payload is taken out.
     Cose(cose::Sign1),
-    /// One for all items of the ceremony, if they came together.
+    /// One for all items of a ceremony, if they came together.
     Passkey(Arc<Assertion>),
 }
 
-impl Innermost {
+impl Layer {
     fn spki(&self) -> &[u8] {
         match self {
             Self::Cose(message) => &message.kid,
             Self::Passkey(assertion) => assertion.spki(),
+        }
+    }
+
+    /// Checks it: over `bytes` if they are the statement's, else over what it endorses.
+    fn verify(&self, bytes: Option<&[u8]>, place: Place<'_>, keys: KeyReader<'_>) -> Result<(), Error> {
+        match (self, bytes) {
+            (Self::Cose(message), _) => verify_one(message, bytes, keys),
+            (Self::Passkey(assertion), Some(bytes)) => {
+                assertion.verify(bytes, passkey::STATEMENTS, place, keys).map_err(Error::Passkey)
+            }
+            (Self::Passkey(assertion), None) => {
+                assertion.verify_endorsing(place, keys).map_err(Error::Passkey)
+            }
         }
     }
 }
@@ -67,9 +81,9 @@ impl Innermost {
 #[derive(Debug)]
 pub struct Unverified {
     item: Vec<u8>,
-    innermost: Innermost,
+    innermost: Layer,
     /// From the inside out.
-    endorsements: Vec<cose::Sign1>,
+    endorsements: Vec<Layer>,
     /// The statement's.
     bytes: Vec<u8>,
     statement: Statement,
@@ -86,7 +100,8 @@ impl Unverified {
         }
         let (innermost, endorsements, bytes) = layers_of(&item)?;
         let statement = statement_from(&bytes)?;
-        if statement.kind().is_public() && matches!(innermost, Innermost::Passkey(_)) {
+        let by_passkey = |layer: &Layer| matches!(layer, Layer::Passkey(_));
+        if statement.kind().is_public() && endorsements.iter().chain([&innermost]).any(by_passkey) {
             return Err(Error::Passkey(Refused::Public));
         }
         Ok(Self { item, innermost, endorsements, bytes, statement })
@@ -98,7 +113,7 @@ impl Unverified {
     /// As [`Unverified::parse`].
     pub fn parse_among(item: Vec<u8>, ceremonies: &mut Ceremonies) -> Result<Self, Error> {
         let mut parsed = Self::parse(item)?;
-        if let Innermost::Passkey(assertion) = &mut parsed.innermost {
+        if let Layer::Passkey(assertion) = &mut parsed.innermost {
             *assertion = ceremonies.shared(assertion);
         }
         Ok(parsed)
@@ -123,15 +138,8 @@ impl Unverified {
     /// # Errors
     /// As [`Unverified::verify`]; an assertion of another place.
     pub fn verify_with(self, place: Place<'_>, keys: KeyReader<'_>) -> Result<Verified<Statement>, Error> {
-        match &self.innermost {
-            Innermost::Cose(message) => verify_one(message, Some(&self.bytes), keys)?,
-            Innermost::Passkey(assertion) => {
-                assertion.verify(&self.bytes, passkey::STATEMENTS, place, keys).map_err(Error::Passkey)?;
-            }
-        }
-        for message in &self.endorsements {
-            verify_one(message, None, keys)?;
-        }
+        self.innermost.verify(Some(&self.bytes), place, keys)?;
+        self.endorsements.iter().try_for_each(|layer| layer.verify(None, place, keys))?;
         let signed = self.signed();
         let spkis = self.spkis();
         Ok(Verified::new(self.statement, signed, spkis, self.bytes, self.item))
@@ -139,47 +147,58 @@ impl Unverified {
 
     /// Public keys it names (SPKI DER): signer first.
     fn spkis(&self) -> Vec<Vec<u8>> {
-        let endorsers = self.endorsements.iter().map(|message| message.kid.as_slice());
+        let endorsers = self.endorsements.iter().map(Layer::spki);
         std::iter::once(self.innermost.spki()).chain(endorsers).map(<[u8]>::to_vec).collect()
     }
 
     fn signed(&self) -> Signed {
         let name = |spki: &[u8]| KeyHash(hash::sha256(&[spki]));
         let signer = name(self.innermost.spki());
-        let endorsers = self.endorsements.iter().map(|message| name(&message.kid)).collect();
+        let endorsers = self.endorsements.iter().map(|layer| name(layer.spki())).collect();
         let id = StatementId(entry::statement_id(signer.as_bytes(), &self.bytes));
         Signed { id, signer, endorsers }
     }
 }
 
 /// Innermost form, endorsements from the inside out, statement.
-type Layers = (Innermost, Vec<cose::Sign1>, Vec<u8>);
+type Layers = (Layer, Vec<Layer>, Vec<u8>);
 
 fn layers_of(item: &[u8]) -> Result<Layers, Error> {
     let mut endorsements = Vec::new();
-    let mut payload = None;
+    let mut below = item.to_vec();
     let (innermost, bytes) = loop {
-        let below = payload.as_deref().unwrap_or(item);
-        if Passkey::is_meant_by(below) {
-            let (bytes, assertion) = Assertion::of(Passkey::parse(below)?).ok_or(Error::NoPayload)?;
-            break (Innermost::Passkey(Arc::new(assertion)), bytes);
+        let (layer, payload, endorses) = one_of(&below)?;
+        if !endorses {
+            break (layer, payload);
         }
-        let mut message = cose::parse(below)?;
-        match message.typ.as_str() {
-            STATEMENT => {
-                let bytes = message.payload.take().ok_or(Error::NoPayload)?;
-                break (Innermost::Cose(message), bytes);
-            }
-            ENDORSED if endorsements.len() + 1 < MAX_LAYERS => {
-                payload = Some(message.payload.clone().ok_or(Error::NoPayload)?);
-                endorsements.push(message);
-            }
-            ENDORSED => return Err(Error::TooManyLayers { limit: MAX_LAYERS }),
-            _ => return Err(Error::Typ { found: message.typ }),
+        if endorsements.len() + 1 == MAX_LAYERS {
+            return Err(Error::TooManyLayers { limit: MAX_LAYERS });
         }
+        endorsements.push(layer);
+        below = payload;
     };
     endorsements.reverse();
     Ok((innermost, endorsements, bytes))
+}
+
+/// The outermost layer, what it is over, and whether that is an item it endorses.
+fn one_of(item: &[u8]) -> Result<(Layer, Vec<u8>, bool), Error> {
+    if Passkey::is_meant_by(item) {
+        let parts = Passkey::parse(item)?;
+        let endorses = parts.over == Over::Item;
+        let (payload, assertion) = Assertion::of(parts).ok_or(Error::NoPayload)?;
+        return Ok((Layer::Passkey(Arc::new(assertion)), payload, endorses));
+    }
+    let mut message = cose::parse(item)?;
+    let payload = message.payload.take().ok_or(Error::NoPayload)?;
+    match message.typ.as_str() {
+        STATEMENT => Ok((Layer::Cose(message), payload, false)),
+        ENDORSED => {
+            message.payload = Some(payload.clone());
+            Ok((Layer::Cose(message), payload, true))
+        }
+        _ => Err(Error::Typ { found: message.typ }),
+    }
 }
 
 /// Checks one COSE signature, over its payload or over one that travels beside it.

@@ -17,6 +17,7 @@ use crate::identity::passkey::Relying;
 use crate::ledger::cbor;
 use crate::ledger::cose;
 use crate::ledger::cose::LOGIN;
+use crate::ledger::cose::Over;
 use crate::ledger::cose::Passkey;
 use crate::ledger::hash;
 use crate::ledger::key::Alg;
@@ -102,7 +103,7 @@ fn of_cose(item: &[u8]) -> Result<(KeyHash, Vec<u8>), Error> {
 /// A login is alone in its ceremony.
 fn of_passkey(item: &[u8], relying: &Relying) -> Result<(KeyHash, Vec<u8>), Error> {
     let parts = Passkey::parse(item)?;
-    if parts.digests.len() != 1 {
+    if parts.over != Over::Statements || parts.digests.len() != 1 {
         return Err(Error::Passkey(passkey::Refused::Digest));
     }
     let (login, assertion) = Ceremony::of(parts).ok_or(Error::NoPayload)?;

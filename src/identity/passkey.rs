@@ -33,6 +33,8 @@ use crate::ledger::key::Alg;
 
 /// Prefix of the challenge of statements.
 pub const STATEMENTS: &str = "naru-statements/v1";
+/// Prefix of the challenge of an endorsement.
+pub const ENDORSED: &str = "naru-endorsed/v1";
 /// Prefix of the challenge of a login.
 pub const LOGIN: &str = "naru-login/v1";
 
@@ -169,6 +171,15 @@ impl Assertion {
     /// The credential's public key (DER).
     pub(in crate::identity) fn spki(&self) -> &[u8] {
         &self.parts.spki
+    }
+
+    /// Checks an endorsement: its digest was made from what it endorses.
+    pub(in crate::identity) fn verify_endorsing(
+        &self,
+        place: Place<'_>,
+        keys: KeyReader<'_>,
+    ) -> Result<(), Refused> {
+        *self.outcome.get_or_init(|| check(&self.parts, ENDORSED, place, keys))
     }
 
     /// Checks that these bytes are among what the ceremony signed, and the assertion if nobody has.

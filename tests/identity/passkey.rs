@@ -183,10 +183,40 @@ fn a_passkey_item_may_be_endorsed_and_the_id_stays_that_of_its_signer() {
     }
     let thrice = cose::endorse(&second, &twice).unwrap();
     assert!(matches!(open(&thrice), Err(Error::TooManyLayers { .. })));
-    // A passkey as the one who endorses: not of the form.
     let mut spoiled = once.clone();
     *spoiled.last_mut().unwrap() ^= 1;
     assert!(matches!(open(&spoiled), Err(Error::Signature)));
+}
+
+#[test]
+fn a_passkey_endorses_by_an_assertion_over_the_item() {
+    let (one, two) = (p256(7), p256(8));
+    let (one, two) = (Authenticator::new(one.as_ref()), Authenticator::new(two.as_ref()));
+    let item = one.sign(&withdraw(1));
+    let both = two.endorse(&item);
+    let verified = open(&both).unwrap();
+    assert_eq!(verified.id(), open(&item).unwrap().id());
+    assert_eq!((verified.signer(), &verified.signed().endorsers[..]), (one.key(), &[two.key()][..]));
+    let proof = cose::proof_of(&both).unwrap();
+    assert_eq!(cose::join(&proof, verified.statement()).unwrap(), both);
+    assert_eq!(cose::statement_of(&both).unwrap(), verified.statement());
+    // Around COSE, under COSE, and no more than three.
+    let mixed =
+        cose::endorse(&signer(9), &two.endorse(&crate::support::sign(&withdraw(1), &signer(7)))).unwrap();
+    assert_eq!(open(&mixed).unwrap().signed().endorsers.len(), 2);
+    assert!(matches!(open(&two.endorse(&mixed)), Err(Error::TooManyLayers { .. })));
+    // An assertion over statements endorses nothing, and one that endorses signs no statement.
+    let mut as_endorsement = Passkey::parse(&two.sign(&withdraw(1))).unwrap();
+    (as_endorsement.over, as_endorsement.statement) = (cose::Over::Item, Some(item.clone()));
+    assert_eq!(why(&as_endorsement.encode()), Refused::Challenge);
+    let mut as_statement = Passkey::parse(&both).unwrap();
+    (as_statement.over, as_statement.statement) =
+        (cose::Over::Statements, Passkey::parse(&item).unwrap().statement);
+    assert_eq!(why(&as_statement.encode()), Refused::Digest);
+    // Over another item.
+    let mut other = Passkey::parse(&both).unwrap();
+    other.statement = Some(one.sign(&withdraw(2)));
+    assert_eq!(why(&other.encode()), Refused::Challenge);
 }
 
 #[test]
@@ -199,9 +229,12 @@ fn a_public_statement_is_not_signed_by_a_passkey() {
         nonce: Nonce([1; 16]),
         party: party("bank"),
     };
-    let item = Authenticator::new(&key).sign(&close.into());
+    let close = Statement::from(close);
+    let item = Authenticator::new(&key).sign(&close);
     assert_eq!(why(&item), Refused::Public);
     assert_eq!(why(&cose::endorse(&signer(8), &item).unwrap()), Refused::Public);
+    let cose = crate::support::sign(&close, &signer(9));
+    assert_eq!(why(&Authenticator::new(&key).endorse(&cose)), Refused::Public);
 }
 
 #[test]

@@ -60,6 +60,10 @@ fn endorsed(inner: &Value) -> Value {
     sign1(header(-8, b(0x67, 44), "application/naru-endorsed+cose"), none(), wrapped(inner))
 }
 
+fn passkey_endorsed(inner: &Value) -> Value {
+    Value::Array(vec![n(2), wrapped(inner), b(1, 37), b(2, 120), b(3, 71), b(0x66, 91)])
+}
+
 fn passkey(statement: Value, digests: usize) -> Value {
     let digests = Value::Array(vec![b(0x33, 32); digests]);
     Value::Array(vec![n(1), statement, digests, b(1, 37), b(2, 120), b(3, 71), b(0x66, 91)])
@@ -198,12 +202,14 @@ pub(crate) fn good() -> Vec<(&'static str, Vec<u8>)> {
         ("endorsed-once", endorsed(&signed(-8, 44, genesis.clone()))),
         ("endorsed-twice", endorsed(&endorsed(&signed(-8, 44, notice.clone())))),
         ("endorsed-passkey", on_passkey.clone()),
+        ("endorsed-by-passkey", passkey_endorsed(&passkey(grant.clone(), 1))),
         ("item-a", signed(-8, 44, notice.clone())),
         ("item-b", passkey(grant, 1)),
         ("item-c", on_passkey),
         ("proof-a", signed(-8, 44, Value::Null)),
         ("proof-b", passkey(Value::Null, 2)),
         ("proof-c", endorsed(&passkey(Value::Null, 2))),
+        ("proof-d", passkey_endorsed(&passkey(Value::Null, 1))),
         ("login", login.clone()),
         (
             "signed-login",

@@ -6,6 +6,7 @@ use naru::identity::login::Login;
 use naru::identity::passkey;
 use naru::identity::passkey::Relying;
 use naru::ledger::cbor;
+use naru::ledger::cose::Over;
 use naru::ledger::cose::Passkey;
 use naru::ledger::hash;
 use naru::ledger::key::Alg;
@@ -61,7 +62,8 @@ impl<'a> Authenticator<'a> {
         };
         let spki = self.signer.public().spki().to_vec();
         let client_data = client_data.into_bytes();
-        Passkey { statement: None, digests, authenticator_data, client_data, signature, spki }
+        let over = Over::Statements;
+        Passkey { over, statement: None, digests, authenticator_data, client_data, signature, spki }
     }
 
     /// One ceremony over several statements: an item each.
@@ -74,6 +76,11 @@ impl<'a> Authenticator<'a> {
 
     pub fn sign(&self, statement: &Statement) -> Vec<u8> {
         self.sign_all(std::slice::from_ref(statement)).remove(0)
+    }
+
+    pub fn endorse(&self, item: &[u8]) -> Vec<u8> {
+        let assertion = self.assertion(passkey::ENDORSED, vec![hash::sha256(&[item])]);
+        Passkey { over: Over::Item, statement: Some(item.to_vec()), ..assertion }.encode()
     }
 
     pub fn log_in(&self, login: &Login) -> Vec<u8> {

@@ -20,7 +20,7 @@ use crate::ledger::key::{Alg, PublicKey, Signer};
 mod passkey;
 mod proof;
 
-pub use passkey::{MAX_DIGESTS, Passkey};
+pub use passkey::{MAX_DIGESTS, Over, Passkey};
 pub use proof::{MAX_LAYERS, join, proof_of, statement_of};
 
 /// `typ` of a signed statement.

@@ -5,7 +5,7 @@
 //! a passkey item. Lacks signature checks: both halves come from an item that was
 //! checked, or the result is checked after.
 
-use super::{ENDORSED, Error, Passkey, parse};
+use super::{ENDORSED, Error, Over, Passkey, parse};
 use crate::ledger::cbor::Writer;
 
 /// How many layers an item may have: a signer and two that endorse.
@@ -56,18 +56,26 @@ type Swap<'a> = dyn FnMut(Option<&[u8]>) -> Result<Option<Vec<u8>>, Error> + 'a;
 fn replace(item: &[u8], layers: usize, swap: &mut Swap<'_>) -> Result<Vec<u8>, Error> {
     if Passkey::is_meant_by(item) {
         let mut passkey = Passkey::parse(item)?;
-        passkey.statement = swap(passkey.statement.as_deref())?;
+        passkey.statement = match passkey.over {
+            Over::Statements => swap(passkey.statement.as_deref())?,
+            Over::Item => Some(replace_below(passkey.statement.as_deref(), layers, swap)?),
+        };
         return Ok(passkey.encode());
     }
     let sign1 = parse(item)?;
     let payload = if sign1.typ == ENDORSED {
-        let below = layers.checked_sub(1).filter(|left| *left > 0).ok_or(Error::Layers)?;
-        Some(replace(sign1.payload.as_deref().ok_or(Error::Payload)?, below, swap)?)
+        Some(replace_below(sign1.payload.as_deref(), layers, swap)?)
     } else {
         swap(sign1.payload.as_deref())?
     };
     let writer = Writer::with_capacity(item.len()).tag(18).array(4).bytes(&sign1.protected).map(0);
     Ok(bytes_or_null(writer, payload.as_deref()).bytes(&sign1.signature).finish())
+}
+
+/// The same inside an endorsement.
+fn replace_below(item: Option<&[u8]>, layers: usize, swap: &mut Swap<'_>) -> Result<Vec<u8>, Error> {
+    let below = layers.checked_sub(1).filter(|left| *left > 0).ok_or(Error::Layers)?;
+    replace(item.ok_or(Error::Payload)?, below, swap)
 }
 
 pub(super) fn bytes_or_null(writer: Writer, bytes: Option<&[u8]>) -> Writer {
