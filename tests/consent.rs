@@ -1,7 +1,6 @@
 //! The fold with authority and the decision: rule by rule, role by type, against the table, and
 //! against a naive second implementation.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
-#![expect(clippy::too_many_lines, reason = "tables of cases are long")]
 
 #[path = "consent/decisions.rs"]
 mod decisions;
@@ -9,6 +8,8 @@ mod decisions;
 mod exception;
 #[path = "consent/incident.rs"]
 mod incident;
+#[path = "consent/keys.rs"]
+mod keys;
 #[path = "consent/law.rs"]
 mod law;
 #[path = "consent/matrix.rs"]

@@ -4,6 +4,8 @@ mod support;
 
 #[path = "identity/chromium.rs"]
 mod chromium;
+#[path = "identity/keyset.rs"]
+mod keyset;
 #[path = "identity/life.rs"]
 mod life;
 #[path = "identity/passkey.rs"]

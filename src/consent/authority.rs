@@ -32,7 +32,7 @@ pub(in crate::consent) fn of_person(
     controller: &Scope,
 ) -> Result<Backing, Why> {
     match actor {
-        Actor::Own => ward.live_key(&recorded.signed().signer).map(|()| Backing::Alone),
+        Actor::Own => ward.live_key(&recorded.signed().signer, recorded.at()).map(|()| Backing::Alone),
         Actor::Delegate(delegate) => {
             live_key_of_other(ward, delegate, recorded)?;
             let by = recorded.statement().by().ok_or(Why::KeyNotInSet)?;
@@ -80,7 +80,7 @@ pub(in crate::consent) fn of_delegation(
 ) -> Result<Grantor, Why> {
     match actor {
         Actor::Own => {
-            ward.live_key(&recorded.signed().signer)?;
+            ward.live_key(&recorded.signed().signer, recorded.at())?;
             if ward.is_minor(recorded.at()) { Err(Why::NotGuardian) } else { Ok(Grantor::Ward) }
         }
         Actor::Delegate(guardian) => {
@@ -134,5 +134,5 @@ fn live_key_of_other(ward: &Person, other: &Person, recorded: &Recorded) -> Resu
     if other.subject() == ward.subject() {
         return Err(Why::NotThisSubject);
     }
-    other.live_key(signer)
+    other.live_key(signer, recorded.at())
 }

@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use crate::consent::SlotKey;
 use crate::consent::exception::Justification;
 use crate::consent::incident::Incident;
+use crate::consent::keys::Rebind;
 use crate::consent::one;
 use crate::consent::request::Request;
 use crate::consent::slot::{Slot, State};
-use crate::model::decision::Why;
 use crate::model::id::{KeyHash, LeafIndex, PartyId, StatementId, SubjectId, Timestamp};
 use crate::model::statement::{KeyUse, Kind, ProofMethod};
 use crate::model::vocabulary::DataClass;
@@ -137,9 +137,18 @@ pub struct Core {
     /// What a controller asks: then this subject is a request, and no person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Request>,
+    /// A new key that waits, or that all others gave way to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebind: Option<Rebind>,
+    /// Since when the key set rests on a rebind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebound: Option<Timestamp>,
     /// The incident, where this is the row of one and of nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident: Option<Box<Incident>>,
+    /// Last statement applied to the key set after `created`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_last: Option<StatementId>,
     /// A printed key that may replace all others; it signs nothing else.
     pub recovery: Option<KeyHash>,
     /// What identity providers say.
@@ -237,28 +246,17 @@ impl Person {
         &self.core.keys
     }
 
-    /// Whether the key is in the set and not revoked.
+    /// Whether the key is in the set and signs at that instant.
     #[must_use]
-    pub fn has_live_key(&self, key: &KeyHash) -> bool {
-        self.live_key(key).is_ok()
+    pub fn has_live_key(&self, key: &KeyHash, at: Timestamp) -> bool {
+        self.live_key(key, at).is_ok()
     }
 
-    /// Whether the key is in the set and not revoked; else why not.
-    pub(in crate::consent) fn live_key(&self, key: &KeyHash) -> Result<(), Why> {
-        let mut why = Why::KeyNotInSet;
-        for own in self.core.keys.iter().filter(|own| own.key == *key) {
-            match own.revoked {
-                None => return Ok(()),
-                Some(_) => why = Why::KeyRevoked,
-            }
-        }
-        Err(why)
-    }
-
-    /// Whether the key is or was in the set: names the set, not the right to sign.
+    /// Whether the key is, was or may soon be in the set: names the set, not the right to sign.
     #[must_use]
     pub fn has_key(&self, key: &KeyHash) -> bool {
         self.core.keys.iter().any(|own| own.key == *key)
+            || self.core.rebind.as_ref().is_some_and(|rebind| rebind.new == *key)
     }
 
     /// What identity providers say.

@@ -209,13 +209,13 @@ impl Inner {
                 epoch = Some((party, of_today));
             }
         }
+        for key in verified.value().new_keys(verified.signer()) {
+            // Whether another has it, the sequencer judges; of a new person `whose` has just looked.
+            let name = Name::Key(key.0);
+            let sealed = self.vault.seal_name(name_bytes(&name), who).map_err(Error::from)?;
+            names.push(NameRow { name, sealed, entry: None });
+        }
         match verified.value() {
-            Statement::KeyCreate(_) => {
-                // `whose` has just found that nobody has it.
-                let name = Name::Key(verified.signer().0);
-                let sealed = self.vault.seal_name(name_bytes(&name), who).map_err(Error::from)?;
-                names.push(NameRow { name, sealed, entry: None });
-            }
             Statement::ConsentRequest(s) => {
                 self.name_if_new(self.link_name(&s.controller, &s.link), who, &mut names)?;
             }
@@ -257,8 +257,10 @@ impl Inner {
             return self.whose_incident(verified, register, &incident, document);
         }
         if statement.kind() == Kind::KeyCreate {
-            if of(&signer)?.is_some() || register.is_key_taken(&verified.signer()) {
-                return Err(Refusal::Inert(Why::KeyTaken));
+            for key in statement.new_keys(verified.signer()) {
+                if of(&Name::Key(key.0))?.is_some() || register.is_key_taken(&key) {
+                    return Err(Refusal::Inert(Why::KeyTaken));
+                }
             }
             let (who, key) = self.vault.new_person().map_err(Error::from)?;
             return Ok((who, Acting::Own, Some(key)));

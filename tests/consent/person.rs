@@ -34,7 +34,7 @@ fn create(recovery: Option<&str>) -> KeyCreate {
     }
 }
 
-/// The same person after `key` was revoked: what a `key.revoke` will do once it is served.
+/// The same person after `key` was revoked.
 fn revoked(person: &Person, name: &str) -> Person {
     let mut core = person.core().clone();
     for own in core.keys.iter_mut().filter(|own| own.key == key(name)) {
@@ -47,7 +47,7 @@ fn revoked(person: &Person, name: &str) -> Person {
 #[test]
 fn a_person_is_made_once_by_a_key_of_nobody() {
     let (mut w, mut ann, _) = ann();
-    assert!(!ann.is_new() && ann.has_live_key(&key("ann")));
+    assert!(!ann.is_new() && ann.has_live_key(&key("ann"), T0));
     assert_eq!(w.own(&mut ann, "ann", create(None)), inert(Why::KeyTaken));
     assert_eq!(w.own(&mut ann, "other", create(None)), inert(Why::KeyTaken));
     for (signer, recovery) in [
@@ -66,7 +66,7 @@ fn a_person_is_made_once_by_a_key_of_nobody() {
     assert_eq!(w.act(&mut new, &Actor::Delegate(&ann), "ann", create(None)), inert(Why::Role));
     assert_eq!(w.by_party(&mut new, "idp", create(None)), inert(Why::Role));
     assert_eq!(w.own(&mut new, "new", create(Some("paper"))), core());
-    assert!(new.has_live_key(&key("new")) && !new.has_live_key(&key("paper")));
+    assert!(new.has_live_key(&key("new"), T0) && !new.has_live_key(&key("paper"), T0));
     let s = withdraw("bank", MARKETING, REAL);
     assert_eq!(w.own(&mut new, "paper", s), inert(Why::KeyNotInSet), "a recovery key only recovers");
 }
