@@ -73,13 +73,15 @@ pub enum Grantor {
     Guardian(KeyHash),
     /// A regulator.
     Regulator(PartyId),
+    /// A delegate, within the delegation of that `delegation.grant`: it falls with it.
+    Delegate(StatementId),
 }
 
 /// Somebody may act for the person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Delegation {
-    /// How many further delegations may hang below; none can in this version.
+    /// How many further delegations may hang below, one under the other.
     pub depth: u8,
     /// Ended by a `delegation.end`.
     pub ended: bool,
@@ -132,17 +134,17 @@ pub struct Core {
     pub keys: Vec<Key>,
     /// Delegations, by delegate.
     pub seats: Vec<Seat>,
-    /// The `key.create`; none for a person that is not made yet.
-    pub created: Option<StatementId>,
-    /// What a controller asks: then this subject is a request, and no person.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request: Option<Request>,
     /// A new key that waits, or that all others gave way to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rebind: Option<Rebind>,
+    /// The `key.create`; none for a person that is not made yet.
+    pub created: Option<StatementId>,
     /// Since when the key set rests on a rebind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rebound: Option<Timestamp>,
+    /// What a controller asks: then this subject is a request, and no person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Request>,
     /// The incident, where this is the row of one and of nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident: Option<Box<Incident>>,

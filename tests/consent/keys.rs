@@ -327,6 +327,21 @@ fn a_guardian_s_revoked_key_makes_her_queued_grant_for_the_ward_inert() {
     assert_eq!(w.act(&mut ward, &Actor::Delegate(&mom), "mom", queued), inert(Why::KeyRevoked));
 }
 
+/// Else the row would be sorted again each time it is written.
+#[test]
+fn a_row_with_everything_about_keys_is_stored_as_it_is_declared() {
+    let (mut w, mut ann) = ann();
+    w.rebinds(&mut ann, "new");
+    w.now = w.now.plus_ms(REBIND_WAIT_MS);
+    w.rebinds(&mut ann, "newer");
+    let core = ann.core();
+    assert!(core.rebind.is_some() && core.rebound.is_some() && core.key_last.is_some());
+    let mut declared = Vec::new();
+    ciborium::into_writer(core, &mut declared).unwrap();
+    assert_eq!(declared, naru::ledger::cbor::encode(core).unwrap());
+    assert_eq!(&naru::ledger::cbor::decode::<naru::consent::Core>(&declared).unwrap(), core);
+}
+
 // ---------------------------------------------------------------- beside a naive one
 
 const NAMES: [&str; 8] = ["ann", "paper", "a", "b", "c", "d", "e", "f"];
