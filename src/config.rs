@@ -22,6 +22,13 @@ pub struct Config {
     pub listen: String,
     /// `base_url`: where the public reaches the service. Default `http://` and the address.
     pub base_url: Option<String>,
+    /// `passkey.rp_id`: relying party id of the citizens' passkeys, a host. Default: the host in `origin`.
+    /// **For ever**: passkeys made under one id never sign under another.
+    pub passkey_rp_id: Option<String>,
+    /// `passkey.origins`: pages on which passkeys may sign, `https://` origins with spaces between them;
+    /// plain `http` only on localhost. Default: that of `base_url`, else `https://` and the host in
+    /// `origin`.
+    pub passkey_origins: Vec<String>,
     /// `metrics.listen`: address and port that serve `/metrics` instead of the service's own, such as
     /// `127.0.0.1:9464`. Default: none, and anybody may read the figures.
     pub metrics_listen: Option<String>,
@@ -112,10 +119,12 @@ impl std::fmt::Display for Error {
 }
 
 /// Every key, as written in the file; tables joined by a dot.
-pub const KEYS: [&str; 26] = [
+pub const KEYS: [&str; 28] = [
     "origin",
     "listen",
     "base_url",
+    "passkey.rp_id",
+    "passkey.origins",
     "metrics.listen",
     "security.contact",
     "security.expires",
@@ -216,6 +225,8 @@ impl Default for Config {
             origin: String::new(),
             listen: "127.0.0.1:8080".into(),
             base_url: None,
+            passkey_rp_id: None,
+            passkey_origins: Vec::new(),
             metrics_listen: None,
             security_contact: Vec::new(),
             security_expires: String::new(),
@@ -364,6 +375,10 @@ impl Draft {
             }
             "listen" => config.listen = raw.text()?,
             "base_url" => config.base_url = Some(raw.text()?),
+            "passkey.rp_id" => config.passkey_rp_id = Some(raw.text()?),
+            "passkey.origins" => {
+                config.passkey_origins = raw.text()?.split_whitespace().map(str::to_owned).collect();
+            }
             "metrics.listen" => config.metrics_listen = Some(raw.text()?),
             "security.contact" => {
                 config.security_contact = raw.text()?.split_whitespace().map(str::to_owned).collect();

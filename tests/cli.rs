@@ -155,6 +155,26 @@ fn what_is_secret_is_readable_by_its_owner_alone() {
 }
 
 #[test]
+fn a_recovery_code_on_paper_gives_its_key_back_and_a_misread_one_gives_none() {
+    use std::os::unix::fs::PermissionsExt;
+    let desk = Desk::new();
+    let made = desk.naru(&["keygen", "--recovery", "--json", "--out", "paper.txt"]).exits(0).json();
+    let code = fs::read_to_string(desk.path("paper.txt")).unwrap();
+    assert_eq!(code.trim().split('-').count(), 9, "{code}");
+    assert_eq!(fs::metadata(desk.path("paper.txt")).unwrap().permissions().mode() & 0o777, 0o600);
+    desk.write("typed.txt", code.to_lowercase().replace('-', " ").as_bytes());
+    let back = ["keygen", "--json", "--from-recovery", "typed.txt", "--out", "recovery.pem"];
+    let back = desk.naru(&back).exits(0).json();
+    assert_eq!(back["key_hash"], made["key_hash"]);
+    let signed = ["sign", "--key", "recovery.pem", "--type", "key.create", "--field", "key-use=recovery"];
+    desk.naru(&[&signed[..], &["--field", "recovery=null", "--out", "x.cbor"]].concat()).exits(0);
+    let last = if code.trim().ends_with('0') { "1" } else { "0" };
+    desk.write("misread.txt", format!("{}{last}", &code[..43]).as_bytes());
+    desk.naru(&["keygen", "--from-recovery", "misread.txt", "--out", "y.pem"]).exits(1).says("misread");
+    assert!(!desk.path("y.pem").exists());
+}
+
+#[test]
 fn a_flipped_byte_in_an_exported_file_is_named() {
     let desk = Desk::new();
     desk.log();

@@ -8,6 +8,8 @@ mod decisions;
 mod exception;
 #[path = "consent/incident.rs"]
 mod incident;
+#[path = "consent/keys.rs"]
+mod keys;
 #[path = "consent/law.rs"]
 mod law;
 #[path = "consent/matrix.rs"]

@@ -18,6 +18,7 @@ use openssl::pkey::Private;
 use zeroize::Zeroizing;
 
 use crate::cli::Exit;
+use crate::cli::recovery;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;
 use crate::cli::say::hex;
@@ -32,6 +33,12 @@ pub(in crate::cli) struct Args {
     /// Signature algorithm.
     #[arg(long, value_enum, default_value_t = Alg::Ed25519)]
     alg: Alg,
+    /// A recovery key to be kept on paper: FILE gets its code, nine groups of four, to be printed and removed.
+    #[arg(long, conflicts_with_all = ["alg", "from_recovery"])]
+    recovery: bool,
+    /// The private key of a recovery code: read from this file.
+    #[arg(long, value_name = "CODE", conflicts_with = "alg")]
+    from_recovery: Option<PathBuf>,
     /// New file for the private key (PEM, mode 0600); the public key goes beside it as `.pub.pem`.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -46,11 +53,17 @@ enum Alg {
 }
 
 pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
-    let (pem, public) = match args.alg {
-        Alg::Ed25519 => ed25519()?,
-        Alg::P256 => p256()?,
+    let (secret, public) = if args.recovery {
+        recovery()?
+    } else if let Some(code) = &args.from_recovery {
+        from_recovery(code)?
+    } else {
+        match args.alg {
+            Alg::Ed25519 => ed25519()?,
+            Alg::P256 => p256()?,
+        }
     };
-    write_new(&args.out, pem.as_bytes(), Mode::Secret)?;
+    write_new(&args.out, secret.as_bytes(), Mode::Secret)?;
     let beside = args.out.with_extension("pub.pem");
     write_new(&beside, public.to_pem().as_bytes(), Mode::Public)?;
     let hash = hex(&public.hash());
@@ -58,6 +71,25 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     let text = format!("{hash}\n{}\n{}", args.out.display(), beside.display());
     say.result(&json, &text, &text);
     Ok(Exit::Ok)
+}
+
+/// A fresh recovery key: its code on one line, and its public half.
+fn recovery() -> Result<(Zeroizing<String>, PublicKey), Fail> {
+    let secret = Zeroizing::new(draw::<{ recovery::ENTROPY }>()?);
+    let code = Zeroizing::new(format!("{}\n", recovery::code_of(&secret).as_str()));
+    Ok((code, recovery::signer_of(&secret).public().clone()))
+}
+
+fn from_recovery(path: &Path) -> Result<(Zeroizing<String>, PublicKey), Fail> {
+    let code = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|cause| Fail::file(path, cause))?;
+    let secret = recovery::secret_of(&code).map_err(|error| {
+        Fail::new(format!("`{}` holds no recovery code", path.display()))
+            .why(error)
+            .next("compare it with the paper, group by group")
+    })?;
+    let signer = recovery::signer_of(&secret);
+    let pem = signer.to_pem().map_err(Fail::new)?;
+    Ok((pem, signer.public().clone()))
 }
 
 /// A fresh Ed25519 key: PKCS#8 PEM and public half.

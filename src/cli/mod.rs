@@ -25,6 +25,7 @@ mod mirror;
 mod open;
 mod packs;
 mod readable;
+mod recovery;
 mod restore;
 mod say;
 mod serve;

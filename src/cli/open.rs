@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::config::Engine;
 use crate::config::Sources;
 use crate::identity;
+use crate::identity::Relying;
 use crate::ledger::entry::Entry;
 use crate::ledger::key;
 use crate::ledger::key::PublicKey;
@@ -38,13 +39,39 @@ pub(in crate::cli) fn config(
         }
         sources.read()
     };
-    read().map_err(|error| {
+    let config = read().map_err(|error| {
         Fail::usage(error).next("correct all of them; `naru init` writes a file to begin with")
-    })
+    })?;
+    let named = config.passkey_rp_id.is_some() || !config.passkey_origins.is_empty();
+    if named && !relying(&config).is_sound() {
+        return Err(Fail::usage("`passkey.rp_id` and `passkey.origins` do not go together")
+            .why("each origin is `https://` and a host that is the id or lies below it")
+            .next("correct them; plain `http` is for localhost only"));
+    }
+    Ok(config)
+}
+
+/// Where passkeys live: as configured, else as follows from `base_url` and the log's name.
+fn relying(config: &Config) -> Relying {
+    let mut relying = Relying::of_log(&config.origin);
+    if let Some(id) = &config.passkey_rp_id {
+        relying.id.clone_from(id);
+    }
+    if !config.passkey_origins.is_empty() {
+        relying.origins.clone_from(&config.passkey_origins);
+    } else if let Some(url) = &config.base_url {
+        let page: String = url.split_inclusive('/').take(3).collect();
+        let of_url = Relying { origins: vec![page.trim_end_matches('/').to_owned()], ..relying.clone() };
+        if of_url.is_sound() {
+            relying = of_url;
+        }
+    }
+    relying
 }
 
 pub(in crate::cli) fn settings(config: &Config, grain_ms: u64) -> Settings {
     Settings {
+        relying: relying(config),
         grain_ms,
         tick_ms: config.tick_ms,
         anchor: config.anchor.clone(),
@@ -201,5 +228,30 @@ pub(in crate::cli) fn grain(store: &dyn Store) -> Result<u64, Fail> {
     match identity::reload(&item).map_err(|error| damaged(&error))? {
         (Statement::LogCreate(genesis), _) => Ok(genesis.grain),
         _ => Err(damaged(&"it is another statement")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passkeys_live_where_the_file_says_or_where_the_public_comes() {
+        let of = |text: &str| {
+            let text = format!("danger_no_anchor = true\norigin = \"ledger.a.kr/log\"\n{text}");
+            let sources =
+                Sources { file: Some((text, "naru.toml".into(), PathBuf::new())), ..Sources::default() };
+            relying(&sources.read().unwrap())
+        };
+        let said = |relying: Relying| (relying.id, relying.origins.join(" "));
+        let own = |id: &str, origins: &str| (id.to_owned(), origins.to_owned());
+        assert_eq!(said(of("")), own("ledger.a.kr", "https://ledger.a.kr"));
+        let url = "base_url = \"https://my.ledger.a.kr:8443/x/\"\n";
+        assert_eq!(said(of(url)), own("ledger.a.kr", "https://my.ledger.a.kr:8443"));
+        // Not a page on which a browser would use that id: nothing follows from it.
+        assert_eq!(said(of("base_url = \"http://10.0.0.1\"")), own("ledger.a.kr", "https://ledger.a.kr"));
+        let named = "[passkey]\nrp_id = \"a.kr\"\norigins = \"https://my.a.kr https://a.kr\"";
+        assert_eq!(said(of(named)), own("a.kr", "https://my.a.kr https://a.kr"));
+        assert!(of(named).is_sound() && !of("passkey.rp_id = \"b.kr\"").is_sound());
     }
 }

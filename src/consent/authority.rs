@@ -9,8 +9,8 @@ use crate::consent::register::Register;
 use crate::consent::{Actor, one};
 use crate::identity::Recorded;
 use crate::model::decision::Why;
-use crate::model::id::{KeyHash, PartyId, StatementId};
-use crate::model::statement::{Kind, Scope};
+use crate::model::id::{KeyHash, PartyId, StatementId, Timestamp};
+use crate::model::statement::{DelegationGrant, Kind, Scope, Statement};
 use crate::model::vocabulary::Role;
 
 /// Whether a guardian stands behind an act.
@@ -32,7 +32,7 @@ pub(in crate::consent) fn of_person(
     controller: &Scope,
 ) -> Result<Backing, Why> {
     match actor {
-        Actor::Own => ward.live_key(&recorded.signed().signer).map(|()| Backing::Alone),
+        Actor::Own => ward.live_key(&recorded.signed().signer, recorded.at()).map(|()| Backing::Alone),
         Actor::Delegate(delegate) => {
             live_key_of_other(ward, delegate, recorded)?;
             let by = recorded.statement().by().ok_or(Why::KeyNotInSet)?;
@@ -56,12 +56,58 @@ fn in_force<'a>(
     if !delegate.has_key(&delegation.delegate) {
         return Err(Why::KeyNotInSet);
     }
-    let rests = match &delegation.grantor {
-        Grantor::Guardian(key) => ward.is_guarded_by(key, at),
-        Grantor::Ward | Grantor::Regulator(_) => true,
-    };
+    rests(ward, delegation, at)?;
     let attested = delegation.reason != Delegation::GUARDIAN || ward.guardian_key(delegate, at).is_some();
-    if rests && attested { Ok(delegation) } else { Err(Why::NotGuardian) }
+    if attested { Ok(delegation) } else { Err(Why::NotGuardian) }
+}
+
+/// Whether whatever a delegation hangs on still holds: the attestation, or every delegation above it.
+fn rests(ward: &Person, delegation: &Delegation, at: Timestamp) -> Result<(), Why> {
+    match &delegation.grantor {
+        Grantor::Guardian(key) if ward.is_guarded_by(key, at) => Ok(()),
+        Grantor::Guardian(_) => Err(Why::NotGuardian),
+        Grantor::Ward | Grantor::Regulator(_) => Ok(()),
+        Grantor::Delegate(above) => {
+            // Each step up has more depth: there are at most 255.
+            let above = ward
+                .delegation(above)
+                .filter(|above| !above.ended && at < above.until && above.depth > delegation.depth);
+            rests(ward, above.ok_or(Why::DelegationEnded)?, at)
+        }
+    }
+}
+
+/// The delegation within which a delegate founds another, or ends one that she founded.
+///
+/// Reading: what hangs below never reaches further than what it hangs on, in types, controllers, time
+/// and depth; it is nobody's word on guardianship, and for a minor it opens nothing.
+#[expect(clippy::wildcard_enum_match_arm, reason = "two types are about delegations")]
+fn within_own(ward: &Person, delegate: &Person, recorded: &Recorded) -> Result<StatementId, Why> {
+    let at = recorded.at();
+    let mut own = ward
+        .delegations()
+        .filter(|d| !d.ended && at < d.until && delegate.has_key(&d.delegate) && rests(ward, d, at).is_ok());
+    match recorded.statement() {
+        Statement::DelegationGrant(s) => own.find(|above| reaches(above, s)).map(|above| above.statement),
+        Statement::DelegationEnd(s) => own.map(|above| above.statement).find(|above| {
+            let hangs = |d: &Delegation| d.delegate == s.delegate && d.grantor == Grantor::Delegate(*above);
+            ward.delegations().any(hangs)
+        }),
+        _ => None,
+    }
+    .ok_or(Why::NotGuardian)
+}
+
+/// Whether a new delegation stays within one above it.
+fn reaches(above: &Delegation, s: &DelegationGrant) -> bool {
+    let named = |kind: &String| above.types.iter().any(|own| own.as_str() == kind);
+    let controllers = above.controllers.is_empty()
+        || (!s.controllers.is_empty() && s.controllers.iter().all(|c| above.controllers.contains(c)));
+    s.depth < above.depth
+        && s.until <= above.until
+        && s.types.iter().all(named)
+        && controllers
+        && s.reason != Delegation::GUARDIAN
 }
 
 /// Whether type and controller are within the delegation; an act on `*` needs one without bounds.
@@ -71,7 +117,8 @@ fn covers(delegation: &Delegation, kind: Kind, controller: &Scope) -> Result<(),
     if within && delegation.types.contains(&kind) { Ok(()) } else { Err(Why::DelegationScope) }
 }
 
-/// `delegation.grant` and `delegation.end`: guardian, ward from 14, regulator.
+/// `delegation.grant` and `delegation.end`: guardian, ward from 14, regulator; a delegate within her own, if
+/// that has depth.
 pub(in crate::consent) fn of_delegation(
     ward: &Person,
     register: &Register,
@@ -80,13 +127,15 @@ pub(in crate::consent) fn of_delegation(
 ) -> Result<Grantor, Why> {
     match actor {
         Actor::Own => {
-            ward.live_key(&recorded.signed().signer)?;
+            ward.live_key(&recorded.signed().signer, recorded.at())?;
             if ward.is_minor(recorded.at()) { Err(Why::NotGuardian) } else { Ok(Grantor::Ward) }
         }
         Actor::Delegate(guardian) => {
             live_key_of_other(ward, guardian, recorded)?;
-            let key = ward.guardian_key(guardian, recorded.at()).ok_or(Why::NotGuardian)?;
-            Ok(Grantor::Guardian(key))
+            match ward.guardian_key(guardian, recorded.at()) {
+                Some(key) => Ok(Grantor::Guardian(key)),
+                None => within_own(ward, guardian, recorded).map(Grantor::Delegate),
+            }
         }
         Actor::Party(id) => {
             of_party(register, id, recorded, Some(Role::Regulator))?;
@@ -135,5 +184,5 @@ fn live_key_of_other(ward: &Person, other: &Person, recorded: &Recorded) -> Resu
     if other.subject() == ward.subject() {
         return Err(Why::NotThisSubject);
     }
-    other.live_key(signer)
+    other.live_key(signer, recorded.at())
 }

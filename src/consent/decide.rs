@@ -25,13 +25,14 @@ struct Finding<'a> {
     exception: Option<&'a Exception>,
     basis: Option<StatementId>,
     until: Option<Timestamp>,
+    rebound_until: Option<Timestamp>,
     /// The permit, its limited terms and its end.
     counting: Option<(Reason, &'a Terms, Timestamp)>,
 }
 
 impl Finding<'_> {
     const fn of(reason: Reason) -> Self {
-        Self { reason, exception: None, basis: None, until: None, counting: None }
+        Self { reason, exception: None, basis: None, until: None, rebound_until: None, counting: None }
     }
 }
 
@@ -119,6 +120,7 @@ pub fn decide_all(
         rule: "none".into(),
         basis: None,
         until: None,
+        rebound_until: None,
         acquainted: false,
         counting: None,
     })
@@ -179,6 +181,7 @@ fn worded(finding: &Finding<'_>, pack: &Pack, class: DataClass, acquainted: bool
         rule: Arc::clone(rule),
         basis: finding.basis,
         until: finding.until,
+        rebound_until: finding.rebound_until,
         acquainted,
         counting: finding.counting.map(|(permit, terms, until)| {
             Box::new(Counting {
@@ -249,14 +252,17 @@ fn of_person<'a>(
         return Finding::of(Reason::MinorWithoutGuardian);
     }
     let slot = person.slot_of(Some(controller), Some(purpose), question.class);
+    let rebound_until = slot.and_then(|slot| slot.rebound_until).filter(|until| at < *until);
     match standing(slot, sound.action, at) {
         Ok((permit, terms)) => match against(terms, pack, question, sound) {
             Ok(()) if terms.is_limited() => Finding {
+                rebound_until,
                 counting: Some((permit, terms, terms.end_for(sound.action))),
                 ..Finding::of(Reason::UsageLimitReached)
             },
             Ok(()) => Finding {
                 basis: Some(terms.statement),
+                rebound_until,
                 until: Some(terms.end_for(sound.action)),
                 ..Finding::of(permit)
             },

@@ -84,12 +84,12 @@ impl Person {
             Statement::IncidentNotify(s) => self.proceed(register, actor, recorded, s.step()),
             Statement::IncidentAppeal(s) => self.proceed(register, actor, recorded, s.step()),
             Statement::IncidentClose(s) => self.proceed(register, actor, recorded, s.step()),
-            Statement::KeyCreate(_)
-            | Statement::KeyAdd(_)
+            Statement::KeyAdd(_)
             | Statement::KeyRevoke(_)
             | Statement::KeyRotate(_)
             | Statement::KeyRecover(_)
-            | Statement::KeyRebind(_)
+            | Statement::KeyRebind(_) => self.on_keys(register, actor, recorded),
+            Statement::KeyCreate(_)
             | Statement::TransferDemand(_)
             | Statement::TransferStop(_)
             | Statement::TransferDeliver(_)
@@ -389,13 +389,19 @@ impl Person {
             Next::Refused => return Err(Why::State),
             Next::Same => {}
             Next::Back => {
+                slot.rebound_until = self.marked(recorded);
                 slot.state = slot.paused_from.take().ok_or(Why::State)?;
                 slot.since = at;
                 if step.backing == Backing::Alone {
                     slot.alone_since = Some(slot.alone_since.map_or(at, |since| since.min(at)));
                 }
             }
-            Next::To(state) => slot.enter(state, at, step.backing, step.terms),
+            Next::To(state) => {
+                slot.enter(state, at, step.backing, step.terms);
+                if state == State::Granted {
+                    slot.rebound_until = self.marked(recorded);
+                }
+            }
         }
         slot.last = Some(recorded.id());
         slot.index = recorded.index();
@@ -409,11 +415,17 @@ impl Person {
         Ok(Touched::Slot(key))
     }
 
+    /// The end of the mark, if she signed this herself by keys that rest on a rebind.
+    fn marked(&self, recorded: &Recorded) -> Option<Timestamp> {
+        let own = self.has_live_key(&recorded.signed().signer, recorded.at());
+        self.rebound_until(recorded.at()).filter(|_| own)
+    }
+
     fn seat(&self, delegate: &KeyHash) -> Option<&Seat> {
         self.core().seats.iter().find(|seat| seat.delegate == *delegate)
     }
 
-    fn must_exist(&self) -> Result<(), Why> {
+    pub(in crate::consent) fn must_exist(&self) -> Result<(), Why> {
         if self.is_known() { Ok(()) } else { Err(Why::NotThisSubject) }
     }
 
@@ -467,6 +479,7 @@ impl Slot {
     fn clear(&mut self) {
         self.grant = None;
         self.paused_from = None;
+        self.rebound_until = None;
     }
 }
 

@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use crate::consent::SlotKey;
 use crate::consent::exception::Justification;
 use crate::consent::incident::Incident;
+use crate::consent::keys::Rebind;
 use crate::consent::one;
 use crate::consent::request::Request;
 use crate::consent::slot::{Slot, State};
-use crate::model::decision::Why;
 use crate::model::id::{KeyHash, LeafIndex, PartyId, StatementId, SubjectId, Timestamp};
 use crate::model::statement::{KeyUse, Kind, ProofMethod};
 use crate::model::vocabulary::DataClass;
@@ -73,13 +73,15 @@ pub enum Grantor {
     Guardian(KeyHash),
     /// A regulator.
     Regulator(PartyId),
+    /// A delegate, within the delegation of that `delegation.grant`: it falls with it.
+    Delegate(StatementId),
 }
 
 /// Somebody may act for the person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Delegation {
-    /// How many further delegations may hang below; none can in this version.
+    /// How many further delegations may hang below, one under the other.
     pub depth: u8,
     /// Ended by a `delegation.end`.
     pub ended: bool,
@@ -132,14 +134,23 @@ pub struct Core {
     pub keys: Vec<Key>,
     /// Delegations, by delegate.
     pub seats: Vec<Seat>,
+    /// A new key that waits, or that all others gave way to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebind: Option<Rebind>,
     /// The `key.create`; none for a person that is not made yet.
     pub created: Option<StatementId>,
+    /// Since when the key set rests on a rebind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebound: Option<Timestamp>,
     /// What a controller asks: then this subject is a request, and no person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Request>,
     /// The incident, where this is the row of one and of nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident: Option<Box<Incident>>,
+    /// Last statement applied to the key set after `created`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_last: Option<StatementId>,
     /// A printed key that may replace all others; it signs nothing else.
     pub recovery: Option<KeyHash>,
     /// What identity providers say.
@@ -237,28 +248,17 @@ impl Person {
         &self.core.keys
     }
 
-    /// Whether the key is in the set and not revoked.
+    /// Whether the key is in the set and signs at that instant.
     #[must_use]
-    pub fn has_live_key(&self, key: &KeyHash) -> bool {
-        self.live_key(key).is_ok()
+    pub fn has_live_key(&self, key: &KeyHash, at: Timestamp) -> bool {
+        self.live_key(key, at).is_ok()
     }
 
-    /// Whether the key is in the set and not revoked; else why not.
-    pub(in crate::consent) fn live_key(&self, key: &KeyHash) -> Result<(), Why> {
-        let mut why = Why::KeyNotInSet;
-        for own in self.core.keys.iter().filter(|own| own.key == *key) {
-            match own.revoked {
-                None => return Ok(()),
-                Some(_) => why = Why::KeyRevoked,
-            }
-        }
-        Err(why)
-    }
-
-    /// Whether the key is or was in the set: names the set, not the right to sign.
+    /// Whether the key is, was or may soon be in the set: names the set, not the right to sign.
     #[must_use]
     pub fn has_key(&self, key: &KeyHash) -> bool {
         self.core.keys.iter().any(|own| own.key == *key)
+            || self.core.rebind.as_ref().is_some_and(|rebind| rebind.new == *key)
     }
 
     /// What identity providers say.

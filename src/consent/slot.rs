@@ -159,6 +159,9 @@ pub struct Slot {
     pub alone_since: Option<Timestamp>,
     /// What resuming brings back.
     pub paused_from: Option<State>,
+    /// Until then a permit is marked: she opened it by keys that rest on a rebind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebound_until: Option<Timestamp>,
 }
 
 impl Slot {

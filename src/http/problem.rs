@@ -210,7 +210,7 @@ impl From<identity::Error> for Problem {
             identity::Error::Spelling => sort::STATEMENT_SHAPE,
             identity::Error::TooManyLayers { .. } => sort::TOO_MANY_LAYERS,
             identity::Error::TooLarge { .. } => sort::TOO_LARGE,
-            identity::Error::PasskeyNotServed => sort::PASSKEY_NOT_SERVED,
+            identity::Error::Passkey(_) => sort::PASSKEY_REFUSED,
             identity::Error::OtherAudience => sort::OTHER_AUDIENCE,
             identity::Error::OutOfTime => sort::OUT_OF_TIME,
             identity::Error::Jwt => sort::NOT_A_JWT,

@@ -68,8 +68,8 @@ sorts! {
         "A login is no statement and a statement is no login. Sign it under the media type of its kind.";
     TOO_MANY_LAYERS 400 "too-many-endorsements" "The item is endorsed too often"
         "At most three endorsements are taken. Send it with those that its type asks for.";
-    PASSKEY_NOT_SERVED 400 "passkey-not-served" "Passkey items are not taken yet"
-        "This version knows the form but not its rules. Sign with a device key.";
+    PASSKEY_REFUSED 400 "passkey-refused" "The passkey's assertion does not hold"
+        "It must be made on a page of this log, with the user verified, over the hash of exactly these statements, without extension output. The detail says what is not so.";
     REQUEST_SIGNED_BADLY 400 "request-signature-form" "The request signature is not of the form that is taken"
         "It is one signature over method, target URI and content digest, as the documentation has it. Send that, or none at all.";
     REQUEST_SIGNATURE 401 "request-signature" "The request signature does not hold"

@@ -2,16 +2,24 @@
 //!
 //! Nobody signs a server's challenge. A citizen's login is a statement of its own
 //! media type `{v, origin, nonce, iat, exp}`, built by the client and taken once;
-//! it never verifies as a consent statement, nor the other way round. A party's
+//! it never verifies as a consent statement, nor the other way round: signed by a
+//! passkey, the challenge has another prefix. A party's
 //! client assertion is a JWT of RFC 7523. Time is an argument.
 
 use serde::Deserialize;
 use serde::Serialize;
 
 use crate::identity::Error;
+use crate::identity::passkey;
+use crate::identity::passkey::Assertion as Ceremony;
+use crate::identity::passkey::Place;
+use crate::identity::passkey::Relying;
 use crate::ledger::cbor;
 use crate::ledger::cose;
 use crate::ledger::cose::LOGIN;
+use crate::ledger::cose::Over;
+use crate::ledger::cose::Passkey;
+use crate::ledger::hash;
 use crate::ledger::key::Alg;
 use crate::ledger::key::PublicKey;
 use crate::ledger::key::Signer;
@@ -62,14 +70,24 @@ pub fn sign_login(login: &Login, signer: &dyn Signer) -> Result<Vec<u8>, Error> 
     Ok(cose::sign(signer, LOGIN, signer.public().spki(), &cbor::encode(login)?)?)
 }
 
-/// Opens a login for `origin` at `now`.
+/// Opens a login for `origin` at `now`; one by a passkey is of `relying`.
 ///
 /// # Errors
 /// The caller's fault: malformed, a signature that does not hold, another log, out of time.
-pub fn open_login(item: &[u8], origin: &str, now: Timestamp) -> Result<LoggedIn, Error> {
+pub fn open_login(item: &[u8], origin: &str, relying: &Relying, now: Timestamp) -> Result<LoggedIn, Error> {
     if item.len() > MAX_LOGIN {
         return Err(Error::TooLarge { bytes: item.len(), limit: MAX_LOGIN });
     }
+    let (key, payload) = if Passkey::is_meant_by(item) { of_passkey(item, relying)? } else { of_cose(item)? };
+    let login: Login = cbor::decode(&payload)?;
+    if login.origin != origin {
+        return Err(Error::OtherAudience);
+    }
+    in_time(login.iat, login.exp, now)?;
+    Ok(LoggedIn { key, nonce: login.nonce, exp: login.exp })
+}
+
+fn of_cose(item: &[u8]) -> Result<(KeyHash, Vec<u8>), Error> {
     let message = cose::parse(item)?;
     if message.typ != LOGIN {
         return Err(Error::Typ { found: message.typ });
@@ -79,12 +97,22 @@ pub fn open_login(item: &[u8], origin: &str, now: Timestamp) -> Result<LoggedIn,
         return Err(Error::AlgorithmOfOtherKey);
     }
     message.verify(&key).map_err(|_| Error::Signature)?;
-    let login: Login = cbor::decode(message.payload.as_deref().ok_or(Error::NoPayload)?)?;
-    if login.origin != origin {
-        return Err(Error::OtherAudience);
+    Ok((KeyHash(key.hash()), message.payload.ok_or(Error::NoPayload)?))
+}
+
+/// A login is alone in its ceremony.
+fn of_passkey(item: &[u8], relying: &Relying) -> Result<(KeyHash, Vec<u8>), Error> {
+    let parts = Passkey::parse(item)?;
+    if parts.over != Over::Statements || parts.digests.len() != 1 {
+        return Err(Error::Passkey(passkey::Refused::Digest));
     }
-    in_time(login.iat, login.exp, now)?;
-    Ok(LoggedIn { key: KeyHash(key.hash()), nonce: login.nonce, exp: login.exp })
+    let (login, assertion) = Ceremony::of(parts).ok_or(Error::NoPayload)?;
+    assertion
+        .verify(&login, passkey::LOGIN, Place::Of(relying), &|spki| {
+            PublicKey::from_spki(spki).map(std::sync::Arc::new)
+        })
+        .map_err(Error::Passkey)?;
+    Ok((KeyHash(hash::sha256(&[assertion.spki()])), login))
 }
 
 fn in_time(iat: Timestamp, exp: Timestamp, now: Timestamp) -> Result<(), Error> {

@@ -1,11 +1,11 @@
 //! PURE. Who says so: item forms, logins, client assertions, `Verified<T>`.
 //!
 //! Bytes come in, a [`Verified`] goes out. This module knows no authority (who
-//! may sign what is a rule of `consent`), no clock and no network. Passkey items
-//! and key chains come later and fit beside [`item`].
+//! may sign what is a rule of `consent`), no clock and no network.
 
 pub mod item;
 pub mod login;
+pub mod passkey;
 pub mod request;
 mod verified;
 
@@ -16,6 +16,7 @@ use crate::ledger::key;
 pub use item::Unverified;
 pub use item::open;
 pub use item::reload;
+pub use passkey::Relying;
 pub use verified::Recorded;
 pub use verified::Signed;
 pub use verified::Verified;
@@ -64,9 +65,9 @@ pub enum Error {
         /// How many may.
         limit: usize,
     },
-    /// The passkey form: not in this build.
-    #[error("passkey items are not taken by this build; sign with a device key")]
-    PasskeyNotServed,
+    /// A passkey's assertion.
+    #[error("passkey assertion: {0}")]
+    Passkey(passkey::Refused),
     /// A login or assertion for somebody else.
     #[error("made for another service")]
     OtherAudience,

@@ -149,6 +149,8 @@ pub struct Decision {
     pub basis: Option<StatementId>,
     /// The permit ends here.
     pub until: Option<Timestamp>,
+    /// The permit rests on keys that an identity provider and the operator have bound anew: so marked until then.
+    pub rebound_until: Option<Timestamp>,
     /// Whether the asker's domain has a statement of this person: only then is a denial told exactly.
     pub acquainted: bool,
     /// The permit that a named use of a limited grant may become: `reason` denies until it is counted.
@@ -295,6 +297,7 @@ mod tests {
             rule: "".into(),
             basis: None,
             until: None,
+            rebound_until: None,
             acquainted,
             counting: None,
         };

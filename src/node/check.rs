@@ -358,6 +358,7 @@ fn nothing(reason: Reason) -> Decision {
         rule: "none".into(),
         basis: None,
         until: None,
+        rebound_until: None,
         acquainted: false,
         counting: None,
     }

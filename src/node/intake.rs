@@ -10,6 +10,7 @@ use crate::consent::PackFile;
 use crate::consent::Register;
 use crate::identity;
 use crate::identity::Verified;
+use crate::identity::passkey::Place;
 use crate::ledger::cose;
 use crate::ledger::hash;
 use crate::ledger::key;
@@ -108,7 +109,8 @@ impl Inner {
     pub(in crate::node) fn prepare(&self, item: Item) -> Result<Intake, Refusal> {
         let verified = match item {
             Item::Unverified(item) => {
-                item.verify_with(&|spki| self.read_key(spki)).map_err(Refusal::Malformed)?
+                let place = Place::Of(&self.settings.relying);
+                item.verify_with(place, &|spki| self.read_key(spki)).map_err(Refusal::Malformed)?
             }
             Item::Verified(verified) => verified,
         };
@@ -210,13 +212,13 @@ impl Inner {
                 epoch = Some((party, of_today));
             }
         }
+        for key in verified.value().new_keys(verified.signer()) {
+            // Whether another has it, the sequencer judges; of a new person `whose` has just looked.
+            let name = Name::Key(key.0);
+            let sealed = self.vault.seal_name(name_bytes(&name), who).map_err(Error::from)?;
+            names.push(NameRow { name, sealed, entry: None });
+        }
         match verified.value() {
-            Statement::KeyCreate(_) => {
-                // `whose` has just found that nobody has it.
-                let name = Name::Key(verified.signer().0);
-                let sealed = self.vault.seal_name(name_bytes(&name), who).map_err(Error::from)?;
-                names.push(NameRow { name, sealed, entry: None });
-            }
             Statement::ConsentRequest(s) => {
                 self.name_if_new(self.link_name(&s.controller, &s.link), who, &mut names)?;
             }
@@ -262,8 +264,10 @@ impl Inner {
             return self.whose_incident(verified, register, &incident, document);
         }
         if statement.kind() == Kind::KeyCreate {
-            if of(&signer)?.is_some() || register.is_key_taken(&verified.signer()) {
-                return Err(Refusal::Inert(Why::KeyTaken));
+            for key in statement.new_keys(verified.signer()) {
+                if of(&Name::Key(key.0))?.is_some() || register.is_key_taken(&key) {
+                    return Err(Refusal::Inert(Why::KeyTaken));
+                }
             }
             let (who, key) = self.vault.new_person().map_err(Error::from)?;
             return Ok((who, Acting::Own, Some(key)));

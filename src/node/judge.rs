@@ -109,9 +109,11 @@ impl Judge<'_> {
     /// Takes the names a statement brings for ever; why not, if one is taken.
     fn claim(&self, prepared: &Prepared, copies: &mut Copies) -> Result<Option<Why>, Error> {
         let signer = prepared.verified.signer();
-        let key = match prepared.verified.value() {
-            Statement::PartyRegister(_) | Statement::KeyCreate(_) => signer,
-            Statement::PartyRotate(s) if copies.register.party_of_key(&s.new) != Some(&s.party) => s.new,
+        let keys = match prepared.verified.value() {
+            Statement::PartyRegister(_) => vec![signer],
+            Statement::PartyRotate(s) if copies.register.party_of_key(&s.new) != Some(&s.party) => {
+                vec![s.new]
+            }
             Statement::ConsentRequest(s) => {
                 let name = self.inner.link_name(&s.controller, &s.link);
                 let free = self.claim_name(name, prepared, copies)?;
@@ -122,10 +124,14 @@ impl Judge<'_> {
                 let free = self.claim_name(name, prepared, copies)?;
                 return Ok((!free).then_some(Why::NameTaken));
             }
-            _ => return Ok(None),
+            statement => statement.new_keys(signer),
         };
-        let free = self.claim_key(&key, prepared, copies)?;
-        Ok((!free).then_some(Why::KeyTaken))
+        for key in &keys {
+            if !self.claim_key(key, prepared, copies)? {
+                return Ok(Some(Why::KeyTaken));
+            }
+        }
+        Ok(None)
     }
 
     /// A key stands in one key set or one party only: not in the store, not in this batch.
@@ -137,7 +143,7 @@ impl Judge<'_> {
         let person = prepared.verified.value().kind() == Kind::KeyCreate;
         // The pool has looked for a new person's: what came since is here.
         if person && prepared.fresh_at >= self.recent.since {
-            return Ok(!self.recent.keys.contains(&key.0) && copies.claimed.insert(name));
+            return Ok(!self.recent.keys.contains(key) && copies.claimed.insert(name));
         }
         self.claim_name(name, prepared, copies)
     }

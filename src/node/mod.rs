@@ -47,6 +47,7 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use crate::identity;
+use crate::identity::Relying;
 use crate::identity::Unverified;
 use crate::identity::Verified;
 use crate::ledger;
@@ -127,6 +128,8 @@ pub use uselog::Use;
 pub struct Settings {
     /// Origin of the log: a schema-less URL prefix.
     pub origin: String,
+    /// Where its citizens' passkeys live.
+    pub relying: Relying,
     /// Grain of public times, ms (as in genesis).
     pub grain_ms: u64,
     /// One tick at most publishes one checkpoint, ms.
@@ -164,6 +167,7 @@ impl Settings {
     pub fn new(origin: &str, data: PathBuf) -> Self {
         Self {
             origin: origin.to_owned(),
+            relying: Relying::of_log(origin),
             grain_ms: 5_000,
             tick_ms: 1_000,
             data,
@@ -395,8 +399,9 @@ impl Node {
     pub fn submit(&self, items: Vec<Vec<u8>>) -> Ticket {
         let (ticket, places) = Ticket::new(items.len());
         let mut raws = Vec::with_capacity(items.len());
+        let mut ceremonies = identity::passkey::Ceremonies::default();
         for (item, place) in items.into_iter().zip(places) {
-            match Unverified::parse(item) {
+            match Unverified::parse_among(item, &mut ceremonies) {
                 Ok(item) => raws.push(Raw { item: Item::Unverified(item), place }),
                 Err(error) => place.fill(Err(Refusal::Malformed(error))),
             }

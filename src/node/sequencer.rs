@@ -22,7 +22,6 @@ use crate::model::decision::Why;
 use crate::model::id::StatementId;
 use crate::model::id::SubjectId;
 use crate::model::id::Timestamp;
-use crate::model::statement::Kind;
 use crate::model::statement::Statement;
 use crate::node::Error;
 use crate::node::Inner;
@@ -330,8 +329,7 @@ impl Sequencer {
         self.at = at.0;
         for (index, one) in (first..).zip(&judged) {
             let verified = &one.prepared.verified;
-            let person = verified.value().kind() == Kind::KeyCreate;
-            self.recent.add(verified.id(), person.then_some(verified.signer().0), index);
+            self.recent.add(verified.id(), verified.value().new_keys(verified.signer()), index);
         }
         self.announce(first, at, &judged, &inert);
         let touched = self.take_over(copies, first + n);

@@ -172,14 +172,14 @@ impl Inner {
     /// [`Denied`].
     pub fn token_for_login(&self, item: &[u8]) -> Result<String, Denied> {
         let now = self.now();
-        let login = login::open_login(item, &self.settings.origin, now)?;
+        let login = login::open_login(item, &self.settings.origin, &self.settings.relying, now)?;
         let name = hash::sha256(&[b"login", &login.key.0, &login.nonce.0]);
         if login.exp < self.tokens.started || !self.tokens.take(name, login.exp, now) {
             return Err(Denied::Replayed);
         }
         let who = self.person_of_key(&login.key)?.ok_or(Denied::Unknown)?;
         let loaded = self.people.load(who, self.store.as_ref(), &self.vault)?;
-        if !loaded.person.has_live_key(&login.key) {
+        if !loaded.person.has_live_key(&login.key, now) {
             return Err(Denied::Unknown);
         }
         let session = hex(&clock::random::<16>().map_err(Error::Randomness)?);
@@ -211,7 +211,7 @@ impl Inner {
         let now = self.now();
         let name = hash::sha256(&[token.as_bytes()]);
         if let Some((caller, exp)) = self.tokens.held.get(&name) {
-            return (now < exp).then_some(caller);
+            return (now < exp && self.still_speaks(&caller, now)).then_some(caller);
         }
         let claims: Claims = login::open_jwt(token, self.tokens.signer.public()).ok()?;
         let exp = Timestamp(claims.exp.saturating_mul(1_000));
@@ -227,7 +227,15 @@ impl Inner {
             _ => return None,
         };
         self.tokens.held.insert(name, (caller.clone(), exp));
-        Some(caller)
+        self.still_speaks(&caller, now).then_some(caller)
+    }
+
+    /// A citizen's session ends with the key she logged in with; a store that does not answer ends it, too.
+    fn still_speaks(&self, caller: &Caller, now: Timestamp) -> bool {
+        let Caller::Citizen(key) = caller else { return true };
+        let person = self.person_of_key(key).ok().flatten();
+        let loaded = person.and_then(|who| self.people.load(who, self.store.as_ref(), &self.vault).ok());
+        loaded.is_some_and(|loaded| loaded.person.has_live_key(key, now))
     }
 
     /// Whether a party may act now: registered, not closed, not suspended.

@@ -27,11 +27,6 @@ fn not_served() -> Vec<Statement> {
     let (ppid, h) = (ppid(), Hash([1; 32]));
     let bytes = || serde_bytes::ByteBuf::from(vec![1]);
     vec![
-        st!(KeyAdd { ppid: ppid, over: None, key: key("x"), key_use: KeyUse::Device }),
-        st!(KeyRevoke { ppid: ppid, key: key("x") }),
-        st!(KeyRotate { ppid: ppid, over: None, old: key("x"), new: key("y") }),
-        st!(KeyRecover { ppid: ppid, new: key("x") }),
-        st!(KeyRebind { ppid: ppid, new: key("x"), method: "m".into() }),
         st!(TransferDemand {
             ppid: ppid,
             by: None,
@@ -96,9 +91,9 @@ fn not_served() -> Vec<Statement> {
 }
 
 /// Signers of sealed statements: the name, and in which capacity the node finds them.
-const SIGNERS: [&str; 14] = [
-    "kim", "stranger", "mom", "helper", "bank", "shop", "lab", "cloud", "anon", "combi", "idp", "kisa",
-    "operator", "log",
+const SIGNERS: [&str; 15] = [
+    "kim", "paper", "stranger", "mom", "helper", "bank", "shop", "lab", "cloud", "anon", "combi", "idp",
+    "kisa", "operator", "log",
 ];
 
 struct Scene {
@@ -116,7 +111,7 @@ struct Scene {
 fn scene(grown: bool) -> Scene {
     let mut w = World::new(&[kcern_2018(), kr_pipa_2026()]);
     let notice = w.publish();
-    let (mut kim, mom) = (w.person("kim"), w.person("mom"));
+    let (mut kim, mom) = (w.person_with("kim", Some("paper")), w.person("mom"));
     let (helper, stranger) = (w.person("helper"), w.person("stranger"));
     let minor_until = if grown { None } else { Some(w.now.plus_ms(DAY)) };
     let s = subject_attest("idp", minor_until, Some("mom"));
@@ -179,6 +174,15 @@ fn sealed(kind: &str, s: &Scene, by: Option<StatementId>) -> Statement {
             delegation("bob", "helper", &[Kind::ConsentWithdraw], s.w.now.plus_ms(DAY)).into()
         }
         "delegation.end" => delegation_end("helper").into(),
+        "key.add" => {
+            st!(KeyAdd { ppid: ppid(), over: s.kim.keys_over(), key: key("new"), key_use: KeyUse::Device })
+        }
+        "key.revoke" => st!(KeyRevoke { ppid: ppid(), key: key("kim") }),
+        "key.rotate" => {
+            st!(KeyRotate { ppid: ppid(), over: s.kim.keys_over(), old: key("kim"), new: key("new") })
+        }
+        "key.recover" => st!(KeyRecover { ppid: ppid(), new: key("new") }),
+        "key.rebind" => st!(KeyRebind { ppid: ppid(), new: key("new"), method: "desk".into() }),
         "duty.justify" => justify("bank", s.w.now.minus_ms(2), s.w.now).into(),
         other => panic!("`{other}` is not served"),
     }
@@ -208,13 +212,20 @@ fn try_signer(s: &mut Scene, name: &str, kind: &str) -> Effect {
     let statement = sealed(kind, s, by);
     let (mom, helper, stranger) = (s.mom.clone(), s.helper.clone(), s.stranger.clone());
     let actor = match name {
-        "kim" => Actor::Own,
+        // The node finds her by the key she holds on paper, too.
+        "kim" | "paper" => Actor::Own,
         "mom" => Actor::Delegate(&mom),
         "helper" => Actor::Delegate(&helper),
         "stranger" => Actor::Delegate(&stranger),
         party_name => Actor::Party(party(party_name)),
     };
-    s.w.act(&mut s.kim, &actor, name, statement)
+    // Who endorses is as it must be: only the signer is in question.
+    let endorsers: &[&str] = match kind {
+        "key.add" | "key.rotate" | "key.recover" => &["new"],
+        "key.rebind" => &["operator"],
+        _ => &[],
+    };
+    s.w.act_with(&mut s.kim, &actor, name, endorsers, statement)
 }
 
 const WHYS: [Why; 7] = [
@@ -232,7 +243,7 @@ fn sealed_types_by_every_signer() {
     let person = ["kim", "mom", "helper"];
     let parties = ["bank", "shop", "lab", "cloud", "anon", "combi", "idp", "kisa"];
     // Who signs what, from 14 on. Source: design §4.
-    let table: [(&str, &[&str]); 14] = [
+    let table: [(&str, &[&str]); 19] = [
         ("duty.justify", &["bank"]),
         ("consent.grant", &person),
         ("consent.refuse", &person),
@@ -247,6 +258,11 @@ fn sealed_types_by_every_signer() {
         ("subject.attest", &["idp"]),
         ("delegation.grant", &["kim", "mom", "kisa"]),
         ("delegation.end", &["kim", "mom", "kisa"]),
+        ("key.add", &["kim"]),
+        ("key.revoke", &["kim"]),
+        ("key.rotate", &["kim"]),
+        ("key.recover", &["paper"]),
+        ("key.rebind", &["idp"]),
     ];
     for grown in [true, false] {
         for (kind, may) in table {
@@ -282,7 +298,7 @@ fn a_request_is_asked_by_its_controller_alone() {
         });
         let (mom, helper, stranger) = (s.mom.clone(), s.helper.clone(), s.stranger.clone());
         let actor = match name {
-            "kim" => Actor::Own,
+            "kim" | "paper" => Actor::Own,
             "mom" => Actor::Delegate(&mom),
             "helper" => Actor::Delegate(&helper),
             "stranger" => Actor::Delegate(&stranger),
@@ -471,7 +487,7 @@ fn what_is_not_served_is_inert_whoever_signs() {
         for name in SIGNERS {
             let (mom, helper) = (s.mom.clone(), s.helper.clone());
             let actor = match name {
-                "kim" | "stranger" => Actor::Own,
+                "kim" | "paper" | "stranger" => Actor::Own,
                 "mom" => Actor::Delegate(&mom),
                 "helper" => Actor::Delegate(&helper),
                 other => Actor::Party(party(other)),
@@ -488,7 +504,7 @@ fn every_type_is_in_the_matrix_once() {
     for kind in Kind::ALL {
         assert_eq!(kind.is_served(), !idle.contains(kind), "{}", kind.as_str());
     }
-    assert_eq!(Kind::ALL.iter().filter(|k| k.is_served()).count(), 41);
+    assert_eq!(Kind::ALL.iter().filter(|k| k.is_served()).count(), 46);
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn create(recovery: Option<&str>) -> KeyCreate {
     }
 }
 
-/// The same person after `key` was revoked: what a `key.revoke` will do once it is served.
+/// The same person after `key` was revoked.
 fn revoked(person: &Person, name: &str) -> Person {
     let mut core = person.core().clone();
     for own in core.keys.iter_mut().filter(|own| own.key == key(name)) {
@@ -47,7 +47,7 @@ fn revoked(person: &Person, name: &str) -> Person {
 #[test]
 fn a_person_is_made_once_by_a_key_of_nobody() {
     let (mut w, mut ann, _) = ann();
-    assert!(!ann.is_new() && ann.has_live_key(&key("ann")));
+    assert!(!ann.is_new() && ann.has_live_key(&key("ann"), T0));
     assert_eq!(w.own(&mut ann, "ann", create(None)), inert(Why::KeyTaken));
     assert_eq!(w.own(&mut ann, "other", create(None)), inert(Why::KeyTaken));
     for (signer, recovery) in [
@@ -66,7 +66,7 @@ fn a_person_is_made_once_by_a_key_of_nobody() {
     assert_eq!(w.act(&mut new, &Actor::Delegate(&ann), "ann", create(None)), inert(Why::Role));
     assert_eq!(w.by_party(&mut new, "idp", create(None)), inert(Why::Role));
     assert_eq!(w.own(&mut new, "new", create(Some("paper"))), core());
-    assert!(new.has_live_key(&key("new")) && !new.has_live_key(&key("paper")));
+    assert!(new.has_live_key(&key("new"), T0) && !new.has_live_key(&key("paper"), T0));
     let s = withdraw("bank", MARKETING, REAL);
     assert_eq!(w.own(&mut new, "paper", s), inert(Why::KeyNotInSet), "a recovery key only recovers");
 }
@@ -456,6 +456,82 @@ fn fields_are_declared_in_the_order_in_which_rows_are_stored() {
     for row in kim.slots() {
         assert_eq!(declared(&row), naru::ledger::cbor::encode(&row).unwrap());
     }
+}
+
+#[test]
+fn what_hangs_below_a_delegation_stays_within_it_and_ends_with_it() {
+    let (mut w, mut ann, notice) = ann();
+    let (bob, cat, dan) = (w.person("bob"), w.person("cat"), w.person("dan"));
+    let until = w.now.plus_ms(10 * DAY);
+    let types = &[Kind::ConsentGrant, Kind::ConsentWithdraw];
+    let below = |name: &str, depth: u8, until| DelegationGrant {
+        depth,
+        controllers: vec![party("bank")],
+        ..delegation(name, "helper", types, until)
+    };
+    assert_eq!(w.own(&mut ann, "ann", below("bob", 2, until)), core());
+    let top = w.last();
+    for (reaching, why) in [
+        (below("cat", 2, until), Why::NotGuardian),
+        (below("cat", 1, until.plus_ms(1)), Why::NotGuardian),
+        (DelegationGrant { controllers: vec![], ..below("cat", 1, until) }, Why::NotGuardian),
+        (DelegationGrant { controllers: vec![party("shop")], ..below("cat", 1, until) }, Why::NotGuardian),
+        (DelegationGrant { types: vec!["consent.lift".into()], ..below("cat", 1, until) }, Why::NotGuardian),
+        (DelegationGrant { reason: "guardian".into(), ..below("cat", 1, until) }, Why::NotGuardian),
+    ] {
+        assert_eq!(w.act(&mut ann, &Actor::Delegate(&bob), "bob", reaching), inert(why));
+    }
+    assert_eq!(w.act(&mut ann, &Actor::Delegate(&bob), "bob", below("cat", 1, until)), core());
+    let middle = w.last();
+    assert_eq!(
+        w.act(&mut ann, &Actor::Delegate(&cat), "cat", below("dan", 1, until)),
+        inert(Why::NotGuardian)
+    );
+    assert_eq!(w.act(&mut ann, &Actor::Delegate(&cat), "cat", below("dan", 0, until)), core());
+    let leaf = w.last();
+    let eve = w.person("eve");
+    assert_eq!(
+        w.act(&mut ann, &Actor::Delegate(&dan), "dan", below("eve", 0, until)),
+        inert(Why::NotGuardian)
+    );
+    assert_eq!(
+        w.act(&mut ann, &Actor::Delegate(&eve), "eve", below("eve", 0, until)),
+        inert(Why::NotGuardian)
+    );
+    let mut by = |ann: &Person, who: &Person, name: &str, by| {
+        let s = ConsentGrant { by: Some(by), ..w.grant(notice, None) };
+        w.act(&mut ann.clone(), &Actor::Delegate(who), name, s)
+    };
+    for (who, name, id) in [(&bob, "bob", top), (&cat, "cat", middle), (&dan, "dan", leaf)] {
+        assert_eq!(by(&ann, who, name, id), applied(), "{name}");
+    }
+    // The one at the top ends: so do all below, though nobody ended them.
+    let mut ended = ann.clone();
+    assert_eq!(w.own(&mut ended, "ann", delegation_end("bob")), core());
+    // Replaced by another: what hung below hung on the old one.
+    let mut replaced = ann.clone();
+    let again = DelegationGrant { over: Some(top), ..below("bob", 2, until) };
+    assert_eq!(w.own(&mut replaced, "ann", again), core());
+    // A delegate ends what she founded, and nothing else.
+    let mut cut = ann.clone();
+    assert_eq!(
+        w.act(&mut cut, &Actor::Delegate(&bob), "bob", delegation_end("dan")),
+        inert(Why::NotGuardian)
+    );
+    assert_eq!(
+        w.act(&mut cut, &Actor::Delegate(&cat), "cat", delegation_end("bob")),
+        inert(Why::NotGuardian)
+    );
+    assert_eq!(w.act(&mut cut, &Actor::Delegate(&bob), "bob", delegation_end("cat")), core());
+    let mut by = |ann: &Person, who: &Person, name: &str, by| {
+        let s = ConsentGrant { by: Some(by), ..w.grant(notice, None) };
+        w.act(&mut ann.clone(), &Actor::Delegate(who), name, s)
+    };
+    for gone in [&ended, &replaced, &cut] {
+        assert_eq!(by(gone, &cat, "cat", middle), inert(Why::DelegationEnded));
+        assert_eq!(by(gone, &dan, "dan", leaf), inert(Why::DelegationEnded));
+    }
+    assert_eq!(by(&cut, &bob, "bob", top), applied());
 }
 
 #[test]

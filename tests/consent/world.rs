@@ -207,6 +207,11 @@ impl World {
 
     /// A person whose key has her name.
     pub(crate) fn person(&mut self, name: &str) -> Person {
+        self.person_with(name, None)
+    }
+
+    /// The same, with a recovery key.
+    pub(crate) fn person_with(&mut self, name: &str, recovery: Option<&str>) -> Person {
         let mut subject = [0; 16];
         subject[..8].copy_from_slice(&self.index.to_be_bytes());
         let mut person = Person::new(SubjectId(subject));
@@ -216,7 +221,7 @@ impl World {
             iat: self.now,
             nonce: NONCE,
             key_use: KeyUse::Device,
-            recovery: None,
+            recovery: recovery.map(key),
         };
         assert_eq!(self.own(&mut person, name, s), Effect::Applied(Touched::Core));
         person
@@ -229,7 +234,18 @@ impl World {
         signer: &str,
         s: impl Into<Statement>,
     ) -> Effect {
-        let recorded = self.place(signer, &[], s);
+        self.act_with(person, actor, signer, &[], s)
+    }
+
+    pub(crate) fn act_with(
+        &mut self,
+        person: &mut Person,
+        actor: &Actor<'_>,
+        signer: &str,
+        endorsers: &[&str],
+        s: impl Into<Statement>,
+    ) -> Effect {
+        let recorded = self.place(signer, endorsers, s);
         person.apply(&self.register, actor, &recorded)
     }
 

@@ -60,9 +60,22 @@ fn endorsed(inner: &Value) -> Value {
     sign1(header(-8, b(0x67, 44), "application/naru-endorsed+cose"), none(), wrapped(inner))
 }
 
+fn passkey_endorsed(inner: &Value) -> Value {
+    Value::Array(vec![n(2), wrapped(inner), b(1, 37), b(2, 120), b(3, 71), b(0x66, 91)])
+}
+
 fn passkey(statement: Value, digests: usize) -> Value {
     let digests = Value::Array(vec![b(0x33, 32); digests]);
     Value::Array(vec![n(1), statement, digests, b(1, 37), b(2, 120), b(3, 71), b(0x66, 91)])
+}
+
+/// What a real Chromium made of RSA, of statements and of a login.
+fn by_chromium(what: &str) -> Value {
+    use base64::Engine;
+    let file: serde_json::Value =
+        serde_json::from_str(include_str!("../vectors/passkey/chromium-257.json")).unwrap();
+    let item = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(file[what].as_str().unwrap()).unwrap();
+    ciborium::from_reader(&*item).unwrap()
 }
 
 fn receipt(label: i64, proof: Value) -> Value {
@@ -184,15 +197,19 @@ pub(crate) fn good() -> Vec<(&'static str, Vec<u8>)> {
         ("signed-es256", signed(-7, 91, notice.clone())),
         ("passkey-one", passkey(grant.clone(), 1)),
         ("passkey-many", passkey(grant.clone(), 64)),
+        ("passkey-chromium", by_chromium("alone")),
+        ("passkey-login-chromium", by_chromium("login")),
         ("endorsed-once", endorsed(&signed(-8, 44, genesis.clone()))),
         ("endorsed-twice", endorsed(&endorsed(&signed(-8, 44, notice.clone())))),
         ("endorsed-passkey", on_passkey.clone()),
+        ("endorsed-by-passkey", passkey_endorsed(&passkey(grant.clone(), 1))),
         ("item-a", signed(-8, 44, notice.clone())),
         ("item-b", passkey(grant, 1)),
         ("item-c", on_passkey),
         ("proof-a", signed(-8, 44, Value::Null)),
         ("proof-b", passkey(Value::Null, 2)),
         ("proof-c", endorsed(&passkey(Value::Null, 2))),
+        ("proof-d", passkey_endorsed(&passkey(Value::Null, 1))),
         ("login", login.clone()),
         (
             "signed-login",

@@ -6,6 +6,8 @@
     reason = "each test binary uses its own part of the world"
 )]
 
+pub mod passkey;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -413,6 +415,24 @@ impl World {
             },
             min_index: None,
         }
+    }
+
+    /// What stands wrong in the data after an orderly stop.
+    pub fn faults(&mut self) -> Vec<naru::node::fsck::Fault> {
+        drop(self.node.take());
+        self.memory.sync();
+        self.memory = self.memory.reopen();
+        let vault = Vault::open(&self.dir.path().join("vault"), &master()).unwrap();
+        let (log, anchor) = (signer(LOG), self.dir.path().join("anchor"));
+        let data = naru::node::fsck::Data {
+            store: &self.memory,
+            vault: &vault,
+            log: log.public(),
+            origin: ORIGIN,
+            folder: self.dir.path(),
+            anchor: Some(&anchor),
+        };
+        naru::node::fsck::check(&data, &mut |_, _| {}).unwrap().faults
     }
 
     pub fn check(&self, ppid: Ppid) -> Answer {

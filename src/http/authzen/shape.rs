@@ -347,6 +347,9 @@ struct DecidedContext {
     /// The statement the permit rests on.
     #[serde(skip_serializing_if = "Option::is_none")]
     basis: Option<String>,
+    /// It was opened by keys that were bound anew: so marked until then, ms since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rebound_until: Option<u64>,
 }
 
 /// The context of the fixture's decisions: it has no ledger to be as of.
@@ -385,6 +388,7 @@ impl Decided {
                 valid_for_s: told.valid_for_s,
                 until: decision.until.filter(|_| permits).map(|t| t.0),
                 basis: decision.basis.filter(|_| permits).map(|id| id.to_string()),
+                rebound_until: decision.rebound_until.filter(|_| permits).map(|t| t.0),
             }),
         }
     }

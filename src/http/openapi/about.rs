@@ -99,7 +99,7 @@ pub(super) const ITEM: &[&Sort] = &[
     sort::BAD_SIGNATURE,
     sort::WRONG_TYP,
     sort::TOO_MANY_LAYERS,
-    sort::PASSKEY_NOT_SERVED,
+    sort::PASSKEY_REFUSED,
     sort::TOO_LARGE,
     sort::IAT_WINDOW,
     sort::BUSY,

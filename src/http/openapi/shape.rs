@@ -524,6 +524,7 @@ fn decisions() -> Value {
                 ("valid_for_s", of("Seconds")),
                 ("?until", of("Ms")),
                 ("?basis", of("StatementId")),
+                ("?rebound_until", of("Ms")),
             ])),
         ]),
         "DecisionError": closed(&[

@@ -17,8 +17,10 @@ use crate::ledger::cbor;
 use crate::ledger::key;
 use crate::ledger::key::{Alg, PublicKey, Signer};
 
+mod passkey;
 mod proof;
 
+pub use passkey::{MAX_DIGESTS, Over, Passkey};
 pub use proof::{MAX_LAYERS, join, proof_of, statement_of};
 
 /// `typ` of a signed statement.

@@ -5,9 +5,8 @@
 //! a passkey item. Lacks signature checks: both halves come from an item that was
 //! checked, or the result is checked after.
 
-use super::{ENDORSED, Error, parse};
-use crate::ledger::cbor;
-use crate::ledger::cbor::{Reader, Writer};
+use super::{ENDORSED, Error, Over, Passkey, parse};
+use crate::ledger::cbor::Writer;
 
 /// How many layers an item may have: a signer and two that endorse.
 pub const MAX_LAYERS: usize = 3;
@@ -55,13 +54,17 @@ type Swap<'a> = dyn FnMut(Option<&[u8]>) -> Result<Option<Vec<u8>>, Error> + 'a;
 
 /// Rebuilds an item with another innermost statement.
 fn replace(item: &[u8], layers: usize, swap: &mut Swap<'_>) -> Result<Vec<u8>, Error> {
-    if item.first() == Some(&PASSKEY_HEAD) {
-        return replace_in_passkey(item, swap);
+    if Passkey::is_meant_by(item) {
+        let mut passkey = Passkey::parse(item)?;
+        passkey.statement = match passkey.over {
+            Over::Statements => swap(passkey.statement.as_deref())?,
+            Over::Item => Some(replace_below(passkey.statement.as_deref(), layers, swap)?),
+        };
+        return Ok(passkey.encode());
     }
     let sign1 = parse(item)?;
     let payload = if sign1.typ == ENDORSED {
-        let below = layers.checked_sub(1).filter(|left| *left > 0).ok_or(Error::Layers)?;
-        Some(replace(sign1.payload.as_deref().ok_or(Error::Payload)?, below, swap)?)
+        Some(replace_below(sign1.payload.as_deref(), layers, swap)?)
     } else {
         swap(sign1.payload.as_deref())?
     };
@@ -69,40 +72,15 @@ fn replace(item: &[u8], layers: usize, swap: &mut Swap<'_>) -> Result<Vec<u8>, E
     Ok(bytes_or_null(writer, payload.as_deref()).bytes(&sign1.signature).finish())
 }
 
-/// `[1, statement, digests, authenticatorData, clientDataJSON, signature, SPKI]`.
-fn replace_in_passkey(item: &[u8], swap: &mut Swap<'_>) -> Result<Vec<u8>, Error> {
-    let mut reader = Reader::new(item)?;
-    reader.array_of(7, "a passkey item of 7 members")?;
-    let at = reader.at();
-    if reader.uint()? != 1 {
-        return Err(cbor::Error::Unexpected { at, expected: "passkey item version 1" }.into());
-    }
-    let statement = reader.bytes_or_null()?;
-    let rest = item.get(reader.at()..).unwrap_or_default();
-    let at = reader.at();
-    let digests = reader.array()?;
-    if !(1..=MAX_DIGESTS).contains(&digests) {
-        return Err(cbor::Error::Unexpected { at, expected: "1 to 64 digests" }.into());
-    }
-    for _ in 0..digests {
-        reader.hash()?;
-    }
-    for _ in 0..4 {
-        reader.bytes()?;
-    }
-    reader.end()?;
-    let payload = swap(statement)?;
-    let writer = Writer::with_capacity(item.len()).array(7).uint(1);
-    Ok(bytes_or_null(writer, payload.as_deref()).item(rest).finish())
+/// The same inside an endorsement.
+fn replace_below(item: Option<&[u8]>, layers: usize, swap: &mut Swap<'_>) -> Result<Vec<u8>, Error> {
+    let below = layers.checked_sub(1).filter(|left| *left > 0).ok_or(Error::Layers)?;
+    replace(item.ok_or(Error::Payload)?, below, swap)
 }
 
-fn bytes_or_null(writer: Writer, bytes: Option<&[u8]>) -> Writer {
+pub(super) fn bytes_or_null(writer: Writer, bytes: Option<&[u8]>) -> Writer {
     match bytes {
         Some(bytes) => writer.bytes(bytes),
         None => writer.null(),
     }
 }
-
-/// First byte of an array of 7.
-const PASSKEY_HEAD: u8 = 0x87;
-const MAX_DIGESTS: u64 = 64;

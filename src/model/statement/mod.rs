@@ -15,7 +15,7 @@ pub mod transfer;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::model::id::{Hash, Nonce, PartyId, Ppid, StatementId, Timestamp};
+use crate::model::id::{Hash, KeyHash, Nonce, PartyId, Ppid, StatementId, Timestamp};
 
 pub use consent::*;
 pub use incident::*;
@@ -339,6 +339,11 @@ impl Kind {
                 | Self::ConsentSignal
                 | Self::DutyJustify
                 | Self::KeyCreate
+                | Self::KeyAdd
+                | Self::KeyRevoke
+                | Self::KeyRotate
+                | Self::KeyRecover
+                | Self::KeyRebind
                 | Self::SubjectAttest
                 | Self::DelegationGrant
                 | Self::DelegationEnd
@@ -447,6 +452,21 @@ impl Statement {
             Self::RightRequest(s) => s.by,
             Self::IncidentComplain(s) => s.by,
             _ => None,
+        }
+    }
+
+    /// The keys a statement of this signer puts into her key set, or into her hand for the day all others are lost.
+    ///
+    /// None of them may stand anywhere else. Source: design §4.
+    #[must_use]
+    pub fn new_keys(&self, signer: KeyHash) -> Vec<KeyHash> {
+        match self {
+            Self::KeyCreate(s) => std::iter::once(signer).chain(s.recovery).collect(),
+            Self::KeyAdd(s) => vec![s.key],
+            Self::KeyRotate(s) => vec![s.new],
+            Self::KeyRecover(s) => vec![s.new],
+            Self::KeyRebind(s) => vec![s.new],
+            _ => Vec::new(),
         }
     }
 

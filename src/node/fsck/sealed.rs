@@ -140,8 +140,8 @@ impl Walk<'_> {
         };
         let leads = |name: &Name, what: &str| leads_to(name, what, who);
         let statement = verified.value();
-        if statement.kind() == Kind::KeyCreate {
-            return leads(&Name::Key(verified.signer().0), "the name row of its key");
+        for key in statement.new_keys(verified.signer()) {
+            leads(&Name::Key(key.0), "the name row of its key")?;
         }
         if let Statement::ConsentRequest(s) = statement {
             return leads(&link_name(self.data.vault, &s.controller, &s.link), "the name row of its link");
