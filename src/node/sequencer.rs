@@ -38,8 +38,10 @@ use crate::node::judge::Copies;
 use crate::node::judge::Judge;
 use crate::node::mark::Mark;
 use crate::node::people;
+use crate::node::people::name_bytes;
 use crate::node::publish::Publisher;
 use crate::node::recent::Recent;
+use crate::node::rotate::Resealed;
 use crate::node::ticket::Accepted;
 use crate::node::ticket::Outcome;
 use crate::node::ticket::Place;
@@ -49,9 +51,12 @@ use crate::store::Batch;
 use crate::store::BatchId;
 use crate::store::Body;
 use crate::store::Epoch;
+use crate::store::Name;
 use crate::store::NameRow;
 use crate::store::Project;
 use crate::store::Row;
+use crate::vault;
+use crate::vault::Pointed;
 
 /// Most statements in one commit.
 const MOST: usize = 1024;
@@ -62,7 +67,9 @@ pub(in crate::node) enum Job {
     /// Judge and record.
     Record(Box<Prepared>, Place),
     /// Write name rows that came without an entry.
-    Names(Vec<Row>, oneshot::Sender<Result<(), Stop>>),
+    Names(Vec<(Name, Pointed)>, oneshot::Sender<Result<(), Stop>>),
+    /// Seal the page of name rows after this one under the current wrapping epoch.
+    Reseal(Option<Name>, oneshot::Sender<Resealed>),
     /// Publish now, if anything is new; a tick by hand.
     Tick(oneshot::Sender<Result<(), Stop>>),
     /// Hold on to the store's rows at the next moment that a checkpoint covers all of them.
@@ -133,7 +140,7 @@ impl Sequencer {
         for job in jobs {
             match job {
                 Job::Record(prepared, place) => records.push((prepared, place)),
-                Job::Names(..) | Job::Tick(_) | Job::Snapshot(_) => after.push(job),
+                Job::Names(..) | Job::Reseal(..) | Job::Tick(_) | Job::Snapshot(_) => after.push(job),
             }
         }
         if !records.is_empty() {
@@ -144,6 +151,9 @@ impl Sequencer {
                 // Who asked and went away is no reason to stop.
                 Job::Names(rows, done) => {
                     let _ = done.send(self.names(&rows));
+                }
+                Job::Reseal(from, done) => {
+                    let _ = done.send(self.reseal(from));
                 }
                 Job::Tick(done) => {
                     self.tick(true);
@@ -156,9 +166,31 @@ impl Sequencer {
         self.wishes.grant(&self.inner, &self.publisher);
     }
 
-    fn names(&self, rows: &[Row]) -> Result<(), Stop> {
+    fn names(&self, names: &[(Name, Pointed)]) -> Result<(), Stop> {
         self.inner.stopped().map_or(Ok(()), Err)?;
-        self.project(self.next, rows).inspect_err(|stop| self.inner.stop(*stop))
+        // Sealed here, between two pages of a rotation: never under an epoch that has just ended.
+        let row = |(name, who): &(Name, Pointed)| {
+            let sealed = self.inner.vault.seal_name(name_bytes(name), *who)?;
+            Ok(Row::Name { name: *name, sealed, index: None })
+        };
+        let rows = names.iter().map(row).collect::<Result<Vec<_>, vault::Error>>();
+        let rows = rows.map_err(|error| self.failed(&error))?;
+        self.project(self.next, &rows).inspect_err(|stop| self.inner.stop(*stop))
+    }
+
+    /// One page of a rotation.
+    fn reseal(&self, after: Option<Name>) -> Resealed {
+        self.inner.stopped().map_or(Ok(()), Err)?;
+        let (last, rows) = self.inner.page_to_reseal(after).map_err(|error| self.failed(&error))?;
+        // It says nothing of how far the projection has come.
+        self.project(0, &rows).inspect_err(|stop| self.inner.stop(*stop))?;
+        Ok((last, rows.len() as u64))
+    }
+
+    fn failed(&self, error: &dyn std::fmt::Display) -> Stop {
+        tracing::error!(cause = %error, "names could not be written");
+        self.inner.stop(Stop::Io);
+        Stop::Io
     }
 
     /// One commit, from prepared statements to answers.
@@ -300,11 +332,16 @@ impl Sequencer {
             };
             batch.entries.push(entry.encode()?);
             batch.ids.push(prepared.verified.id());
-            batch.names.extend(prepared.names.iter_mut().map(|row| NameRow {
-                name: row.name,
-                sealed: std::mem::take(&mut row.sealed),
-                entry: row.entry.map(|_| position),
-            }));
+            for row in &mut prepared.names {
+                let mut sealed = std::mem::take(&mut row.sealed);
+                // Sealed before the wrapping epoch changed, and still on its way.
+                if let Target::Person { loaded, .. } = &prepared.target
+                    && !self.inner.vault.is_current(&sealed)
+                {
+                    sealed = self.inner.vault.seal_name(name_bytes(&row.name), loaded.who)?;
+                }
+                batch.names.push(NameRow { name: row.name, sealed, entry: row.entry.map(|_| position) });
+            }
             if let (Target::Person { loaded, .. }, Some(sealed)) = (&prepared.target, &mut prepared.sealed) {
                 let (subject, sealed) = (loaded.who.subject, std::mem::take(&mut sealed.body));
                 batch.bodies.push(Body { subject, id: prepared.verified.id(), sealed });

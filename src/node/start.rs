@@ -278,6 +278,7 @@ impl Inner {
             excepted: Uses::new(clock.now()),
             uses: OnceLock::new(),
             incidents: Book::default(),
+            rotating: Mutex::default(),
             operator: keys.operator,
             log_signer: keys.log,
             vocabulary,

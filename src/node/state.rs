@@ -133,6 +133,8 @@ pub struct Inner {
     pub(in crate::node) uses: OnceLock<UseLog>,
     /// Incidents found so far, by number.
     pub(in crate::node) incidents: Book,
+    /// One rotation of the wrapping epoch at a time.
+    pub(in crate::node) rotating: Mutex<()>,
     pub(in crate::node) operator: Option<Box<dyn Signer>>,
 }
 
