@@ -432,6 +432,7 @@ fn a_certificate_in_the_log_overwrites_the_slots_it_names_and_no_other() {
         iat: world.now(),
         nonce: nonce(),
         tags: tags.clone(),
+        order: None,
         records: 2,
         tombstones: Hash([0; 32]),
     }

@@ -2,7 +2,13 @@
 
 #[path = "custody/epochs.rs"]
 mod epochs;
+#[path = "custody/erasure.rs"]
+mod erasure;
+#[path = "custody/faults.rs"]
+mod faults;
 mod support;
+#[path = "custody/traces.rs"]
+mod traces;
 
 use naru::node::fsck;
 use naru::vault::Vault;

@@ -2,7 +2,7 @@
 //!
 //! Begin the next epoch (from here on everything new is under it) → wrap the slots again →
 //! seal the names again, a page at a time between the sequencer's commits → **barrier** →
-//! destroy the old key. A crash before the last step leaves both keys, and the same code
+//! destroy the old key → the store's files are written without what was dropped. A crash before the last step leaves both keys, and the same code
 //! goes on; after it, nothing durable is under the old one. Whatever was sealed and was still
 //! on its way when the epoch changed is sealed again by the sequencer.
 //!
@@ -78,6 +78,10 @@ impl Inner {
         // The old key goes only when no row under it can come back.
         self.store.barrier().inspect_err(|_| self.stop(Stop::Io))?;
         self.vault.end_epochs()?;
+        // Names stand in the clear as keys of rows: those of the erased leave the files as well.
+        if let Err(error) = self.store.compact() {
+            tracing::warn!(cause = %error, "dropped rows may be in the store's files still");
+        }
         let (epoch, _) = self.vault.epoch();
         tracing::info!(epoch, keys, names, "the wrapping epoch has changed; older key files open for nobody");
         Ok(Rotated { epoch, keys, names })

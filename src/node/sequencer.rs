@@ -22,6 +22,8 @@ use crate::model::decision::Why;
 use crate::model::id::StatementId;
 use crate::model::id::SubjectId;
 use crate::model::id::Timestamp;
+use crate::model::statement::ErasureCertify;
+use crate::model::statement::Kind;
 use crate::model::statement::Statement;
 use crate::node::Error;
 use crate::node::Inner;
@@ -29,6 +31,7 @@ use crate::node::Stop;
 use crate::node::backup::Wish;
 use crate::node::backup::Wishes;
 use crate::node::clock;
+use crate::node::erase::Demanded;
 use crate::node::events::Told;
 use crate::node::intake::Prepared;
 use crate::node::intake::SealedParts;
@@ -92,14 +95,18 @@ impl Judged {
 
 /// The sequencer's own state: nobody else can write, by type.
 pub(in crate::node) struct Sequencer {
-    inner: Arc<Inner>,
-    epoch: Epoch,
-    next: u64,
+    pub(in crate::node) inner: Arc<Inner>,
+    pub(in crate::node) epoch: Epoch,
+    pub(in crate::node) next: u64,
     at: u64,
-    recent: Recent,
+    pub(in crate::node) recent: Recent,
     mark: Mark,
     publisher: Publisher,
     wishes: Wishes,
+    /// Answered once it is known what became of them.
+    pub(in crate::node) demanded: Vec<Demanded>,
+    /// Certificates, answered once they are carried out.
+    certified: Vec<(Place, Accepted)>,
 }
 
 impl Sequencer {
@@ -112,7 +119,8 @@ impl Sequencer {
         publisher: Publisher,
     ) -> Self {
         let recent = Recent::from(next);
-        Self { inner, epoch, next, at, recent, mark, publisher, wishes: Wishes::default() }
+        let (wishes, demanded, certified) = (Wishes::default(), Vec::new(), Vec::new());
+        Self { inner, epoch, next, at, recent, mark, publisher, wishes, demanded, certified }
     }
 
     /// Runs until the queue is shut.
@@ -146,6 +154,7 @@ impl Sequencer {
         if !records.is_empty() {
             self.record(records);
         }
+        self.erase_waiting();
         for job in after {
             match job {
                 // Who asked and went away is no reason to stop.
@@ -194,7 +203,7 @@ impl Sequencer {
     }
 
     /// One commit, from prepared statements to answers.
-    fn record(&mut self, records: Vec<(Box<Prepared>, Place)>) {
+    pub(in crate::node) fn record(&mut self, records: Vec<(Box<Prepared>, Place)>) {
         if let Some(stop) = self.inner.stopped() {
             records.into_iter().for_each(|(_, place)| place.fill(Err(Refusal::Unavailable(stop))));
             return;
@@ -369,6 +378,7 @@ impl Sequencer {
             self.recent.add(verified.id(), verified.value().new_keys(verified.signer()), index);
         }
         self.announce(first, at, &judged, &inert);
+        let certified = certified(first, &judged, &inert);
         let touched = self.take_over(copies, first + n);
         let leaves: Vec<[u8; 32]> = batch.entries.iter().map(|e| hash::leaf(e)).collect();
         let list = merkle::List::new(&leaves);
@@ -382,11 +392,28 @@ impl Sequencer {
         }
         self.publisher.push(&leaves, at);
         // Without all its rows a projection would claim what it does not show.
-        let Some((rows, subjects)) = touched else { return };
+        let Some((rows, subjects)) = touched else { return self.carry_out_all(Vec::new()) };
         match self.project(self.next, &rows) {
             Ok(()) => self.inner.people.projected(self.next, subjects, self.inner.store.as_ref()),
             Err(stop) => self.inner.stop(stop),
         }
+        self.carry_out_all(certified);
+    }
+
+    /// What certificates forget; answers them. After a failure the next start goes on.
+    fn carry_out_all(&mut self, certified: Vec<(u64, ErasureCertify)>) {
+        let placed = std::mem::take(&mut self.certified);
+        for (index, certificate) in certified {
+            if self.inner.stopped().is_some() {
+                break;
+            }
+            if let Err(error) = self.carry_out(index, &certificate) {
+                tracing::error!(cause = %error, "an erasure broke off; the next start goes on with it");
+                self.inner.stop(Stop::Io);
+                break;
+            }
+        }
+        placed.into_iter().for_each(|(place, accepted)| place.fill(Ok(accepted)));
     }
 
     /// What parties will be told, before the state shows it and anybody is answered.
@@ -416,7 +443,11 @@ impl Sequencer {
         }
         let mut subjects = Vec::with_capacity(copies.people.len());
         let mut people = HashMap::with_capacity(copies.people.len());
+        let mut erasing = Vec::new();
         for (subject, loaded) in copies.people {
+            if loaded.person.core().erasing.is_some() {
+                erasing.push(loaded.who);
+            }
             let loaded = Arc::new(loaded);
             self.inner.people.replace(Arc::clone(&loaded), index);
             subjects.push(subject);
@@ -436,13 +467,19 @@ impl Sequencer {
                 }
             }
         }
+        if !erasing.is_empty() {
+            match self.inner.awaits_erasure(&erasing, index) {
+                Ok(row) => rows.push(row),
+                Err(_) => whole = false,
+            }
+        }
         if !whole {
             self.inner.stop(Stop::Io);
         }
         whole.then_some((rows, subjects))
     }
 
-    fn project(&self, upto: u64, rows: &[Row]) -> Result<(), Stop> {
+    pub(in crate::node) fn project(&self, upto: u64, rows: &[Row]) -> Result<(), Stop> {
         match self.inner.store.project(self.epoch, upto, rows) {
             Project::Projected => Ok(()),
             Project::Fenced => Err(Stop::OtherLeader),
@@ -482,7 +519,7 @@ impl Sequencer {
         reason = "one commit's parts, each used once; a struct would only pass on"
     )]
     fn answer(
-        &self,
+        &mut self,
         first: u64,
         at: Timestamp,
         entries: Vec<Vec<u8>>,
@@ -515,12 +552,22 @@ impl Sequencer {
                 path,
                 duplicate: false,
                 inert: *inert,
+                erasure: None,
             };
             self.inner.count_accepted(one.prepared.verified.value().kind());
             for twin in one.twins {
                 twin.fill(Ok(Accepted { duplicate: true, ..accepted.clone() }));
             }
-            one.place.fill(Ok(accepted));
+            match &one.prepared.target {
+                Target::Person { loaded, .. } if accepted.kind == Kind::ErasureDemand => {
+                    let (subject, place) = (loaded.who.subject, one.place);
+                    self.demanded.push(Demanded { subject, place, accepted });
+                }
+                Target::Register if accepted.kind == Kind::ErasureCertify => {
+                    self.certified.push((one.place, accepted));
+                }
+                Target::Person { .. } | Target::Register => one.place.fill(Ok(accepted)),
+            }
         }
     }
 
@@ -535,4 +582,15 @@ impl Sequencer {
         }
         self.wishes.grant(&self.inner, &self.publisher);
     }
+}
+
+/// The certificates of erasure in a commit that count, with their places.
+fn certified(first: u64, judged: &[Judged], inert: &[Option<Why>]) -> Vec<(u64, ErasureCertify)> {
+    let placed = (first..).zip(judged.iter().zip(inert));
+    let counts = placed.filter(|(_, (_, inert))| inert.is_none());
+    let certificate = |(index, (one, _)): (u64, (&Judged, _))| match one.prepared.verified.value() {
+        Statement::ErasureCertify(s) => Some((index, (**s).clone())),
+        _ => None,
+    };
+    counts.filter_map(certificate).collect()
 }

@@ -113,6 +113,14 @@ pub trait Engine: Send + std::marker::Sync {
     /// What the engine says.
     fn sync(&self) -> Result<(), Error>;
 
+    /// Rows that were dropped or replaced leave the files.
+    ///
+    /// # Errors
+    /// What the engine says.
+    fn compact(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Every row as of now.
     ///
     /// # Errors
@@ -476,8 +484,7 @@ impl<E: Engine> Store for Keyed<E> {
         match self.get(name)? {
             None => {
                 let mut changes = Changes::default();
-                let value = row::checked(&key, bytes.to_vec());
-                changes.put(Table::Blobs, key, value);
+                changes.put(Table::Blobs, key.as_slice(), row::checked(&key, bytes.to_vec()));
                 self.write(changes, sync)
             }
             // It may have come un-synced the first time.
@@ -505,6 +512,10 @@ impl<E: Engine> Store for Keyed<E> {
         let key = row::blob_key(name);
         let row = self.engine.get(Table::Blobs, &key)?;
         row.map(|r| row::unchecked(Table::Blobs, &key, &r).map(<[u8]>::to_vec)).transpose()
+    }
+
+    fn compact(&self) -> Result<(), Error> {
+        self.engine.compact()
     }
 
     fn snapshot(&self) -> Result<Box<dyn Snapshot>, Error> {

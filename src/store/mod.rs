@@ -374,6 +374,15 @@ pub trait Store: Send + Sync {
     /// Engine failure or damage.
     fn get(&self, name: &str) -> Result<Option<Vec<u8>>, Error>;
 
+    /// Rows that were dropped or replaced leave the files, as far as the engine can have it so (a journal
+    /// rolls over in its own time); reads everything, while others write. Needs no lead.
+    ///
+    /// # Errors
+    /// Engine failure.
+    fn compact(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Every row as of now, to be read at leisure while others write: for a backup.
     ///
     /// # Errors

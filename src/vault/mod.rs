@@ -256,6 +256,24 @@ impl Vault {
         self.slots.wipe(slots)
     }
 
+    /// Certificates of erasure below this index are carried out in this slot file: 0 where nothing says so.
+    #[must_use]
+    pub fn honoured(&self) -> u64 {
+        let said = fs::read(self.dir.join(HONOURED)).unwrap_or_default();
+        let index = said.first_chunk::<8>().map_or(0, |index| u64::from_be_bytes(*index));
+        // Damaged, it says nothing: then all of them are looked at again.
+        if said.get(8..).is_some_and(|sum| sum == slot::checksum(&index.to_be_bytes())) { index } else { 0 }
+    }
+
+    /// Remembers that they are, durable when it answers.
+    ///
+    /// # Errors
+    /// I/O.
+    pub fn set_honoured(&self, index: u64) -> Result<(), Error> {
+        let said = index.to_be_bytes();
+        epoch::replace(&self.dir.join(HONOURED), &[said.as_slice(), &slot::checksum(&said)].concat())
+    }
+
     /// Reads a person's key.
     ///
     /// # Errors
@@ -316,6 +334,8 @@ impl Vault {
     }
 }
 
+/// File that says how far certificates of erasure were carried out.
+const HONOURED: &str = "honoured";
 /// File that says who questions about nobody are decided against.
 const DECOY: &str = "decoy";
 

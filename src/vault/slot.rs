@@ -369,7 +369,7 @@ fn read_up_to(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
     Ok(have)
 }
 
-fn checksum(bytes: &[u8]) -> [u8; 4] {
+pub(in crate::vault) fn checksum(bytes: &[u8]) -> [u8; 4] {
     let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(bytes));
     [a, b, c, d]
 }
