@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::io;
+use std::io::BufRead;
 use std::io::BufReader;
 use std::io::BufWriter;
 use std::io::ErrorKind;
@@ -21,10 +22,14 @@ use std::sync::Weak;
 use std::thread;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use serde_json::json;
 
 use crate::cli::rotate;
+use crate::model::id::PartyId;
+use crate::model::id::Ppid;
 use crate::node::Error;
 use crate::node::Node;
 use crate::node::backup::CONTROL;
@@ -43,6 +48,10 @@ const SNAPSHOT: &[u8; 9] = b"snapshot\n";
 const FINDINGS: &[u8; 9] = b"findings\n";
 /// A request to end the wrapping epoch; the digit is the suite's id.
 const ROTATION: &[u8; 7] = b"rotate-";
+/// A request for a certificate of erasure; who and why follows in one line.
+const ERASURE: &[u8; 9] = b"erasure:\n";
+/// Longest line that says who and why, bytes.
+const MAX_LINE: u64 = 4_096;
 /// Longest list of what was flagged, bytes.
 const MAX_LIST: u64 = 16 << 20;
 /// How long a reader may let a running service wait: the store keeps what the snapshot shows.
@@ -105,6 +114,14 @@ fn answer(node: &Weak<Node>, stream: &UnixStream) -> io::Result<()> {
         out.write_all(said.to_string().as_bytes())?;
         return out.flush();
     }
+    if request == *ERASURE {
+        let mut asked = String::new();
+        BufReader::new(stream.take(MAX_LINE)).read_line(&mut asked)?;
+        let ends = || json!({ "error": "the service ends" });
+        let said = node.upgrade().map_or_else(ends, |node| certificate(&node, &asked));
+        out.write_all(said.to_string().as_bytes())?;
+        return out.flush();
+    }
     let Some(node) = node.upgrade().filter(|_| request == *SNAPSHOT) else {
         return refused("there is no such request", &mut out);
     };
@@ -149,6 +166,28 @@ fn rotated(node: &Node, suite: u8) -> Value {
         Ok(rotated) => rotate::told(&rotated),
         Err(error) => json!({ "error": error.to_string() }),
     }
+}
+
+/// The certificate over a person, signed by the operator; no `item` if nobody has the ppid.
+fn certificate(node: &Node, asked: &str) -> Value {
+    let asked: Value = serde_json::from_str(asked).unwrap_or_default();
+    let text = |name: &str| asked.get(name).and_then(Value::as_str);
+    let party = text("party").and_then(PartyId::parse);
+    let (Some(ppid), Some(order)) = (text("ppid").and_then(Ppid::from_text), text("order")) else {
+        return json!({ "error": "the request cannot be read" });
+    };
+    match node.erasure_by_order(party.as_ref(), ppid, order) {
+        Ok(item) => json!({ "item": item.map(|item| STANDARD.encode(item)) }),
+        Err(error) => json!({ "error": error.to_string() }),
+    }
+}
+
+/// Has the service that runs on the data make a certificate of erasure; `None` if none runs.
+///
+/// # Errors
+/// There is one, and it does not answer.
+pub(in crate::cli) fn ask_erasure(data: &Path, asked: &Value) -> Result<Option<Value>, Error> {
+    ask_for(data, &[ERASURE.as_slice(), asked.to_string().as_bytes(), b"\n"].concat())
 }
 
 /// Has the service that runs on the data end its wrapping epoch; `None` if none runs.

@@ -17,6 +17,7 @@ mod cohort;
 mod control;
 mod demo;
 mod dossier;
+mod erase;
 mod export_log;
 mod flag;
 mod fsck;
@@ -134,6 +135,8 @@ enum Command {
     Backup(backup::Args),
     /// Put a backup back, and catch up with the public log.
     Restore(restore::Args),
+    /// Make the certificate by which a legal order has a person forgotten.
+    Erase(erase::Args),
     /// End the wrapping epoch of the person keys, while the service runs: older copies open for nobody.
     Rotate(rotate::Args),
     /// Write the public log as a folder of static files.
@@ -173,6 +176,7 @@ pub fn main() -> ExitCode {
         Command::Packs(args) => packs::run(args, &say),
         Command::Backup(args) => backup::run(args, &say),
         Command::Restore(args) => restore::run(args, &say),
+        Command::Erase(args) => erase::run(args, &say),
         Command::Rotate(args) => rotate::run(args, &say),
         Command::ExportLog(args) => export_log::run(args, &say),
         Command::Mirror(args) => mirror::run(args, &say),
