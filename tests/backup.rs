@@ -432,6 +432,7 @@ fn a_certificate_in_the_log_overwrites_the_slots_it_names_and_no_other() {
         iat: world.now(),
         nonce: nonce(),
         tags: tags.clone(),
+        order: None,
         records: 2,
         tombstones: Hash([0; 32]),
     }
@@ -461,6 +462,77 @@ fn a_certificate_in_the_log_overwrites_the_slots_it_names_and_no_other() {
         assert_eq!(old == new, slot != 2, "slot {slot}");
     }
     assert!(after[2 * 128..3 * 128].iter().all(|byte| *byte == 0));
+}
+
+/// The backup is older than the erasure; the public log knows of it.
+#[test]
+fn a_backup_from_before_an_erasure_brings_nobody_back() {
+    let world = world();
+    let (ppid, _) = granted(&world, 1);
+    let (other, _) = granted(&world, 2);
+    let saved = save(&world);
+    let demand: Statement = naru::model::statement::ErasureDemand {
+        v: V1,
+        kind: Kind::ErasureDemand,
+        iat: world.now(),
+        nonce: nonce(),
+        ppid: world.ppid(1, None),
+    }
+    .into();
+    world.accept(sign(&demand, &person_key(1)));
+    let public = Public::of(&world);
+    world.node().close();
+
+    let restored = put_back(&saved);
+    restored.with(|data| {
+        let caught = restore::catch_up(data, &public, &mut |_, _| {}).unwrap();
+        // The demand is sealed, and of it the public log has the commitment alone.
+        assert_eq!((caught.public, caught.lost.len()), (1, 1));
+        assert_eq!(restore::honour_certificates(data).unwrap(), 1);
+        assert_eq!(restore::honour_certificates(data).unwrap(), 0);
+        restore::accept(data.store).unwrap();
+    });
+    let report = restored.sound();
+    assert_eq!((report.lost, report.erased, report.unerased), (1, 2, 0));
+    fs::copy(world.dir.path().join("anchor"), restored.dir.path().join("anchor")).unwrap();
+    let node = restored.open(&world);
+    assert_eq!(node.readiness(), Readiness::Ready);
+    assert_eq!(node.ppid(&key_hash(&person_key(1)), None).unwrap(), None);
+    let ask = |ppid| node.check(&world.ask(ppid, naru::model::vocabulary::Action::Use)).unwrap().decision;
+    assert_eq!(ask(ppid), ask(Ppid([0xaa; 16])));
+    assert_eq!(ask(other).reason, naru::model::decision::Reason::ConsentGiven);
+}
+
+/// The whole data folder is put back as it was, certificate and all but what it destroyed.
+#[test]
+fn a_key_file_put_back_over_a_certificate_is_honoured_by_the_next_start() {
+    let world = world();
+    granted(&world, 1);
+    let slots = fs::read(world.dir.path().join("vault/slots")).unwrap();
+    let demand: Statement = naru::model::statement::ErasureDemand {
+        v: V1,
+        kind: Kind::ErasureDemand,
+        iat: world.now(),
+        nonce: nonce(),
+        ppid: world.ppid(1, None),
+    }
+    .into();
+    world.accept(sign(&demand, &person_key(1)));
+    let saved = save(&world);
+    world.node().close();
+    let restored = put_back(&saved);
+    let path = restored.dir.path().join("vault/slots");
+    fs::write(&path, &slots).unwrap();
+    // The older copy's own word on how far it was carried out.
+    fs::remove_file(restored.dir.path().join("vault/honoured")).unwrap();
+    fs::copy(world.dir.path().join("anchor"), restored.dir.path().join("anchor")).unwrap();
+    drop(restored.open(&world));
+    let after = fs::read(&path).unwrap();
+    let changed: Vec<usize> =
+        (0..after.len() / 128).filter(|n| after[n * 128..][..128] != slots[n * 128..][..128]).collect();
+    assert_eq!(changed.len(), 1, "her slot, and no other");
+    assert!(after[changed[0] * 128..][..128].iter().all(|byte| *byte == 0));
+    assert_eq!(restored.sound().erased, 3);
 }
 
 #[test]

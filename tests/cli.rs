@@ -4,6 +4,8 @@
 
 #[path = "cli/backup.rs"]
 mod backup;
+#[path = "cli/custody.rs"]
+mod custody;
 mod support;
 #[path = "cli/tls.rs"]
 mod tls;
@@ -730,7 +732,7 @@ fn opened(desk: &Desk) -> naru::node::Node {
     };
     let master = naru::vault::Key::from_slice(&fs::read(desk.path("log/keys/master.key")).unwrap()).unwrap();
     let data = desk.path("log/data");
-    let vault = naru::vault::Vault::open(&data.join("vault"), &master).unwrap();
+    let vault = naru::vault::Vault::open_with(&data.join("vault"), &desk.path("log/keys"), &master).unwrap();
     let store = naru::store::fjall::Fjall::open(data.join("store")).unwrap();
     let keys = naru::node::Keys { log: pem("log"), token: pem("token"), operator: None };
     let settings =

@@ -323,12 +323,16 @@ fn each_bad_input_has_its_own_problem() {
         ("key-not-in-set", 403, sign(&served.world.grant(ppid, None).into(), &person_key(3))),
         ("key-taken", 409, sign(&served.world.key_create(), &key)),
         ("not-served", 403, {
-            let demand = naru::model::statement::ErasureDemand {
+            let demand = naru::model::statement::RightRequest {
                 v: V1,
-                kind: naru::model::statement::Kind::ErasureDemand,
+                kind: naru::model::statement::Kind::RightRequest,
                 iat: served.world.now(),
                 nonce: nonce(),
                 ppid,
+                by: None,
+                controller: party("bank"),
+                right: naru::model::statement::Right::Access,
+                categories: Vec::new(),
             };
             sign(&demand.into(), &key)
         }),
@@ -344,6 +348,22 @@ fn each_bad_input_has_its_own_problem() {
     assert_eq!(served.post("/v1/statements", "application/json", None, &good).status, 415);
     assert_eq!(served.node.sequenced(), before, "a refused statement leaves no trace");
     assert_eq!(served.statement(&good).status, 201);
+    // The last word: a receipt with both dates, and nobody is there any more.
+    let demand = naru::model::statement::ErasureDemand {
+        v: V1,
+        kind: naru::model::statement::Kind::ErasureDemand,
+        iat: served.world.now(),
+        nonce: nonce(),
+        ppid: served.node.ppid(&key_hash(&key), None).unwrap().unwrap(),
+    };
+    let item = sign(&demand.into(), &key);
+    let json = [("accept", "application/json")];
+    let reply = served.post_with("/v1/statements", "application/cose", None, &json, &item);
+    assert_eq!(reply.status, 201);
+    let receipt = &reply.json()["erasure"];
+    assert_eq!(receipt["index"], before + 2);
+    assert!(receipt["at"].as_u64() < receipt["backups"].as_u64(), "{receipt}");
+    assert_eq!(served.statement(&item).status, 403);
 }
 
 #[test]

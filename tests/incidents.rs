@@ -507,6 +507,33 @@ fn a_dossier_says_what_the_log_proves_and_where_the_law_of_that_day_stands() {
 }
 
 #[test]
+fn what_an_open_incident_quotes_of_a_person_outlives_her() {
+    let (world, before) = dossier();
+    let demand: Statement = ErasureDemand {
+        v: V1,
+        kind: Kind::ErasureDemand,
+        iat: world.now(),
+        nonce: nonce(),
+        ppid: world.ppid(1, None),
+    }
+    .into();
+    assert!(world.accept(sign(&demand, &person_key(1))).erasure.is_some());
+    world.node().forget_caches();
+    publish(&world);
+    let incident = Nonce::from_hex(before["incident"].as_str().unwrap()).unwrap();
+    let built = world.node().dossier(&incident, &party("pipc")).unwrap();
+    let Built::Dossier(after) = built else { panic!("{built:?}") };
+    // The line is proven as before, though its person is nobody now.
+    let checked = verify(&after).unwrap();
+    assert_eq!((checked.proven, checked.signed, checked.unproven), (1, 1, 0));
+    for told in ["decision", "at", "domain", "signed"] {
+        assert_eq!(before["lines"][0][told], after["lines"][0][told]);
+    }
+    let page = Page { after: None, most: 100 };
+    assert_eq!(world.node().uses_of(&key_hash(&person_key(1)), page).unwrap(), []);
+}
+
+#[test]
 fn one_flipped_bit_in_a_dossier_s_evidence_is_caught() {
     let (_world, dossier) = dossier();
     for place in ["/finding", "/flag", "/accused/registered", "/lines/0/evidence", "/steps/0/evidence"] {

@@ -17,7 +17,7 @@ mod process;
 use ground::{
     Ground, Unsynced, batch, batch_id, bytes, id, integrated, lead, person, projected, sequenced, subject,
 };
-use naru::store::{Append, Commit, Error, Head, Integrate, Located, Name, Project, Row};
+use naru::store::{Append, Commit, Error, Head, Integrate, Located, Name, Project, Row, Store};
 
 macro_rules! contract {
     ($($fact:ident)*) => {
@@ -32,6 +32,7 @@ contract! {
     an_empty_store_starts_at_zero
     indices_are_contiguous_and_survive
     a_commit_comes_back_as_it_went
+    every_name_is_walked_once_and_a_barrier_makes_all_of_it_last
     a_malformed_batch_leaves_nothing
     a_second_lead_fences_the_first
     no_one_writes_before_lead
@@ -102,6 +103,37 @@ fn a_commit_comes_back_as_it_went(ground: &Ground) {
         assert_eq!(store.locate(&name.name).unwrap(), Some(want));
     }
     assert_eq!(store.bodies(&subject(0), &[id(99), id(0)]).unwrap()[0], None);
+}
+
+fn every_name_is_walked_once_and_a_barrier_makes_all_of_it_last(ground: &Ground) {
+    let walked = |store: &dyn Store, most: usize| {
+        let mut all = Vec::new();
+        loop {
+            let next = store.names(all.last().map(|(name, _): &(Name, Located)| name), most).unwrap();
+            if next.is_empty() {
+                return all;
+            }
+            assert!(next.len() <= most);
+            all.extend(next);
+        }
+    };
+    {
+        let store = ground.open();
+        let (epoch, _) = lead(&*store);
+        assert_eq!(walked(&*store, 3), []);
+        sequenced(store.append(epoch, &batch(0, 5)));
+        let extra = |n: u8| Row::Name { name: Name::Ppid([n; 16]), sealed: vec![n], index: None };
+        let rows: Vec<Row> = (200..210).map(extra).collect();
+        assert!(matches!(store.project(epoch, 0, &rows), Project::Projected));
+        store.barrier().unwrap();
+    }
+    let store = ground.open();
+    let one = walked(&*store, 1);
+    assert_eq!(one.len(), batch(0, 5).names.len() + 10);
+    for (name, row) in &one {
+        assert_eq!(store.locate(name).unwrap().as_ref(), Some(row));
+    }
+    assert_eq!((walked(&*store, 4), walked(&*store, 100)), (one.clone(), one));
 }
 
 fn a_malformed_batch_leaves_nothing(ground: &Ground) {

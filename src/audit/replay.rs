@@ -40,7 +40,9 @@ pub struct Counts {
     pub attachments: u64,
     /// Use batches.
     pub use_batches: u64,
-    /// Records that certificates of erasure account for.
+    /// Certificates of erasure.
+    pub erasures: u64,
+    /// Records that they account for.
     pub erased: u64,
 }
 
@@ -238,6 +240,7 @@ impl Replay {
         match statement {
             Statement::UseBatch(batch) => self.batch(batch, findings),
             Statement::ErasureCertify(certificate) => {
+                self.counts.erasures += 1;
                 self.counts.erased = self.counts.erased.saturating_add(certificate.records);
             }
             _ => {}

@@ -35,7 +35,19 @@ pub(in crate::cli) struct Accepted {
     /// Of a request: where a person opens it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::cli) address: Option<String>,
+    /// Of a demand of erasure, once it is carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::cli) erasure: Option<Erasure>,
     pub(in crate::cli) promise: serde_bytes::ByteBuf,
+}
+
+/// Since when nothing can be read here, by which certificate, and until when at most in older copies.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::cli) struct Erasure {
+    pub(in crate::cli) at: u64,
+    pub(in crate::cli) index: u64,
+    pub(in crate::cli) backups: u64,
 }
 
 /// Whether a log shows what it promised.

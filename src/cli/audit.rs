@@ -87,7 +87,7 @@ fn tell(say: &Say, report: &Report, age_s: u64, stale: bool) {
         "root": report.checkpoint.as_ref().map(|c| crate::cli::say::hex(&c.root)),
         "entries": counts.entries, "public": counts.public, "applied": counts.applied,
         "sealed": counts.sealed, "attachments": counts.attachments, "tiles": report.tiles,
-        "use_batches": counts.use_batches, "erased": counts.erased,
+        "use_batches": counts.use_batches, "erasures": counts.erasures, "erased": counts.erased,
         "age_s": age_s, "stale": stale, "witnessed": false, "cosignatures": report.cosignatures,
         "findings": findings,
     });

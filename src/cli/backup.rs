@@ -28,8 +28,9 @@ use crate::node::clock::Clock;
 Waits for a checkpoint that covers everything, and copies the store as of that moment: from the running
 service if there is one (over a socket inside the data folder), else by itself. Nothing stops meanwhile.
 Two files: the backup (entries, sealed statements and state, attachments, checkpoint, a manifest with the
-SHA-256 of every part) and the person keys, still wrapped by keys/master.key. Whoever has one of them has
-nothing: keep them apart, and let old key files go, or erased persons live on in them.
+SHA-256 of every part) and the person keys, still wrapped by the epoch's key in keys/. Whoever has one of
+them has nothing: keep them apart. With the end of the epoch (`naru rotate`, at most 30 days) neither opens
+any more, and whoever was erased is gone from them: then a new backup is due.
 Not in it: naru.toml and keys/. Keep those too, apart again. `naru restore` puts all of it back.")]
 pub(in crate::cli) struct Args {
     /// Folder made by `naru init`.

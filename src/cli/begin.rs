@@ -44,7 +44,7 @@ use crate::vault::Vault;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Writes into DIR: naru.toml, keys/ (log, operator, token, master), data/, log.vkey, log.pem.
+Writes into DIR: naru.toml, keys/ (log, operator, token, master, epoch-1), data/, log.vkey, log.pem.
 keys/operator.pem signs use batches while the service runs. To keep it elsewhere, take `operator`
 out of naru.toml: use lines are then kept, but never proved in the log.
 Put the anchor on another volume or host: it tells an old copy of the data from the log.")]
@@ -221,7 +221,9 @@ fn genesis(
 /// Makes vault, store and first checkpoint; answers the size of the log.
 fn begin(config: &Config, grain_ms: u64, genesis: Vec<u8>) -> Result<u64, Fail> {
     let store = open::store(config)?;
-    let vault = Vault::create(&open::vault_folder(config), &open::master(config)?).map_err(Fail::new)?;
+    let vault =
+        Vault::create_with(&open::vault_folder(config), open::keys_folder(config), &open::master(config)?)
+            .map_err(Fail::new)?;
     let settings = open::settings(config, grain_ms);
     let node = Node::create(settings, store, vault, open::keys(config)?, Clock::System, genesis)
         .map_err(|error| Fail::new("the log could not be begun").why(error))?;

@@ -2,10 +2,11 @@
 //!
 //! Whoever may open it may read the data folder, which holds the same rows and more; so
 //! the file system says who may ask, and no key or token is needed. One request a
-//! connection, one connection at a time: a snapshot, or a look at the use lines.
+//! connection, one connection at a time: a snapshot, a look at the use lines, a rotation.
 
 use std::fs;
 use std::io;
+use std::io::BufRead;
 use std::io::BufReader;
 use std::io::BufWriter;
 use std::io::ErrorKind;
@@ -21,15 +22,21 @@ use std::sync::Weak;
 use std::thread;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::cli::rotate;
+use crate::model::id::PartyId;
+use crate::model::id::Ppid;
 use crate::node::Error;
 use crate::node::Node;
 use crate::node::backup::CONTROL;
 use crate::node::backup::file;
 use crate::node::incidents::Flagged;
 use crate::reidentification::DAY_MS;
+use crate::vault::Suite;
 
 /// The socket of a service; gone when dropped.
 #[derive(Debug)]
@@ -39,6 +46,12 @@ pub(in crate::cli) struct Control(PathBuf);
 const SNAPSHOT: &[u8; 9] = b"snapshot\n";
 /// A request to look at the use lines and to flag what they show.
 const FINDINGS: &[u8; 9] = b"findings\n";
+/// A request to end the wrapping epoch; the digit is the suite's id.
+const ROTATION: &[u8; 7] = b"rotate-";
+/// A request for a certificate of erasure; who and why follows in one line.
+const ERASURE: &[u8; 9] = b"erasure:\n";
+/// Longest line that says who and why, bytes.
+const MAX_LINE: u64 = 4_096;
 /// Longest list of what was flagged, bytes.
 const MAX_LIST: u64 = 16 << 20;
 /// How long a reader may let a running service wait: the store keeps what the snapshot shows.
@@ -95,6 +108,20 @@ fn answer(node: &Weak<Node>, stream: &UnixStream) -> io::Result<()> {
         out.write_all(said.to_string().as_bytes())?;
         return out.flush();
     }
+    if let Some([digit @ b'0'..=b'9', b'\n']) = request.strip_prefix(ROTATION) {
+        let ends = || json!({ "error": "the service ends" });
+        let said = node.upgrade().map_or_else(ends, |node| rotated(&node, digit - b'0'));
+        out.write_all(said.to_string().as_bytes())?;
+        return out.flush();
+    }
+    if request == *ERASURE {
+        let mut asked = String::new();
+        BufReader::new(stream.take(MAX_LINE)).read_line(&mut asked)?;
+        let ends = || json!({ "error": "the service ends" });
+        let said = node.upgrade().map_or_else(ends, |node| certificate(&node, &asked));
+        out.write_all(said.to_string().as_bytes())?;
+        return out.flush();
+    }
     let Some(node) = node.upgrade().filter(|_| request == *SNAPSHOT) else {
         return refused("there is no such request", &mut out);
     };
@@ -133,16 +160,60 @@ pub(in crate::cli) fn flagged(node: &Node) -> Value {
     }
 }
 
+fn rotated(node: &Node, suite: u8) -> Value {
+    let Some(suite) = Suite::of_id(suite) else { return json!({ "error": "there is no such suite" }) };
+    match node.rotate(suite) {
+        Ok(rotated) => rotate::told(&rotated),
+        Err(error) => json!({ "error": error.to_string() }),
+    }
+}
+
+/// The certificate over a person, signed by the operator; no `item` if nobody has the ppid.
+fn certificate(node: &Node, asked: &str) -> Value {
+    let asked: Value = serde_json::from_str(asked).unwrap_or_default();
+    let text = |name: &str| asked.get(name).and_then(Value::as_str);
+    let party = text("party").and_then(PartyId::parse);
+    let (Some(ppid), Some(order)) = (text("ppid").and_then(Ppid::from_text), text("order")) else {
+        return json!({ "error": "the request cannot be read" });
+    };
+    match node.erasure_by_order(party.as_ref(), ppid, order) {
+        Ok(item) => json!({ "item": item.map(|item| STANDARD.encode(item)) }),
+        Err(error) => json!({ "error": error.to_string() }),
+    }
+}
+
+/// Has the service that runs on the data make a certificate of erasure; `None` if none runs.
+///
+/// # Errors
+/// There is one, and it does not answer.
+pub(in crate::cli) fn ask_erasure(data: &Path, asked: &Value) -> Result<Option<Value>, Error> {
+    ask_for(data, &[ERASURE.as_slice(), asked.to_string().as_bytes(), b"\n"].concat())
+}
+
+/// Has the service that runs on the data end its wrapping epoch; `None` if none runs.
+///
+/// # Errors
+/// There is one, and it does not answer.
+pub(in crate::cli) fn ask_rotation(data: &Path, suite: Suite) -> Result<Option<Value>, Error> {
+    let digit = b'0'.saturating_add(suite.id());
+    ask_for(data, &[ROTATION.as_slice(), &[digit, b'\n']].concat())
+}
+
 /// Has the service that runs on the data look at its use lines; `None` if none runs.
 ///
 /// # Errors
 /// There is one, and it does not answer.
 pub(in crate::cli) fn ask_findings(data: &Path) -> Result<Option<Value>, Error> {
+    ask_for(data, FINDINGS)
+}
+
+/// Sends a request whose answer is one JSON document.
+fn ask_for(data: &Path, request: &[u8]) -> Result<Option<Value>, Error> {
     let path = socket(data);
     let failed = |cause| Error::File { path: path.clone(), cause };
     let Some(stream) = connect(&path)? else { return Ok(None) };
     stream.set_read_timeout(Some(MOMENT)).map_err(failed)?;
-    (&stream).write_all(FINDINGS).map_err(failed)?;
+    (&stream).write_all(request).map_err(failed)?;
     let mut said = Vec::new();
     stream.take(MAX_LIST).read_to_end(&mut said).map_err(failed)?;
     serde_json::from_slice(&said).map(Some).map_err(|error| failed(io::Error::other(error)))

@@ -60,13 +60,21 @@ fn tell(say: &Say, report: &Report, rebuilt: bool) {
         "clean": report.faults.is_empty(), "entries": counts.entries, "public": counts.public,
         "sealed": counts.sealed, "persons": report.persons, "attachments": counts.attachments,
         "published": report.published, "lag": report.lag, "tiles_missing": report.tiles_missing,
-        "lost": report.lost, "rebuilt": rebuilt, "findings": faults,
+        "lost": report.lost, "erased": report.erased, "unerased": report.unerased, "rebuilt": rebuilt, "findings": faults,
     });
     let lost =
         if report.lost == 0 { String::new() } else { format!(", {} lost before a restore", report.lost) };
+    let erased = if report.erased == 0 { String::new() } else { format!(", {} erased", report.erased) };
     let figures = format!(
-        "{} entries, {} public, {} sealed, {} persons, {} published, projection lags {}{}",
-        counts.entries, counts.public, counts.sealed, report.persons, report.published, report.lag, lost
+        "{} entries, {} public, {} sealed, {} persons, {} published, projection lags {}{}{}",
+        counts.entries,
+        counts.public,
+        counts.sealed,
+        report.persons,
+        report.published,
+        report.lag,
+        lost,
+        erased
     );
     if report.faults.is_empty() {
         say.result(&document, &format!("이상 없음\n{figures}"), &format!("sound\n{figures}"));

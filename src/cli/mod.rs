@@ -17,6 +17,7 @@ mod cohort;
 mod control;
 mod demo;
 mod dossier;
+mod erase;
 mod export_log;
 mod flag;
 mod fsck;
@@ -27,6 +28,7 @@ mod packs;
 mod readable;
 mod recovery;
 mod restore;
+mod rotate;
 mod say;
 mod serve;
 mod sign;
@@ -133,6 +135,10 @@ enum Command {
     Backup(backup::Args),
     /// Put a backup back, and catch up with the public log.
     Restore(restore::Args),
+    /// Make the certificate by which a legal order has a person forgotten.
+    Erase(erase::Args),
+    /// End the wrapping epoch of the person keys, while the service runs: older copies open for nobody.
+    Rotate(rotate::Args),
     /// Write the public log as a folder of static files.
     ExportLog(export_log::Args),
     /// Keep a verified copy of the public log, from a URL or a folder.
@@ -170,6 +176,8 @@ pub fn main() -> ExitCode {
         Command::Packs(args) => packs::run(args, &say),
         Command::Backup(args) => backup::run(args, &say),
         Command::Restore(args) => restore::run(args, &say),
+        Command::Erase(args) => erase::run(args, &say),
+        Command::Rotate(args) => rotate::run(args, &say),
         Command::ExportLog(args) => export_log::run(args, &say),
         Command::Mirror(args) => mirror::run(args, &say),
         Command::Bench(args) => bench::run(args, &say),

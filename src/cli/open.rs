@@ -24,6 +24,7 @@ use crate::node::Settings;
 use crate::node::fsck::Data;
 use crate::store;
 use crate::store::Store;
+use crate::vault;
 use crate::vault::Key;
 use crate::vault::Vault;
 
@@ -92,11 +93,21 @@ pub(in crate::cli) fn vault_folder(config: &Config) -> PathBuf {
 }
 
 pub(in crate::cli) fn vault(config: &Config) -> Result<Vault, Fail> {
-    Vault::open(&vault_folder(config), &master(config)?).map_err(|error| {
-        Fail::new("the vault does not open")
-            .why(error)
-            .next(format!("is `{}` the key of this log?", config.master_key.display()))
+    Vault::open_with(&vault_folder(config), keys_folder(config), &master(config)?).map_err(|error| {
+        let fail = Fail::new("the vault does not open");
+        let next = match &error {
+            vault::Error::Ended { .. } => {
+                "nothing does open it again; restore a backup made since `naru rotate`".to_owned()
+            }
+            _ => format!("are `{}` and the epoch keys beside it of this log?", config.master_key.display()),
+        };
+        fail.why(error).next(next)
     })
+}
+
+/// Where the keys of wrapping epochs lie: beside the master key, never in the data.
+pub(in crate::cli) fn keys_folder(config: &Config) -> &Path {
+    config.master_key.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 pub(in crate::cli) fn store(config: &Config) -> Result<Arc<dyn Store>, Fail> {

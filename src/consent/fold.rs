@@ -73,6 +73,7 @@ impl Person {
             Statement::DelegationGrant(s) => self.delegate(register, actor, recorded, s),
             Statement::DelegationEnd(s) => self.end_delegation(register, actor, recorded, s),
             Statement::IncidentComplain(s) => self.complain(register, actor, recorded, s),
+            Statement::ErasureDemand(_) => self.demand_erasure(actor, recorded),
             Statement::IncidentFlag(s) => self.flag(register, recorded, s),
             Statement::IncidentAnswer(s) => self.proceed(register, actor, recorded, s.step()),
             Statement::IncidentOrder(s) => self.proceed(register, actor, recorded, s.step()),
@@ -97,7 +98,6 @@ impl Person {
             | Statement::TransferFail(_)
             | Statement::RightRequest(_)
             | Statement::RightAnswer(_)
-            | Statement::ErasureDemand(_)
             | Statement::DutyAcknowledge(_)
             | Statement::DutyDeleted(_)
             | Statement::ConsiderationSettle(_)
@@ -149,6 +149,19 @@ impl Person {
         core.created = Some(recorded.id());
         core.keys = vec![Key { key, key_use: s.key_use, from: recorded.index(), revoked: None }];
         core.recovery = s.recovery;
+        Ok(Touched::Core)
+    }
+
+    /// By herself alone: nobody may forget another. Twice is once.
+    fn demand_erasure(&mut self, actor: &Actor<'_>, recorded: &Recorded) -> Result<Touched, Why> {
+        if self.core().created.is_none() {
+            return Err(Why::NotThisSubject);
+        }
+        match actor {
+            Actor::Own => self.live_key(&recorded.signed().signer, recorded.at())?,
+            Actor::Delegate(_) | Actor::For { .. } | Actor::Party(_) => return Err(Why::Role),
+        }
+        self.core_mut().erasing.get_or_insert(recorded.id());
         Ok(Touched::Core)
     }
 

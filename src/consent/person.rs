@@ -139,6 +139,9 @@ pub struct Core {
     pub rebind: Option<Rebind>,
     /// The `key.create`; none for a person that is not made yet.
     pub created: Option<StatementId>,
+    /// The `erasure.demand`: from there on she is nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erasing: Option<StatementId>,
     /// Since when the key set rests on a rebind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rebound: Option<Timestamp>,
@@ -226,10 +229,19 @@ impl Person {
         self.decoy
     }
 
-    /// Whether she is known: has made her key set, and is not the decoy.
+    /// One whose key was in her own set when she signed, and who is erased since: all that is left of a
+    /// delegate where an older act of hers is judged again.
+    #[must_use]
+    pub fn erased_signer(subject: SubjectId, key: KeyHash) -> Self {
+        let mut out = Self::new(subject);
+        out.core_mut().keys = vec![Key { key, from: 0, key_use: KeyUse::Device, revoked: None }];
+        out
+    }
+
+    /// Whether she is known: has made her key set, has not asked to be forgotten, and is not the decoy.
     #[must_use]
     pub fn is_known(&self) -> bool {
-        !self.decoy && self.core.created.is_some()
+        !self.decoy && self.core.created.is_some() && self.core.erasing.is_none()
     }
 
     /// The row of keys, attestations and delegations.

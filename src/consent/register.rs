@@ -23,7 +23,9 @@ use crate::identity::Recorded;
 use crate::model::decision::Why;
 use crate::model::id::{Hash, KeyHash, PartyId, StatementId, Timestamp};
 use crate::model::pack::Pack;
-use crate::model::statement::{FirstPack, Kind, NoticePublish, NoticeRetire, Statement, UseBatch};
+use crate::model::statement::{
+    ErasureCertify, FirstPack, Kind, NoticePublish, NoticeRetire, Statement, UseBatch,
+};
 use crate::model::terms::Vocabulary;
 use crate::model::vocabulary::{DataClass, Role};
 
@@ -38,6 +40,9 @@ pub struct PackFile {
     /// What it says.
     pub pack: Arc<Pack>,
 }
+
+/// Longest case number, bytes.
+const MAX_CASE: usize = 64;
 
 /// What genesis fixed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -295,13 +300,13 @@ impl Register {
             Statement::NoticeRetire(s) => self.retire(s, recorded),
             Statement::PackAdopt(s) => self.adopt(s, recorded),
             Statement::UseBatch(s) => self.batch(s, recorded),
+            Statement::ErasureCertify(s) => self.certify(s, recorded),
             Statement::IncidentPublish(s) => self.publish_incident(s, recorded),
             Statement::ReleaseRegister(_)
             | Statement::ReleaseWithdraw(_)
             | Statement::ReleaseRecall(_)
             | Statement::CanaryCommit(_)
-            | Statement::LogRotate(_)
-            | Statement::ErasureCertify(_) => Err(Why::NotServed),
+            | Statement::LogRotate(_) => Err(Why::NotServed),
             // Sealed types say nothing public.
             Statement::ConsentGrant(_)
             | Statement::ConsentRefuse(_)
@@ -400,6 +405,28 @@ impl Register {
         }
         self.batched = Some(Batched { count: s.number.saturating_add(1), until: s.until });
         Ok(())
+    }
+
+    /// By the operator; under a legal order a regulator endorses, and only then.
+    fn certify(&self, s: &ErasureCertify, recorded: &Recorded) -> Result<(), Why> {
+        let signed = recorded.signed();
+        if Some(signed.signer) != self.operator_key() {
+            return Err(Why::Role);
+        }
+        let regulates = |key: &KeyHash| {
+            let party = self.keys.get(key).and_then(|id| self.party(id));
+            party.is_some_and(|p| p.key == *key && p.has_role(Role::Regulator) && p.is_live(recorded.at()))
+        };
+        let endorsed = match (&s.order, signed.endorsers.as_slice()) {
+            (None, []) => true,
+            (Some(case), [endorser]) => !case.is_empty() && case.len() <= MAX_CASE && regulates(endorser),
+            (None | Some(_), _) => false,
+        };
+        if !endorsed {
+            return Err(Why::Endorsement);
+        }
+        let ordered = s.tags.windows(2).all(|pair| matches!(pair, [a, b] if a < b));
+        if s.tags.is_empty() || !ordered { Err(Why::NotThisSubject) } else { Ok(()) }
     }
 
     /// Closing: a suspended controller retires, and retiring twice counts.

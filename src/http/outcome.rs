@@ -35,13 +35,14 @@ fn address(accepted: &Accepted) -> Option<String> {
     (accepted.kind == Kind::ConsentRequest).then(|| request::address(&accepted.id))
 }
 
-/// `{at, id, k1?, k2?, path, entry, index, inert?, status?, address?, promise}`
+/// `{at, id, k1?, k2?, path, entry, index, inert?, status?, address?, erasure?, promise}`
 pub(in crate::http) fn accepted_cbor(out: Writer, accepted: &Accepted, within: Within) -> Writer {
     let halves = usize::from(accepted.k1.is_some()) + usize::from(accepted.k2.is_some());
     let address = address(accepted);
     let extra = usize::from(accepted.inert.is_some())
         + usize::from(within == Within::Batch)
-        + usize::from(address.is_some());
+        + usize::from(address.is_some())
+        + usize::from(accepted.erasure.is_some());
     let mut out = out.map(6 + halves + extra).text("at").uint(accepted.at.0).text("id").bytes(&accepted.id.0);
     for (name, half) in [("k1", &accepted.k1), ("k2", &accepted.k2)] {
         if let Some(half) = half {
@@ -61,6 +62,10 @@ pub(in crate::http) fn accepted_cbor(out: Writer, accepted: &Accepted, within: W
     }
     if let Some(address) = &address {
         out = out.text("address").text(address);
+    }
+    if let Some(erased) = &accepted.erasure {
+        out = out.text("erasure").map(3).text("at").uint(erased.here.0);
+        out = out.text("index").uint(erased.certificate).text("backups").uint(erased.backups.0);
     }
     out.text("promise").bytes(&accepted.promise)
 }
@@ -106,10 +111,20 @@ pub(in crate::http) struct Recorded {
     k2: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    erasure: Option<Erasure>,
     promise: String,
     path: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     inert: Option<&'static str>,
+}
+
+/// Since when nothing of a person can be read here, by which certificate, and until when at most elsewhere.
+#[derive(Serialize)]
+struct Erasure {
+    at: u64,
+    index: u64,
+    backups: u64,
 }
 
 /// A recorded statement for JSON.
@@ -124,6 +139,11 @@ pub(in crate::http) fn accepted_json(accepted: &Accepted, within: Within) -> Rec
         k1: accepted.k1.map(|k| text(&k)),
         k2: accepted.k2.map(|k| text(&k)),
         address: address(accepted),
+        erasure: accepted.erasure.map(|erased| Erasure {
+            at: erased.here.0,
+            index: erased.certificate,
+            backups: erased.backups.0,
+        }),
         promise: text(&accepted.promise),
         path: accepted.path.iter().map(|hash| text(hash)).collect(),
         inert: accepted.inert.map(|why| why.as_str()),

@@ -189,6 +189,7 @@ impl From<node::Error> for Problem {
             | node::Error::Randomness(_)
             | node::Error::Pack(_)
             | node::Error::Fixture
+            | node::Error::Rotating
             | node::Error::Genesis(_) => Self::internal(error),
         }
     }

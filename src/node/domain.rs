@@ -16,10 +16,8 @@ use crate::node::Error;
 use crate::node::Inner;
 use crate::node::Stop;
 use crate::node::lane::Lane;
-use crate::node::people::name_bytes;
 use crate::node::sequencer::Job;
 use crate::store::Name;
-use crate::store::Row;
 use crate::vault::Pointed;
 use crate::vault::Vault;
 
@@ -147,18 +145,13 @@ impl Inner {
     /// Writes rows that lead from names to persons, and waits for it.
     ///
     /// # Errors
-    /// The vault; [`Error::Stopped`] if the node does not write.
+    /// [`Error::Stopped`] if the node does not write.
     pub(in crate::node) fn write_names(&self, names: &[(Name, Pointed)]) -> Result<(), Error> {
         if names.is_empty() {
             return Ok(());
         }
-        let row = |(name, who): &(Name, Pointed)| {
-            let sealed = self.vault.seal_name(name_bytes(name), *who)?;
-            Ok(Row::Name { name: *name, sealed, index: None })
-        };
-        let rows = names.iter().map(row).collect::<Result<Vec<_>, Error>>()?;
         let (done, wait) = oneshot::channel();
-        self.ask(Job::Names(rows, done), wait).map_err(Error::Stopped)?;
+        self.ask(Job::Names(names.to_vec(), done), wait).map_err(Error::Stopped)?;
         for (name, who) in names {
             self.people.named(*name, *who, self.store.as_ref());
         }

@@ -105,6 +105,15 @@ impl Domains {
         Some((controller, ppid))
     }
 
+    /// Nobody is called so any more.
+    pub(in crate::node) fn forget(&self, ppids: &[(String, Ppid)]) {
+        let mut book = self.book();
+        for (domain, ppid) in ppids {
+            let known = book.of.get_mut(domain).is_some_and(|of| of.remove(&ppid.0));
+            book.rows -= usize::from(known);
+        }
+    }
+
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }

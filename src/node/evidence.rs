@@ -114,6 +114,7 @@ impl Inner {
             path: list.path(position)?,
             duplicate: true,
             inert: None,
+            erasure: None,
         })
     }
 

@@ -17,6 +17,7 @@ use crate::consent::Standing;
 use crate::model::id::KeyHash;
 use crate::model::id::PartyId;
 use crate::model::id::StatementId;
+use crate::model::id::SubjectId;
 use crate::model::id::Timestamp;
 use crate::model::pack::Confidence;
 use crate::model::pack::Line;
@@ -69,6 +70,11 @@ impl Uses {
 
     pub(in crate::node) fn note(&self, who: Pointed, excepted: Excepted) {
         self.kept().push(who, excepted);
+    }
+
+    /// Nothing is kept of the erased.
+    pub(in crate::node) fn forget(&self, subject: &SubjectId) {
+        self.kept().uses.retain(|(who, _)| who.subject != *subject);
     }
 
     /// Those of `mine`, since when, and whether all since then are among them.

@@ -18,6 +18,7 @@ use crate::model::decision::Why;
 use crate::model::id::KeyHash;
 use crate::model::id::SubjectId;
 use crate::model::id::Timestamp;
+use crate::model::statement::ErasureCertify;
 use crate::model::statement::Kind;
 use crate::model::statement::Statement;
 use crate::node::Error;
@@ -41,6 +42,8 @@ pub(in crate::node) struct Copies {
     pub(in crate::node) people: HashMap<SubjectId, Loaded>,
     /// Parts of persons that changed: core, or a slot.
     pub(in crate::node) parts: HashSet<(SubjectId, Option<SlotKey>)>,
+    /// Whom a certificate before names.
+    erased: HashSet<SubjectId>,
     /// Names that the entries before bring.
     claimed: HashSet<Name>,
 }
@@ -53,6 +56,7 @@ impl Copies {
             register_changed: false,
             people: HashMap::with_capacity(statements),
             parts: HashSet::with_capacity(statements),
+            erased: HashSet::new(),
             claimed: HashSet::new(),
         }
     }
@@ -91,6 +95,11 @@ impl Judge<'_> {
         }
         match &prepared.target {
             Target::Register => {
+                if let Statement::ErasureCertify(s) = prepared.verified.value()
+                    && let Some(why) = self.certify(s, copies)?
+                {
+                    return Ok(Effect::Inert(why));
+                }
                 let effect = copies.register.apply_with(recorded, &prepared.packs);
                 copies.register_changed |= matches!(effect, Effect::Applied(_));
                 Ok(effect)
@@ -100,10 +109,39 @@ impl Judge<'_> {
                 if epoch.as_ref().is_some_and(|(party, epoch)| copies.register.epoch_of(party) != *epoch) {
                     return Ok(Effect::Inert(Why::NotThisSubject));
                 }
+                let [signer, ward] = match acting {
+                    Acting::Delegate(who) => [Some(*who), None],
+                    Acting::For(ward, signer) => [*signer, Some(*ward)],
+                    Acting::Own | Acting::Party(_) => [None, None],
+                };
+                let concerned = [Some(loaded.who), signer, ward, prepared.answers];
+                if concerned.into_iter().flatten().any(|who| self.is_erased(who, copies)) {
+                    return Ok(Effect::Inert(Why::KeyNotInSet));
+                }
                 let act = Act { recorded, loaded, acting, new: *new, answers: prepared.answers };
                 self.try_person(&act, copies)
             }
         }
+    }
+
+    /// Whether a certificate names all there is of whom it names, now; why not, if it does not.
+    fn certify(&self, s: &ErasureCertify, copies: &mut Copies) -> Result<Option<Why>, Error> {
+        let plan = match self.inner.certified(s)? {
+            Ok(plan) => plan,
+            Err(why) => return Ok(Some(why)),
+        };
+        let subjects: Vec<SubjectId> = plan.gone.iter().map(|gone| gone.who.subject).collect();
+        // Something of hers stands before it in this very commit: it is not named.
+        if subjects.iter().any(|subject| copies.people.contains_key(subject)) {
+            return Ok(Some(Why::Superseded));
+        }
+        copies.erased.extend(subjects);
+        Ok(None)
+    }
+
+    /// Whether nobody is there any more: erased, by this process or by an entry before.
+    fn is_erased(&self, who: Pointed, copies: &Copies) -> bool {
+        copies.erased.contains(&who.subject) || self.inner.people.is_erased(&who.subject)
     }
 
     /// Takes the names a statement brings for ever; why not, if one is taken.

@@ -13,6 +13,7 @@ pub mod clock;
 mod cohort;
 mod domain;
 mod domains;
+mod erase;
 mod events;
 mod evidence;
 pub mod exception;
@@ -30,6 +31,7 @@ mod publish;
 mod recent;
 mod recover;
 mod request;
+mod rotate;
 mod search;
 mod sequencer;
 mod start;
@@ -81,6 +83,7 @@ pub use cohort::Upload;
 pub use cohort::Verdicts;
 pub use domain::own_domain;
 pub use domain::party_domain;
+pub use erase::Erased;
 pub use events::Event;
 pub use events::Page as EventPage;
 pub use events::WALK;
@@ -98,6 +101,7 @@ pub use publish::Published;
 pub use request::Answer as RequestAnswer;
 pub use request::Asking;
 pub use request::Standing;
+pub use rotate::Rotated;
 pub use search::Capacity;
 pub use search::Found;
 pub use search::Listing;
@@ -325,6 +329,11 @@ pub enum Error {
     /// The certification fixture, on a log that is in use.
     #[error("`danger_authzen_fixture` opens only a log that is begun and holds no person")]
     Fixture,
+    /// Copies made now would not open later.
+    #[error(
+        "the wrapping epoch is changing: what is copied now opens for nobody later; try again in a while"
+    )]
+    Rotating,
     /// The node does not write.
     #[error("the node does not write: {0}")]
     Stopped(Stop),

@@ -21,7 +21,9 @@ use quick_cache::sync::Cache;
 use crate::consent::Person;
 use crate::consent::SlotKey;
 use crate::ledger::cbor;
+use crate::model::id::LeafIndex;
 use crate::model::id::SubjectId;
+use crate::model::id::Timestamp;
 use crate::node::Error;
 use crate::store::Name;
 use crate::store::Store;
@@ -60,6 +62,8 @@ pub(in crate::node) struct People {
     marks: Vec<AtomicU64>,
     /// Names whose rows were projected and are not visible yet.
     unseen: Mutex<HashMap<Name, Pointed>>,
+    /// Whom this process has erased, where and when: what is under way of hers ends there.
+    erased: Mutex<HashMap<SubjectId, (LeafIndex, Timestamp)>>,
     /// Projected, but perhaps not visible yet: `(reflects every entry below, whose)`.
     waiting: Mutex<VecDeque<(u64, Vec<SubjectId>)>>,
 }
@@ -76,6 +80,7 @@ impl People {
             nobody: Cache::new((names / 8).max(64)),
             marks: (0..MARKS).map(|_| AtomicU64::new(0)).collect(),
             unseen: Mutex::default(),
+            erased: Mutex::default(),
             waiting: Mutex::default(),
         }
     }
@@ -108,8 +113,11 @@ impl People {
             }
             let loaded = Arc::new(read(who, store, vault)?);
             let Some(mut shard) = self.shard(&who.subject) else { return Ok(loaded) };
-            if shard.replaced == before {
+            if shard.replaced == before && !self.is_erased(&who.subject) {
                 shard.cached.insert(who.subject, Arc::clone(&loaded));
+                return Ok(loaded);
+            }
+            if self.is_erased(&who.subject) {
                 return Ok(loaded);
             }
         }
@@ -151,6 +159,35 @@ impl People {
         }
     }
 
+    fn erased(&self) -> MutexGuard<'_, HashMap<SubjectId, (LeafIndex, Timestamp)>> {
+        self.erased.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this process has erased her.
+    pub(in crate::node) fn is_erased(&self, subject: &SubjectId) -> bool {
+        self.erased().contains_key(subject)
+    }
+
+    /// By which certificate, and when.
+    pub(in crate::node) fn erased_at(&self, subject: &SubjectId) -> Option<(LeafIndex, Timestamp)> {
+        self.erased().get(subject).copied()
+    }
+
+    /// Drops a person and the names that lead to her; none of them comes back.
+    pub(in crate::node) fn forget(&self, subject: &SubjectId, names: &[Name], at: (LeafIndex, Timestamp)) {
+        // First: whoever learns a name of hers from here on unlearns it.
+        self.erased().insert(*subject, at);
+        if let Some(mut shard) = self.shard(subject) {
+            shard.replaced += 1;
+            shard.pinned.remove(subject);
+            shard.cached.remove(subject);
+        }
+        for name in names {
+            self.names.remove(name);
+            self.unseen().remove(name);
+        }
+    }
+
     /// Forgets everything that is not pinned: a test's way to make the store answer.
     pub(in crate::node) fn empty(&self) {
         for shard in &self.shards {
@@ -183,6 +220,9 @@ impl People {
     /// Remembers whom a name points at: only once the row is in the store.
     pub(in crate::node) fn learn(&self, name: Name, who: Pointed) {
         self.names.insert(name, who);
+        if self.is_erased(&who.subject) {
+            self.names.remove(&name);
+        }
         self.mark(&name);
     }
 

@@ -26,6 +26,16 @@ impl Recent {
         Self { since: next, ..Self::default() }
     }
 
+    /// What was said by somebody who is erased is new to everybody again.
+    pub(in crate::node) fn forget(&mut self, ids: &[StatementId], keys: &[KeyHash]) {
+        for id in ids {
+            self.index_of.remove(id);
+        }
+        for key in keys {
+            self.keys.remove(key);
+        }
+    }
+
     pub(in crate::node) fn add(&mut self, id: StatementId, keys: Vec<KeyHash>, index: u64) {
         self.index_of.insert(id, index);
         self.keys.extend(&keys);

@@ -8,9 +8,11 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::PoisonError;
 
 use crate::consent::Actor;
 use crate::consent::Effect;
+use crate::consent::Person;
 use crate::consent::Register;
 use crate::consent::SlotKey;
 use crate::consent::Touched;
@@ -21,6 +23,7 @@ use crate::ledger::checkpoint;
 use crate::ledger::entry::Entry;
 use crate::ledger::hash;
 use crate::ledger::merkle;
+use crate::model::id::KeyHash;
 use crate::model::id::StatementId;
 use crate::model::id::SubjectId;
 use crate::model::id::Timestamp;
@@ -145,10 +148,14 @@ impl Inner {
                 step.register_changed |= matches!(effect, Effect::Applied(_));
             }
             // Nobody knows what it said; the operator has been told.
-            Entry::Sealed { .. } if id == lost_id(index, entry) => {}
+            Entry::Sealed { .. } if id == lost_id(index, entry) || self.is_tombstone(index) => {}
             Entry::Sealed { .. } => self.replay_sealed(step, id, index, at)?,
         }
         Ok(())
+    }
+
+    fn is_tombstone(&self, index: u64) -> bool {
+        self.tombstones.lock().unwrap_or_else(PoisonError::into_inner).contains(&index)
     }
 
     fn replay_sealed(
@@ -174,19 +181,23 @@ impl Inner {
         // Whose the ppid is.
         let person = match &acting {
             Some(Replayed::For(person, _)) => *person,
-            Some(Replayed::Delegate(_) | Replayed::Party(_)) | None => who,
+            Some(Replayed::Delegate(_) | Replayed::Party(_) | Replayed::Erased(_)) | None => who,
         };
         let of = self.step_person(step, person)?.person;
         let delegate = match acting {
             Some(Replayed::Delegate(other) | Replayed::For(_, Some(other))) => {
-                Some(self.step_person(step, other)?)
+                Some(self.step_person(step, other)?.person)
             }
+            Some(Replayed::Erased(key)) => Some(Person::erased_signer(SubjectId([0; 16]), key)),
             Some(Replayed::Party(_) | Replayed::For(_, None)) | None => None,
         };
         let carrier = match &acting {
             Some(Replayed::Party(party)) => Some(party),
-            Some(Replayed::Delegate(_) | Replayed::For(..)) | None => None,
+            Some(Replayed::Delegate(_) | Replayed::For(..) | Replayed::Erased(_)) | None => None,
         };
+        // A complaint stays its incident's though its person is erased: nobody is left whose ppid could be compared.
+        let orphan =
+            statement.kind() == Kind::IncidentComplain && matches!(acting, Some(Replayed::Erased(_)));
         let pairwise = self.pairwise(&step.register);
         let mut named = Vec::new();
         // A ppid handed out before is named by an unsynced row: lost with the projection, it is made again here.
@@ -199,17 +210,20 @@ impl Inner {
             }
         }
         // Recorded before its ppid's epoch ended, and placed after it: without effect, as then.
-        if !pairwise.is_hers(&statement, &domain, &person.subject) {
+        if !orphan && !pairwise.is_hers(&statement, &domain, &person.subject) {
             return Ok(());
         }
-        step.names.append(&mut named);
+        if !orphan {
+            step.names.append(&mut named);
+        }
         let recorded = Recorded::assertion(statement, signed, index, at);
         let actor = match (&acting, &delegate) {
             (Some(Replayed::Party(party)), _) => Actor::Party(party.clone()),
-            (Some(Replayed::For(..)), delegate) => {
-                Actor::For { person: &of, delegate: delegate.as_ref().map(|d| &d.person) }
+            (Some(Replayed::For(..)), delegate) => Actor::For { person: &of, delegate: delegate.as_ref() },
+            (Some(Replayed::Erased(_)), Some(signer)) if orphan => {
+                Actor::For { person: signer, delegate: None }
             }
-            (_, Some(delegate)) => Actor::Delegate(&delegate.person),
+            (_, Some(delegate)) => Actor::Delegate(delegate),
             (_, None) => Actor::Own,
         };
         let request = match recorded.statement().link() {
@@ -226,6 +240,9 @@ impl Inner {
                 Touched::Slot(slot) => step.parts.insert((who.subject, Some(slot))),
                 Touched::Register => false,
             };
+            if loaded.person.core().erasing.is_some() {
+                step.erasing.push(who);
+            }
             step.people.insert(who.subject, loaded);
             if let Some(request) = answered {
                 step.parts.insert((request.who.subject, None));
@@ -256,18 +273,29 @@ impl Inner {
         if let Some(party) = register.party_of_key(&signed.signer) {
             return Ok(Some(Replayed::Party(party.clone())));
         }
+        // The operator's key stands in no set: the fold judges it.
+        if register.is_key_taken(&signed.signer) {
+            return Ok(None);
+        }
         let own = self.people.locate(&Name::Key(signed.signer.0), self.store.as_ref(), &self.vault)?;
         if statement.kind() == Kind::IncidentComplain {
             let ward = match statement.by() {
                 Some(by) => self.people.locate(&Name::Statement(by.0), self.store.as_ref(), &self.vault)?,
                 None => None,
             };
-            return Ok(own.map(|own| match ward {
-                Some(ward) if ward.subject != own.subject => Replayed::For(ward, Some(own)),
-                Some(_) | None => Replayed::For(own, None),
+            return Ok(Some(match (own, ward) {
+                (Some(own), Some(ward)) if ward.subject != own.subject => Replayed::For(ward, Some(own)),
+                (Some(own), Some(_)) => Replayed::For(own, None),
+                (Some(own), None) if statement.by().is_none() => Replayed::For(own, None),
+                (Some(_) | None, _) => Replayed::Erased(signed.signer),
             }));
         }
-        Ok(own.filter(|own| own.subject != who.subject).map(Replayed::Delegate))
+        Ok(match own {
+            Some(own) if own.subject == who.subject => None,
+            Some(own) => Some(Replayed::Delegate(own)),
+            // Nobody unknown is ever recorded: she is erased since.
+            None => Some(Replayed::Erased(signed.signer)),
+        })
     }
 
     fn finish(&self, step: Step, upto: u64, epoch: Epoch) -> Result<(), Error> {
@@ -282,6 +310,9 @@ impl Inner {
             if let Some((part, sealed)) = people::seal_part(loaded, slot.as_ref())? {
                 rows.push(Row::Person { subject: *subject, part, index, sealed });
             }
+        }
+        if !step.erasing.is_empty() {
+            rows.push(self.awaits_erasure(&step.erasing, index)?);
         }
         self.set_register(step.register);
         let subjects: Vec<SubjectId> = step.people.keys().copied().collect();
@@ -335,6 +366,7 @@ impl Inner {
 
 enum Replayed {
     Delegate(Pointed),
+    Erased(KeyHash),
     Party(crate::model::id::PartyId),
     For(Pointed, Option<Pointed>),
 }
@@ -346,6 +378,8 @@ struct Step {
     people: HashMap<SubjectId, Loaded>,
     parts: HashSet<(SubjectId, Option<SlotKey>)>,
     names: Vec<(Row, Name, Pointed)>,
+    /// Who has demanded erasure.
+    erasing: Vec<Pointed>,
 }
 
 impl Step {
@@ -356,6 +390,7 @@ impl Step {
             people: HashMap::new(),
             parts: HashSet::new(),
             names: Vec::new(),
+            erasing: Vec::new(),
         }
     }
 }

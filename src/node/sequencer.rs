@@ -22,6 +22,8 @@ use crate::model::decision::Why;
 use crate::model::id::StatementId;
 use crate::model::id::SubjectId;
 use crate::model::id::Timestamp;
+use crate::model::statement::ErasureCertify;
+use crate::model::statement::Kind;
 use crate::model::statement::Statement;
 use crate::node::Error;
 use crate::node::Inner;
@@ -29,6 +31,7 @@ use crate::node::Stop;
 use crate::node::backup::Wish;
 use crate::node::backup::Wishes;
 use crate::node::clock;
+use crate::node::erase::Demanded;
 use crate::node::events::Told;
 use crate::node::intake::Prepared;
 use crate::node::intake::SealedParts;
@@ -38,8 +41,10 @@ use crate::node::judge::Copies;
 use crate::node::judge::Judge;
 use crate::node::mark::Mark;
 use crate::node::people;
+use crate::node::people::name_bytes;
 use crate::node::publish::Publisher;
 use crate::node::recent::Recent;
+use crate::node::rotate::Resealed;
 use crate::node::ticket::Accepted;
 use crate::node::ticket::Outcome;
 use crate::node::ticket::Place;
@@ -49,9 +54,12 @@ use crate::store::Batch;
 use crate::store::BatchId;
 use crate::store::Body;
 use crate::store::Epoch;
+use crate::store::Name;
 use crate::store::NameRow;
 use crate::store::Project;
 use crate::store::Row;
+use crate::vault;
+use crate::vault::Pointed;
 
 /// Most statements in one commit.
 const MOST: usize = 1024;
@@ -62,7 +70,9 @@ pub(in crate::node) enum Job {
     /// Judge and record.
     Record(Box<Prepared>, Place),
     /// Write name rows that came without an entry.
-    Names(Vec<Row>, oneshot::Sender<Result<(), Stop>>),
+    Names(Vec<(Name, Pointed)>, oneshot::Sender<Result<(), Stop>>),
+    /// Seal the page of name rows after this one under the current wrapping epoch.
+    Reseal(Option<Name>, oneshot::Sender<Resealed>),
     /// Publish now, if anything is new; a tick by hand.
     Tick(oneshot::Sender<Result<(), Stop>>),
     /// Hold on to the store's rows at the next moment that a checkpoint covers all of them.
@@ -85,14 +95,18 @@ impl Judged {
 
 /// The sequencer's own state: nobody else can write, by type.
 pub(in crate::node) struct Sequencer {
-    inner: Arc<Inner>,
-    epoch: Epoch,
-    next: u64,
+    pub(in crate::node) inner: Arc<Inner>,
+    pub(in crate::node) epoch: Epoch,
+    pub(in crate::node) next: u64,
     at: u64,
-    recent: Recent,
+    pub(in crate::node) recent: Recent,
     mark: Mark,
     publisher: Publisher,
     wishes: Wishes,
+    /// Answered once it is known what became of them.
+    pub(in crate::node) demanded: Vec<Demanded>,
+    /// Certificates, answered once they are carried out.
+    certified: Vec<(Place, Accepted)>,
 }
 
 impl Sequencer {
@@ -105,7 +119,8 @@ impl Sequencer {
         publisher: Publisher,
     ) -> Self {
         let recent = Recent::from(next);
-        Self { inner, epoch, next, at, recent, mark, publisher, wishes: Wishes::default() }
+        let (wishes, demanded, certified) = (Wishes::default(), Vec::new(), Vec::new());
+        Self { inner, epoch, next, at, recent, mark, publisher, wishes, demanded, certified }
     }
 
     /// Runs until the queue is shut.
@@ -133,17 +148,21 @@ impl Sequencer {
         for job in jobs {
             match job {
                 Job::Record(prepared, place) => records.push((prepared, place)),
-                Job::Names(..) | Job::Tick(_) | Job::Snapshot(_) => after.push(job),
+                Job::Names(..) | Job::Reseal(..) | Job::Tick(_) | Job::Snapshot(_) => after.push(job),
             }
         }
         if !records.is_empty() {
             self.record(records);
         }
+        self.erase_waiting();
         for job in after {
             match job {
                 // Who asked and went away is no reason to stop.
                 Job::Names(rows, done) => {
                     let _ = done.send(self.names(&rows));
+                }
+                Job::Reseal(from, done) => {
+                    let _ = done.send(self.reseal(from));
                 }
                 Job::Tick(done) => {
                     self.tick(true);
@@ -156,13 +175,35 @@ impl Sequencer {
         self.wishes.grant(&self.inner, &self.publisher);
     }
 
-    fn names(&self, rows: &[Row]) -> Result<(), Stop> {
+    fn names(&self, names: &[(Name, Pointed)]) -> Result<(), Stop> {
         self.inner.stopped().map_or(Ok(()), Err)?;
-        self.project(self.next, rows).inspect_err(|stop| self.inner.stop(*stop))
+        // Sealed here, between two pages of a rotation: never under an epoch that has just ended.
+        let row = |(name, who): &(Name, Pointed)| {
+            let sealed = self.inner.vault.seal_name(name_bytes(name), *who)?;
+            Ok(Row::Name { name: *name, sealed, index: None })
+        };
+        let rows = names.iter().map(row).collect::<Result<Vec<_>, vault::Error>>();
+        let rows = rows.map_err(|error| self.failed(&error))?;
+        self.project(self.next, &rows).inspect_err(|stop| self.inner.stop(*stop))
+    }
+
+    /// One page of a rotation.
+    fn reseal(&self, after: Option<Name>) -> Resealed {
+        self.inner.stopped().map_or(Ok(()), Err)?;
+        let (last, rows) = self.inner.page_to_reseal(after).map_err(|error| self.failed(&error))?;
+        // It says nothing of how far the projection has come.
+        self.project(0, &rows).inspect_err(|stop| self.inner.stop(*stop))?;
+        Ok((last, rows.len() as u64))
+    }
+
+    fn failed(&self, error: &dyn std::fmt::Display) -> Stop {
+        tracing::error!(cause = %error, "names could not be written");
+        self.inner.stop(Stop::Io);
+        Stop::Io
     }
 
     /// One commit, from prepared statements to answers.
-    fn record(&mut self, records: Vec<(Box<Prepared>, Place)>) {
+    pub(in crate::node) fn record(&mut self, records: Vec<(Box<Prepared>, Place)>) {
         if let Some(stop) = self.inner.stopped() {
             records.into_iter().for_each(|(_, place)| place.fill(Err(Refusal::Unavailable(stop))));
             return;
@@ -300,11 +341,16 @@ impl Sequencer {
             };
             batch.entries.push(entry.encode()?);
             batch.ids.push(prepared.verified.id());
-            batch.names.extend(prepared.names.iter_mut().map(|row| NameRow {
-                name: row.name,
-                sealed: std::mem::take(&mut row.sealed),
-                entry: row.entry.map(|_| position),
-            }));
+            for row in &mut prepared.names {
+                let mut sealed = std::mem::take(&mut row.sealed);
+                // Sealed before the wrapping epoch changed, and still on its way.
+                if let Target::Person { loaded, .. } = &prepared.target
+                    && !self.inner.vault.is_current(&sealed)
+                {
+                    sealed = self.inner.vault.seal_name(name_bytes(&row.name), loaded.who)?;
+                }
+                batch.names.push(NameRow { name: row.name, sealed, entry: row.entry.map(|_| position) });
+            }
             if let (Target::Person { loaded, .. }, Some(sealed)) = (&prepared.target, &mut prepared.sealed) {
                 let (subject, sealed) = (loaded.who.subject, std::mem::take(&mut sealed.body));
                 batch.bodies.push(Body { subject, id: prepared.verified.id(), sealed });
@@ -332,6 +378,7 @@ impl Sequencer {
             self.recent.add(verified.id(), verified.value().new_keys(verified.signer()), index);
         }
         self.announce(first, at, &judged, &inert);
+        let certified = certified(first, &judged, &inert);
         let touched = self.take_over(copies, first + n);
         let leaves: Vec<[u8; 32]> = batch.entries.iter().map(|e| hash::leaf(e)).collect();
         let list = merkle::List::new(&leaves);
@@ -345,11 +392,28 @@ impl Sequencer {
         }
         self.publisher.push(&leaves, at);
         // Without all its rows a projection would claim what it does not show.
-        let Some((rows, subjects)) = touched else { return };
+        let Some((rows, subjects)) = touched else { return self.carry_out_all(Vec::new()) };
         match self.project(self.next, &rows) {
             Ok(()) => self.inner.people.projected(self.next, subjects, self.inner.store.as_ref()),
             Err(stop) => self.inner.stop(stop),
         }
+        self.carry_out_all(certified);
+    }
+
+    /// What certificates forget; answers them. After a failure the next start goes on.
+    fn carry_out_all(&mut self, certified: Vec<(u64, ErasureCertify)>) {
+        let placed = std::mem::take(&mut self.certified);
+        for (index, certificate) in certified {
+            if self.inner.stopped().is_some() {
+                break;
+            }
+            if let Err(error) = self.carry_out(index, &certificate) {
+                tracing::error!(cause = %error, "an erasure broke off; the next start goes on with it");
+                self.inner.stop(Stop::Io);
+                break;
+            }
+        }
+        placed.into_iter().for_each(|(place, accepted)| place.fill(Ok(accepted)));
     }
 
     /// What parties will be told, before the state shows it and anybody is answered.
@@ -379,7 +443,11 @@ impl Sequencer {
         }
         let mut subjects = Vec::with_capacity(copies.people.len());
         let mut people = HashMap::with_capacity(copies.people.len());
+        let mut erasing = Vec::new();
         for (subject, loaded) in copies.people {
+            if loaded.person.core().erasing.is_some() {
+                erasing.push(loaded.who);
+            }
             let loaded = Arc::new(loaded);
             self.inner.people.replace(Arc::clone(&loaded), index);
             subjects.push(subject);
@@ -399,13 +467,19 @@ impl Sequencer {
                 }
             }
         }
+        if !erasing.is_empty() {
+            match self.inner.awaits_erasure(&erasing, index) {
+                Ok(row) => rows.push(row),
+                Err(_) => whole = false,
+            }
+        }
         if !whole {
             self.inner.stop(Stop::Io);
         }
         whole.then_some((rows, subjects))
     }
 
-    fn project(&self, upto: u64, rows: &[Row]) -> Result<(), Stop> {
+    pub(in crate::node) fn project(&self, upto: u64, rows: &[Row]) -> Result<(), Stop> {
         match self.inner.store.project(self.epoch, upto, rows) {
             Project::Projected => Ok(()),
             Project::Fenced => Err(Stop::OtherLeader),
@@ -445,7 +519,7 @@ impl Sequencer {
         reason = "one commit's parts, each used once; a struct would only pass on"
     )]
     fn answer(
-        &self,
+        &mut self,
         first: u64,
         at: Timestamp,
         entries: Vec<Vec<u8>>,
@@ -478,12 +552,22 @@ impl Sequencer {
                 path,
                 duplicate: false,
                 inert: *inert,
+                erasure: None,
             };
             self.inner.count_accepted(one.prepared.verified.value().kind());
             for twin in one.twins {
                 twin.fill(Ok(Accepted { duplicate: true, ..accepted.clone() }));
             }
-            one.place.fill(Ok(accepted));
+            match &one.prepared.target {
+                Target::Person { loaded, .. } if accepted.kind == Kind::ErasureDemand => {
+                    let (subject, place) = (loaded.who.subject, one.place);
+                    self.demanded.push(Demanded { subject, place, accepted });
+                }
+                Target::Register if accepted.kind == Kind::ErasureCertify => {
+                    self.certified.push((one.place, accepted));
+                }
+                Target::Person { .. } | Target::Register => one.place.fill(Ok(accepted)),
+            }
         }
     }
 
@@ -498,4 +582,15 @@ impl Sequencer {
         }
         self.wishes.grant(&self.inner, &self.publisher);
     }
+}
+
+/// The certificates of erasure in a commit that count, with their places.
+fn certified(first: u64, judged: &[Judged], inert: &[Option<Why>]) -> Vec<(u64, ErasureCertify)> {
+    let placed = (first..).zip(judged.iter().zip(inert));
+    let counts = placed.filter(|(_, (_, inert))| inert.is_none());
+    let certificate = |(index, (one, _)): (u64, (&Judged, _))| match one.prepared.verified.value() {
+        Statement::ErasureCertify(s) => Some((index, (**s).clone())),
+        _ => None,
+    };
+    counts.filter_map(certificate).collect()
 }

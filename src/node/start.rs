@@ -187,7 +187,10 @@ impl Node {
             );
             inner.stop(Stop::Lost);
         }
+        let certified = inner.unhonoured(&found)?;
+        inner.load_waiting()?;
         inner.load_state(&found, epoch)?;
+        inner.honour(certified, &found, epoch)?;
         if inner.settings.authzen_fixture {
             inner.begin_fixture()?;
         }
@@ -278,6 +281,10 @@ impl Inner {
             excepted: Uses::new(clock.now()),
             uses: OnceLock::new(),
             incidents: Book::default(),
+            erasing: Mutex::default(),
+            tags: Mutex::default(),
+            tombstones: Mutex::default(),
+            rotating: Mutex::default(),
             operator: keys.operator,
             log_signer: keys.log,
             vocabulary,

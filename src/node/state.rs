@@ -1,6 +1,8 @@
 //! What all threads of a node share, and who may change which part of it.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::Condvar;
@@ -23,6 +25,7 @@ use crate::ledger::key::PublicKey;
 use crate::ledger::key::Signer;
 use crate::model::id::Hash;
 use crate::model::id::KeyHash;
+use crate::model::id::SubjectId;
 use crate::model::id::Timestamp;
 use crate::model::id::TreeSize;
 use crate::model::statement::Kind;
@@ -133,6 +136,14 @@ pub struct Inner {
     pub(in crate::node) uses: OnceLock<UseLog>,
     /// Incidents found so far, by number.
     pub(in crate::node) incidents: Book,
+    /// Who has demanded erasure and is not erased yet.
+    pub(in crate::node) erasing: Mutex<Vec<Pointed>>,
+    /// Slots that certificates made here name.
+    pub(in crate::node) tags: Mutex<HashMap<SubjectId, Pointed>>,
+    /// Entries that a start does not replay: what they said is erased.
+    pub(in crate::node) tombstones: Mutex<BTreeSet<u64>>,
+    /// One rotation of the wrapping epoch at a time.
+    pub(in crate::node) rotating: Mutex<()>,
     pub(in crate::node) operator: Option<Box<dyn Signer>>,
 }
 

@@ -14,6 +14,7 @@ use crate::model::id::LeafIndex;
 use crate::model::id::StatementId;
 use crate::model::id::Timestamp;
 use crate::model::statement::Kind;
+use crate::node::Erased;
 use crate::node::Error;
 use crate::node::Stop;
 use crate::node::lane::Lane;
@@ -42,6 +43,8 @@ pub struct Accepted {
     pub path: Vec<[u8; 32]>,
     /// It was here before.
     pub duplicate: bool,
+    /// Of an `erasure.demand`: what became of it; `None` while it waits.
+    pub erasure: Option<Erased>,
     /// Recorded, but without effect: somebody else's batch came between.
     pub inert: Option<Why>,
 }

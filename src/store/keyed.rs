@@ -58,8 +58,12 @@ impl Changes {
         self.0.insert((table, key.into()), Some(value));
     }
 
-    fn drop(&mut self, table: Table, key: impl Into<Vec<u8>>) {
+    pub(super) fn drop(&mut self, table: Table, key: impl Into<Vec<u8>>) {
         self.0.insert((table, key.into()), None);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The rows, sorted by table and key.
@@ -109,6 +113,14 @@ pub trait Engine: Send + std::marker::Sync {
     /// What the engine says.
     fn sync(&self) -> Result<(), Error>;
 
+    /// Rows that were dropped or replaced leave the files.
+    ///
+    /// # Errors
+    /// What the engine says.
+    fn compact(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Every row as of now.
     ///
     /// # Errors
@@ -133,7 +145,7 @@ pub struct Keyed<E> {
 
 /// What the leader knows; `epoch` is none before the first `lead` of this process.
 #[derive(Debug, Default)]
-struct Writer {
+pub(super) struct Writer {
     epoch: Option<Epoch>,
     next: u64,
     head: Option<Head>,
@@ -151,7 +163,7 @@ impl<E: Engine> Keyed<E> {
     }
 
     /// Lets the current leader in, and nobody else.
-    fn enter(&self, epoch: Epoch) -> Result<MutexGuard<'_, Writer>, Gate> {
+    pub(super) fn enter(&self, epoch: Epoch) -> Result<MutexGuard<'_, Writer>, Gate> {
         let writer = self.writer();
         if writer.epoch != Some(epoch) {
             return Err(Gate::Fenced);
@@ -306,7 +318,7 @@ impl<E: Engine> Keyed<E> {
         }
         let (changes, ceiling) = self.projection(writer.ceiling, rows).map_err(Gate::Failed)?;
         let (projected, ceiling) = (writer.projected.max(upto), writer.ceiling.max(ceiling).max(upto));
-        if changes.0.is_empty() && projected == writer.projected {
+        if changes.is_empty() && projected == writer.projected {
             return Ok(());
         }
         let mut changes = changes;
@@ -353,29 +365,6 @@ impl<E: Engine> Keyed<E> {
             changes.put(table, key, value);
         }
         Ok((changes, above))
-    }
-
-    fn try_forget(&self, epoch: Epoch, subject: &SubjectId, names: &[Name]) -> Result<(), Gate> {
-        let _writer = self.enter(epoch)?;
-        let mut changes = Changes::default();
-        for table in [Table::Bodies, Table::State] {
-            let prefix = subject.as_bytes().as_slice();
-            let mut visit = |key: &[u8], _: &[u8]| {
-                if !key.starts_with(prefix) {
-                    return Ok(ControlFlow::Break(()));
-                }
-                changes.drop(table, key);
-                Ok(ControlFlow::Continue(()))
-            };
-            self.engine.walk(table, prefix, &mut visit).map_err(Gate::Failed)?;
-        }
-        for name in names {
-            changes.drop(Table::Names, row::name_key(name));
-        }
-        if changes.0.is_empty() {
-            return Ok(());
-        }
-        self.write(changes, Sync::Later).map_err(Gate::Failed)
     }
 }
 
@@ -475,6 +464,15 @@ impl<E: Engine> Store for Keyed<E> {
         row.map(|value| row::located(&value)).transpose()
     }
 
+    fn names(&self, after: Option<&Name>, most: usize) -> Result<Vec<(Name, Located)>, Error> {
+        super::whole::names(&self.engine, after, most)
+    }
+
+    fn barrier(&self) -> Result<(), Error> {
+        self.alive()?;
+        self.engine.sync().inspect_err(|_| self.stopped.store(true, Ordering::Release))
+    }
+
     fn put(&self, name: &str, bytes: &[u8], synced: bool) -> Result<(), Error> {
         let key = row::blob_key(name);
         if key.len() > MAX_BLOB_KEY {
@@ -486,8 +484,7 @@ impl<E: Engine> Store for Keyed<E> {
         match self.get(name)? {
             None => {
                 let mut changes = Changes::default();
-                let value = row::checked(&key, bytes.to_vec());
-                changes.put(Table::Blobs, key, value);
+                changes.put(Table::Blobs, key.as_slice(), row::checked(&key, bytes.to_vec()));
                 self.write(changes, sync)
             }
             // It may have come un-synced the first time.
@@ -507,8 +504,7 @@ impl<E: Engine> Store for Keyed<E> {
         let _one_at_a_time = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
         self.alive()?;
         let mut changes = Changes::default();
-        let value = row::checked(&key, bytes.to_vec());
-        changes.put(Table::Blobs, key, value);
+        changes.put(Table::Blobs, key.as_slice(), row::checked(&key, bytes.to_vec()));
         self.write(changes, Sync::Now)
     }
 
@@ -516,6 +512,10 @@ impl<E: Engine> Store for Keyed<E> {
         let key = row::blob_key(name);
         let row = self.engine.get(Table::Blobs, &key)?;
         row.map(|r| row::unchecked(Table::Blobs, &key, &r).map(<[u8]>::to_vec)).transpose()
+    }
+
+    fn compact(&self) -> Result<(), Error> {
+        self.engine.compact()
     }
 
     fn snapshot(&self) -> Result<Box<dyn Snapshot>, Error> {

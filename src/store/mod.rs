@@ -341,6 +341,19 @@ pub trait Store: Send + Sync {
     /// Engine failure or damage.
     fn locate(&self, name: &Name) -> Result<Option<Located>, Error>;
 
+    /// Name rows after one of them, in an order of the store's own, at most `most` (and at least one, if
+    /// there is one): for whoever seals all of them again.
+    ///
+    /// # Errors
+    /// Engine failure or damage.
+    fn names(&self, after: Option<&Name>, most: usize) -> Result<Vec<(Name, Located)>, Error>;
+
+    /// Makes everything written so far durable, whatever call brought it. Needs no lead.
+    ///
+    /// # Errors
+    /// Engine failure: stop writing.
+    fn barrier(&self) -> Result<(), Error>;
+
     /// Stores a blob under a new name (at most 1,000 bytes), durable before it answers if `synced`.
     /// Equal bytes again are fine. Needs no lead.
     ///
@@ -360,6 +373,15 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// Engine failure or damage.
     fn get(&self, name: &str) -> Result<Option<Vec<u8>>, Error>;
+
+    /// Rows that were dropped or replaced leave the files, as far as the engine can have it so (a journal
+    /// rolls over in its own time); reads everything, while others write. Needs no lead.
+    ///
+    /// # Errors
+    /// Engine failure.
+    fn compact(&self) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// Every row as of now, to be read at leisure while others write: for a backup.
     ///

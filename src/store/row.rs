@@ -121,6 +121,18 @@ pub(super) fn name_key(name: &Name) -> Vec<u8> {
     key
 }
 
+/// The name of a key that [`name_key`] made.
+pub(super) fn name_of(key: &[u8]) -> Option<Name> {
+    let (kind, bytes) = key.split_first()?;
+    Some(match kind {
+        b'p' => Name::Ppid(bytes.try_into().ok()?),
+        b'k' => Name::Key(bytes.try_into().ok()?),
+        b's' => Name::Statement(bytes.try_into().ok()?),
+        b'l' => Name::Link(bytes.try_into().ok()?),
+        _ => return None,
+    })
+}
+
 /// Key of a body.
 pub(super) fn body_key(subject: &SubjectId, id: &StatementId) -> Vec<u8> {
     [subject.as_bytes().as_slice(), id.as_bytes()].concat()
@@ -260,6 +272,10 @@ mod tests {
         assert_ne!(name_key(&Name::Key([1; 32])), name_key(&Name::Statement([1; 32])));
         assert_ne!(name_key(&Name::Link([1; 32])), name_key(&Name::Statement([1; 32])));
         assert_eq!(name_key(&Name::Ppid([1; 16])).len(), 17);
+        for name in [Name::Key([1; 32]), Name::Statement([1; 32]), Name::Link([1; 32]), Name::Ppid([1; 16])] {
+            assert_eq!(name_of(&name_key(&name)), Some(name));
+        }
+        assert_eq!((name_of(b""), name_of(b"p1"), name_of(&[b'x'; 33])), (None, None, None));
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! A store as a whole: every row as of one moment, and every row put back.
+//! A store as a whole: every row as of one moment, every row put back; all of a person, all names.
 //!
-//! For backup and restore. Rows are what `row` says, key and value, table by table;
+//! For backup and restore, for forgetting and for sealing again. Rows are what `row` says, key and value, table by table;
 //! who carries them needs to know nothing of them. Lacks a file format and hashes:
 //! those are the carrier's.
 //!
@@ -8,10 +8,10 @@
 
 use std::ops::ControlFlow;
 
-use super::Error;
 use super::keyed::{Changes, Engine, Keyed, Sync, Visit};
 use super::row;
 use super::row::Table;
+use super::{Epoch, Error, Gate, Located, Name};
 use crate::model::id::{StatementId, SubjectId};
 
 /// Every row as of one moment. What is written later does not show.
@@ -60,6 +60,30 @@ impl<E: Engine> Keyed<E> {
             Ok(ControlFlow::Continue(()))
         })
     }
+
+    /// Drops every row of one person and these names, all at once.
+    pub(super) fn try_forget(&self, epoch: Epoch, subject: &SubjectId, names: &[Name]) -> Result<(), Gate> {
+        let _writer = self.enter(epoch)?;
+        let mut changes = Changes::default();
+        for table in [Table::Bodies, Table::State] {
+            let prefix = subject.as_bytes().as_slice();
+            let mut visit = |key: &[u8], _: &[u8]| {
+                if !key.starts_with(prefix) {
+                    return Ok(ControlFlow::Break(()));
+                }
+                changes.drop(table, key);
+                Ok(ControlFlow::Continue(()))
+            };
+            self.engine.walk(table, prefix, &mut visit).map_err(Gate::Failed)?;
+        }
+        for name in names {
+            changes.drop(Table::Names, row::name_key(name));
+        }
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.write(changes, Sync::Later).map_err(Gate::Failed)
+    }
 }
 
 const WRITE_BYTES: usize = 4 << 20;
@@ -74,5 +98,25 @@ pub(super) fn ids(engine: &impl Engine, subject: &SubjectId) -> Result<Vec<State
         Ok(ControlFlow::Continue(()))
     };
     engine.walk(Table::Bodies, prefix, &mut visit)?;
+    Ok(out)
+}
+
+/// Name rows after one of them.
+pub(super) fn names(
+    engine: &impl Engine,
+    after: Option<&Name>,
+    most: usize,
+) -> Result<Vec<(Name, Located)>, Error> {
+    let from = after.map(row::name_key).unwrap_or_default();
+    let mut out = Vec::new();
+    let mut visit = |key: &[u8], value: &[u8]| {
+        if key == from {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let name = row::name_of(key).ok_or_else(|| row::damaged(Table::Names, &[]))?;
+        out.push((name, row::located(value)?));
+        Ok(if out.len() >= most.max(1) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    };
+    engine.walk(Table::Names, &from, &mut visit)?;
     Ok(out)
 }

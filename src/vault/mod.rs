@@ -1,23 +1,29 @@
-//! Person keys, sealing, derived openings, one wrapping epoch.
+//! Person keys, sealing, derived openings, wrapping epochs.
 //!
 //! Everything about a person outside the tree is ciphertext under that person's
-//! key; the key lies in a slot file beside the engine, wrapped by the epoch's key,
-//! which is wrapped by the master key. Overwriting one slot forgets one person.
-//! Lacks, on purpose: any idea of what is sealed; re-wrapping, which comes with its own
-//! act and fits the slot's layout; and whom to erase: it overwrites the slots it is told.
+//! key; the key lies in a slot file beside the engine, wrapped by the epoch's key
+//! ([`epoch`](mod@epoch)), which lies elsewhere, wrapped by the master key. Overwriting one slot
+//! forgets one person here; the end of the epoch forgets her in every older copy.
+//! Lacks, on purpose: any idea of what is sealed, when an epoch ends, and whom to
+//! erase: it overwrites the slots it is told.
 //!
-//! Trusted: the master key file, the slot file's folder, the system's randomness.
+//! Trusted: the master key file, the folder of epoch keys, the slot file's folder, the
+//! system's randomness.
 //! Not trusted: the store, which gives back ciphertext that is checked here.
 
+mod epoch;
 mod line;
 mod seal;
 mod slot;
+mod suite;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::PoisonError;
+use std::sync::RwLock;
 
 use crate::model::id::Ppid;
 use crate::model::id::SubjectId;
@@ -29,7 +35,10 @@ pub use seal::Openings;
 pub use seal::PersonKey;
 pub use slot::SlotNumber;
 pub use slot::tagged;
+pub use suite::Suite;
 
+use epoch::Epoch;
+use epoch::Epochs;
 use slot::SlotFile;
 
 /// Kind of a sealed record: part of the associated data.
@@ -88,6 +97,12 @@ pub enum Error {
         /// Its number.
         slot: u64,
     },
+    /// The vault is a copy from an epoch whose key was destroyed.
+    #[error("the person keys are of wrapping epoch {epoch}, which has ended: this copy opens for nobody")]
+    Ended {
+        /// Which.
+        epoch: u32,
+    },
     /// The cryptographic library refused.
     #[error("encryption failed: {0}")]
     Crypto(#[from] openssl::error::ErrorStack),
@@ -118,54 +133,75 @@ pub struct Pointed {
 /// The keys of one node.
 #[derive(Debug)]
 pub struct Vault {
+    dir: PathBuf,
     slots: SlotFile,
-    wrapping: Key,
+    master: Key,
+    /// Read by whoever wraps, for as long as it takes.
+    epochs: RwLock<Epochs>,
     pairwise: Key,
     places: Key,
     decoy: Pointed,
     decoy_key: PersonKey,
 }
 
-/// The only wrapping epoch of this build.
-const EPOCH: u32 = 1;
-
 impl Vault {
-    /// Makes a new vault in `dir`: wrapping key, pairwise key, slot file, and the decoy person.
+    /// Makes a new vault in `dir`, its epochs' keys beside it: for worlds without a folder of keys.
+    ///
+    /// # Errors
+    /// As [`Vault::create_with`].
+    pub fn create(dir: &Path, master: &Key) -> Result<Self, Error> {
+        Self::create_with(dir, dir, master)
+    }
+
+    /// Makes a new vault in `dir`: first epoch (its key in `keys`), pairwise key, slot file, and the decoy
+    /// person.
     ///
     /// # Errors
     /// [`Error::Exists`] if there is one; I/O.
-    pub fn create(dir: &Path, master: &Key) -> Result<Self, Error> {
+    pub fn create_with(dir: &Path, keys: &Path, master: &Key) -> Result<Self, Error> {
         fs::create_dir_all(dir).map_err(io_at(dir))?;
         if dir.join("slots").exists() {
             return Err(Error::Exists { path: dir.to_owned() });
         }
-        for (file, label) in [("epoch-1.key", "epoch"), ("pairwise.key", "pairwise")] {
-            let wrapped = master.seal(label.as_bytes(), Key::random()?.expose())?;
-            write_new(&dir.join(file), &wrapped)?;
-        }
+        let epochs = Epochs::create(keys, master)?;
+        let wrapped = master.seal(b"pairwise", Key::random()?.expose())?;
+        write_new(&dir.join("pairwise.key"), &wrapped)?;
         let slots = SlotFile::create(&dir.join("slots"))?;
-        let wrapping = read_wrapped(&dir.join("epoch-1.key"), master, "epoch")?;
-        let (decoy, _) = new_person(&slots, &wrapping)?;
+        let (decoy, _) = new_person(&slots, epochs.current())?;
         slots.sync()?;
-        write_new(&dir.join("decoy"), &point(&wrapping, b"decoy", decoy)?)?;
+        write_new(&dir.join(DECOY), &point(epochs.current(), b"decoy", decoy)?)?;
         sync_dir(dir)?;
-        Self::open(dir, master)
+        Self::open_with(dir, keys, master)
     }
 
-    /// Opens the vault in `dir`.
+    /// Opens a vault whose epochs' keys lie beside it.
     ///
     /// # Errors
-    /// I/O, a wrong master key ([`Error::Unsealed`]), a damaged slot file.
+    /// As [`Vault::open_with`].
     pub fn open(dir: &Path, master: &Key) -> Result<Self, Error> {
-        let wrapping = read_wrapped(&dir.join("epoch-1.key"), master, "epoch")?;
+        Self::open_with(dir, dir, master)
+    }
+
+    /// Opens the vault in `dir` with the epochs' keys in `keys`.
+    ///
+    /// # Errors
+    /// I/O, a wrong master key ([`Error::Unsealed`]), a damaged slot file, a copy from an ended epoch
+    /// ([`Error::Ended`]).
+    pub fn open_with(dir: &Path, keys: &Path, master: &Key) -> Result<Self, Error> {
+        let epochs = Epochs::open(keys, dir, master)?;
         let pairwise = read_wrapped(&dir.join("pairwise.key"), master, "pairwise")?;
         let places = line::places(dir, master)?;
         let slots = SlotFile::open(&dir.join("slots"))?;
-        let path = dir.join("decoy");
+        let path = dir.join(DECOY);
         let sealed = fs::read(&path).map_err(io_at(&path))?;
-        let decoy = pointed(&wrapping, b"decoy", &sealed)?;
-        let decoy_key = slots.read(decoy, &wrapping)?;
-        Ok(Self { slots, wrapping, pairwise, places, decoy, decoy_key })
+        let epoch = Self::epoch_of(dir)?;
+        if epochs.get(epoch).is_none() {
+            return Err(Error::Ended { epoch });
+        }
+        let decoy = pointed(&epochs, b"decoy", &sealed)?;
+        let decoy_key = slots.read(decoy, &epochs)?;
+        let (dir, master, epochs) = (dir.to_owned(), master.clone(), RwLock::new(epochs));
+        Ok(Self { dir, slots, master, epochs, pairwise, places, decoy, decoy_key })
     }
 
     /// Draws a person: random id and key, a slot that is not durable yet (see [`Vault::sync`]).
@@ -173,7 +209,8 @@ impl Vault {
     /// # Errors
     /// I/O, randomness.
     pub fn new_person(&self) -> Result<(Pointed, PersonKey), Error> {
-        new_person(&self.slots, &self.wrapping)
+        let epochs = self.epochs.read().unwrap_or_else(PoisonError::into_inner);
+        new_person(&self.slots, epochs.current())
     }
 
     /// Makes all new slots durable: before the first entry of a new person is appended.
@@ -189,7 +226,52 @@ impl Vault {
     /// # Errors
     /// I/O.
     pub fn overwrite(&self, tags: &BTreeSet<SubjectId>) -> Result<u64, Error> {
-        self.slots.overwrite(tags)
+        let found = self.slots.find(tags)?;
+        let slots: Vec<SlotNumber> = found.iter().map(|who| who.slot).collect();
+        self.slots.wipe(&slots)?;
+        Ok(slots.len() as u64)
+    }
+
+    /// Everybody whose slot has one of these erasure tags. Reads the whole slot file.
+    ///
+    /// # Errors
+    /// I/O.
+    pub fn tagged(&self, tags: &BTreeSet<SubjectId>) -> Result<Vec<Pointed>, Error> {
+        self.slots.find(tags)
+    }
+
+    /// The erasure tag of a person's slot: what a certificate names her by.
+    ///
+    /// # Errors
+    /// [`Error::Slot`] if the slot is damaged, overwritten or another person's.
+    pub fn erasure_tag(&self, who: Pointed) -> Result<SubjectId, Error> {
+        self.slots.tag(who)
+    }
+
+    /// Overwrites these slots, durable when it answers.
+    ///
+    /// # Errors
+    /// I/O: stop writing; the next start does it again.
+    pub fn wipe(&self, slots: &[SlotNumber]) -> Result<(), Error> {
+        self.slots.wipe(slots)
+    }
+
+    /// Certificates of erasure below this index are carried out in this slot file: 0 where nothing says so.
+    #[must_use]
+    pub fn honoured(&self) -> u64 {
+        let said = fs::read(self.dir.join(HONOURED)).unwrap_or_default();
+        let index = said.first_chunk::<8>().map_or(0, |index| u64::from_be_bytes(*index));
+        // Damaged, it says nothing: then all of them are looked at again.
+        if said.get(8..).is_some_and(|sum| sum == slot::checksum(&index.to_be_bytes())) { index } else { 0 }
+    }
+
+    /// Remembers that they are, durable when it answers.
+    ///
+    /// # Errors
+    /// I/O.
+    pub fn set_honoured(&self, index: u64) -> Result<(), Error> {
+        let said = index.to_be_bytes();
+        epoch::replace(&self.dir.join(HONOURED), &[said.as_slice(), &slot::checksum(&said)].concat())
     }
 
     /// Reads a person's key.
@@ -197,7 +279,8 @@ impl Vault {
     /// # Errors
     /// [`Error::Slot`] if the slot is damaged, overwritten or another person's.
     pub fn person_key(&self, who: Pointed) -> Result<PersonKey, Error> {
-        self.slots.read(who, &self.wrapping)
+        let epochs = self.epochs.read().unwrap_or_else(PoisonError::into_inner);
+        self.slots.read(who, &epochs)
     }
 
     /// The person that questions about nobody are decided against.
@@ -209,7 +292,9 @@ impl Vault {
     /// A key for records that are no person's alone, such as page tokens; it ends with the wrapping epoch.
     #[must_use]
     pub fn derived(&self, label: &str, id: &[u8]) -> Key {
-        Key::from_mac(self.wrapping.mac(&[b"naru-derived-v1", &[0], label.as_bytes(), &[0], id]))
+        let epochs = self.epochs.read().unwrap_or_else(PoisonError::into_inner);
+        let mac = epochs.current().key.mac(&[b"naru-derived-v1", &[0], label.as_bytes(), &[0], id]);
+        Key::from_mac(mac)
     }
 
     /// Seals who a name points at.
@@ -217,7 +302,8 @@ impl Vault {
     /// # Errors
     /// The cryptographic library.
     pub fn seal_name(&self, name: &[u8], who: Pointed) -> Result<Vec<u8>, Error> {
-        point(&self.wrapping, name, who)
+        let epochs = self.epochs.read().unwrap_or_else(PoisonError::into_inner);
+        point(epochs.current(), name, who)
     }
 
     /// Opens who a name points at.
@@ -225,7 +311,8 @@ impl Vault {
     /// # Errors
     /// [`Error::Unsealed`] if the row is damaged or another name's.
     pub fn open_name(&self, name: &[u8], sealed: &[u8]) -> Result<Pointed, Error> {
-        pointed(&self.wrapping, name, sealed)
+        let epochs = self.epochs.read().unwrap_or_else(PoisonError::into_inner);
+        pointed(&epochs, name, sealed)
     }
 
     /// An opaque name for a record that no person's key may name: the same for the same parts.
@@ -247,29 +334,32 @@ impl Vault {
     }
 }
 
-fn new_person(slots: &SlotFile, wrapping: &Key) -> Result<(Pointed, PersonKey), Error> {
+/// File that says how far certificates of erasure were carried out.
+const HONOURED: &str = "honoured";
+/// File that says who questions about nobody are decided against.
+const DECOY: &str = "decoy";
+
+fn new_person(slots: &SlotFile, epoch: &Epoch) -> Result<(Pointed, PersonKey), Error> {
     let subject = SubjectId(seal::random()?);
-    let key = PersonKey::from(Key::random()?);
-    let slot = slots.write_new(subject, EPOCH, &key, wrapping)?;
+    let key = PersonKey::from(Key::random()?.under(epoch.key.suite()));
+    let slot = slots.write_new(subject, &key, epoch)?;
     Ok((Pointed { subject, slot }, key))
 }
 
 /// Sealed name value: `epoch (4) ‖ sealed {subject (16) ‖ slot (8)}`.
-fn point(wrapping: &Key, name: &[u8], who: Pointed) -> Result<Vec<u8>, Error> {
+fn point(epoch: &Epoch, name: &[u8], who: Pointed) -> Result<Vec<u8>, Error> {
     let plain = [who.subject.as_bytes().as_slice(), &who.slot.0.to_be_bytes()].concat();
-    let sealed = wrapping.seal(&[b"name\0", name].concat(), &plain)?;
-    Ok([EPOCH.to_be_bytes().as_slice(), &sealed].concat())
+    let sealed = epoch.key.seal(&[b"name\0", name].concat(), &plain)?;
+    Ok([epoch.number.to_be_bytes().as_slice(), &sealed].concat())
 }
 
-fn pointed(wrapping: &Key, name: &[u8], sealed: &[u8]) -> Result<Pointed, Error> {
-    let bad = Error::Unsealed { what: "name" };
-    let Some((epoch, sealed)) = sealed.split_first_chunk::<4>() else { return Err(bad) };
-    if u32::from_be_bytes(*epoch) != EPOCH {
-        return Err(bad);
-    }
-    let plain = wrapping.open(&[b"name\0", name].concat(), sealed, "name")?;
-    let Some((subject, slot)) = plain.split_first_chunk::<16>() else { return Err(bad) };
-    let Ok(slot) = <[u8; 8]>::try_from(slot) else { return Err(bad) };
+fn pointed(epochs: &Epochs, name: &[u8], sealed: &[u8]) -> Result<Pointed, Error> {
+    let bad = || Error::Unsealed { what: "name" };
+    let (epoch, sealed) = sealed.split_first_chunk::<4>().ok_or_else(bad)?;
+    let epoch = epochs.get(u32::from_be_bytes(*epoch)).ok_or_else(bad)?;
+    let plain = epoch.key.open(&[b"name\0", name].concat(), sealed, "name")?;
+    let (subject, slot) = plain.split_first_chunk::<16>().ok_or_else(bad)?;
+    let slot = <[u8; 8]>::try_from(slot).map_err(|_| bad())?;
     Ok(Pointed { subject: SubjectId(*subject), slot: SlotNumber(u64::from_be_bytes(slot)) })
 }
 

@@ -1,6 +1,8 @@
 //! Authenticated encryption and key derivation of one key.
 //!
-//! Sealed bytes: `nonce (12) ‖ ciphertext ‖ tag (16)`, AES-256-GCM by openssl.
+//! Sealed bytes: `nonce (12) ‖ ciphertext ‖ tag (16)`, by openssl under the key's suite. Which
+//! suite that is stands beside the key, never in the sealed bytes: nobody who brings bytes
+//! chooses how they are opened.
 
 use std::cell::RefCell;
 use std::sync::LazyLock;
@@ -20,10 +22,14 @@ use crate::model::id::StatementId;
 use crate::model::id::SubjectId;
 use crate::vault::Error;
 use crate::vault::Sealed;
+use crate::vault::Suite;
 
-/// 32 secret bytes; wiped when dropped, never printed.
+/// 32 secret bytes and the suite they seal with; wiped when dropped, never printed.
 #[derive(Clone)]
-pub struct Key(Zeroizing<[u8; 32]>);
+pub struct Key {
+    bytes: Zeroizing<[u8; 32]>,
+    suite: Suite,
+}
 
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -70,12 +76,14 @@ pub(in crate::vault) fn random<const N: usize>() -> Result<[u8; N], Error> {
     DRAWN.with_borrow_mut(Drawn::take)
 }
 
-/// AES-256-GCM, fetched once: a fetch for each record costs more than the record.
-static AES: LazyLock<Result<Cipher, ErrorStack>> = LazyLock::new(|| Cipher::fetch(None, "AES-256-GCM", None));
+type Ciphers = [LazyLock<Result<Cipher, ErrorStack>>; Suite::ALL.len()];
 
-fn aes() -> Result<&'static Cipher, Error> {
-    AES.as_ref().map_err(|e| Error::Crypto(e.clone()))
-}
+/// Each suite's cipher, fetched once: a fetch for each record costs more than the record.
+static CIPHERS: Ciphers = [
+    LazyLock::new(|| Cipher::fetch(None, Suite::Aes256Gcm.cipher(), None)),
+    LazyLock::new(|| Cipher::fetch(None, Suite::ChaCha20Poly1305.cipher(), None)),
+    LazyLock::new(|| Cipher::fetch(None, Suite::Aria256Gcm.cipher(), None)),
+];
 
 /// Contexts that have their cipher: a new key then costs no new set-up of the library.
 struct Contexts {
@@ -83,21 +91,33 @@ struct Contexts {
     opening: CipherCtx,
 }
 
-thread_local! {
-    static CONTEXTS: RefCell<Option<Contexts>> = const { RefCell::new(None) };
+impl Contexts {
+    fn new(suite: Suite) -> Result<Self, Error> {
+        let cipher = CIPHERS.get(usize::from(suite.id())).ok_or(Error::Unsealed { what: "suite" })?;
+        let cipher = cipher.as_ref().map_err(|e| Error::Crypto(e.clone()))?;
+        let (mut sealing, mut opening) = (CipherCtx::new()?, CipherCtx::new()?);
+        sealing.encrypt_init(Some(cipher), None, None)?;
+        opening.decrypt_init(Some(cipher), None, None)?;
+        Ok(Self { sealing, opening })
+    }
 }
 
-/// Runs `work` with this thread's contexts.
-fn with_contexts<T>(work: impl FnOnce(&mut Contexts) -> Result<T, ErrorStack>) -> Result<T, Error> {
-    CONTEXTS.with_borrow_mut(|contexts| {
-        let contexts = match contexts {
+thread_local! {
+    static CONTEXTS: [RefCell<Option<Contexts>>; Suite::ALL.len()] =
+        const { [const { RefCell::new(None) }; Suite::ALL.len()] };
+}
+
+/// Runs `work` with this thread's contexts of a suite.
+fn with_contexts<T>(
+    suite: Suite,
+    work: impl FnOnce(&mut Contexts) -> Result<T, ErrorStack>,
+) -> Result<T, Error> {
+    CONTEXTS.with(|all| {
+        let of_suite = all.get(usize::from(suite.id())).ok_or(Error::Unsealed { what: "suite" })?;
+        let mut kept = of_suite.borrow_mut();
+        let contexts = match &mut *kept {
             Some(contexts) => contexts,
-            None => {
-                let (mut sealing, mut opening) = (CipherCtx::new()?, CipherCtx::new()?);
-                sealing.encrypt_init(Some(aes()?), None, None)?;
-                opening.decrypt_init(Some(aes()?), None, None)?;
-                contexts.insert(Contexts { sealing, opening })
-            }
+            None => kept.insert(Contexts::new(suite)?),
         };
         Ok(work(contexts)?)
     })
@@ -107,11 +127,21 @@ impl Key {
     /// A key of exactly 32 bytes.
     #[must_use]
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().map(|k| Self(Zeroizing::new(k)))
+        bytes.try_into().ok().map(Self::from_mac)
     }
 
     pub(in crate::vault) fn from_mac(mac: [u8; 32]) -> Self {
-        Self(Zeroizing::new(mac))
+        Self { bytes: Zeroizing::new(mac), suite: Suite::default() }
+    }
+
+    /// The same bytes under another suite.
+    #[must_use]
+    pub(in crate::vault) fn under(self, suite: Suite) -> Self {
+        Self { suite, ..self }
+    }
+
+    pub(in crate::vault) const fn suite(&self) -> Suite {
+        self.suite
     }
 
     /// A fresh random key.
@@ -119,11 +149,11 @@ impl Key {
     /// # Errors
     /// The system gave no randomness.
     pub fn random() -> Result<Self, Error> {
-        Ok(Self(Zeroizing::new(random()?)))
+        Ok(Self::from_mac(random()?))
     }
 
     pub(in crate::vault) fn expose(&self) -> &[u8; 32] {
-        &self.0
+        &self.bytes
     }
 
     /// HMAC-SHA-256 over the parts in a row.
@@ -131,7 +161,7 @@ impl Key {
     pub fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
         // A key shorter than the block is padded with zeros (RFC 2104 section 2): this cannot fail.
         let mut block = Zeroizing::new([0u8; 64]);
-        block.iter_mut().zip(self.0.iter()).for_each(|(b, k)| *b = *k);
+        block.iter_mut().zip(self.bytes.iter()).for_each(|(b, k)| *b = *k);
         let mut mac = Hmac::<Sha256>::new((&*block).into());
         parts.iter().for_each(|p| mac.update(p));
         mac.finalize().into_bytes().into()
@@ -152,8 +182,8 @@ impl Key {
         let nonce: [u8; 12] = random()?;
         out.extend_from_slice(&nonce);
         let mut tag = [0u8; 16];
-        with_contexts(|Contexts { sealing: context, .. }| {
-            context.encrypt_init(None, Some(self.0.as_slice()), Some(&nonce))?;
+        with_contexts(self.suite, |Contexts { sealing: context, .. }| {
+            context.encrypt_init(None, Some(self.bytes.as_slice()), Some(&nonce))?;
             context.cipher_update(ad, None)?;
             context.cipher_update_vec(plain, out)?;
             context.cipher_final_vec(out)?;
@@ -172,8 +202,8 @@ impl Key {
         let (nonce, rest) = sealed.split_first_chunk::<12>().ok_or_else(bad)?;
         let (body, tag) = rest.split_last_chunk::<16>().ok_or_else(bad)?;
         let mut out = Vec::with_capacity(body.len() + 16);
-        with_contexts(|Contexts { opening: context, .. }| {
-            context.decrypt_init(None, Some(self.0.as_slice()), Some(nonce))?;
+        with_contexts(self.suite, |Contexts { opening: context, .. }| {
+            context.decrypt_init(None, Some(self.bytes.as_slice()), Some(nonce))?;
             context.set_tag(tag)?;
             context.cipher_update(ad, None)?;
             context.cipher_update_vec(body, &mut out)?;
@@ -206,6 +236,10 @@ impl From<Key> for PersonKey {
 impl PersonKey {
     pub(in crate::vault) fn expose(&self) -> &[u8; 32] {
         self.0.expose()
+    }
+
+    pub(in crate::vault) const fn suite(&self) -> Suite {
+        self.0.suite()
     }
 
     /// k₁ and k₂ of the statement `id`.
@@ -292,7 +326,7 @@ impl PersonKey {
     }
 
     fn record_key(&self, record: &[u8]) -> Key {
-        Key(Zeroizing::new(self.0.mac(&[b"naru-seal", &[0], record])))
+        Key::from_mac(self.0.mac(&[b"naru-seal", &[0], record])).under(self.0.suite)
     }
 }
 
@@ -322,6 +356,26 @@ mod tests {
         assert!(key.open(Sealed::Body, &who, b"id", &sealed[..10]).is_err());
         // A refusal leaves nothing behind in the thread's contexts.
         assert_eq!(key.open(Sealed::Body, &who, b"id", &sealed).unwrap(), b"plain");
+    }
+
+    #[test]
+    fn every_suite_seals_and_only_itself_opens() {
+        let key = |suite| Key::from_slice(&[1; 32]).unwrap().under(suite);
+        for suite in Suite::ALL {
+            let sealed = key(suite).seal(b"ad", b"plain").unwrap();
+            assert_eq!(sealed.len(), 12 + 5 + 16);
+            for other in Suite::ALL {
+                let opened = key(other).open(b"ad", &sealed, "test");
+                assert_eq!(opened.is_ok(), other == suite, "{suite:?} by {other:?}");
+            }
+            let mut bad = sealed.clone();
+            bad[14] ^= 1;
+            assert!(key(suite).open(b"ad", &bad, "test").is_err());
+            assert!(key(suite).open(b"da", &sealed, "test").is_err());
+            assert_eq!(Suite::of_id(suite.id()), Some(suite));
+            assert_eq!(Suite::parse(suite.as_str()), Some(suite));
+        }
+        assert_eq!((Suite::of_id(3), Suite::default()), (None, Suite::Aes256Gcm));
     }
 
     #[test]

@@ -23,7 +23,7 @@ fn agent() -> ureq::Agent {
     ureq::Agent::config_builder().http_status_as_error(false).build().into()
 }
 
-fn someone(n: u64) -> Vec<u8> {
+pub(crate) fn someone(n: u64) -> Vec<u8> {
     let iat: Timestamp = Clock::System.now();
     let statement: Statement = KeyCreate {
         v: V1,
@@ -38,14 +38,14 @@ fn someone(n: u64) -> Vec<u8> {
 }
 
 /// A statement and what the service answered.
-struct Acked {
-    item: Vec<u8>,
+pub(crate) struct Acked {
+    pub(crate) item: Vec<u8>,
     answer: Vec<u8>,
-    index: u64,
+    pub(crate) index: u64,
     entry: Vec<u8>,
 }
 
-fn submit(url: &str, item: Vec<u8>) -> Acked {
+pub(crate) fn submit(url: &str, item: Vec<u8>) -> Acked {
     let post = |accept: &str| {
         let sent = agent()
             .post(format!("{url}/v1/statements"))
@@ -77,7 +77,7 @@ const RESTORE: [&str; 6] = ["restore", "log", "--from", "all.backup", "--keys", 
 
 impl Desk {
     /// The log's data, gone.
-    fn lose_the_data(&self) {
+    pub(crate) fn lose_the_data(&self) {
         fs::remove_dir_all(self.path("log/data")).unwrap();
     }
 

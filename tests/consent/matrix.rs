@@ -50,7 +50,6 @@ fn not_served() -> Vec<Statement> {
             right: Right::Access,
             categories: vec![]
         }),
-        st!(ErasureDemand { ppid: ppid }),
         st!(TransferDeliver { ppid: ppid, party: bank(), demand: ID, run: 0, items: 0, hash: h }),
         st!(TransferConfirm { ppid: ppid, party: bank(), demand: ID, run: 0, received: 0, announced: 0 }),
         st!(TransferFail { ppid: ppid, party: bank(), demand: ID, run: 0, code: "c".into() }),
@@ -86,7 +85,6 @@ fn not_served() -> Vec<Statement> {
         st!(HoldPlace { case: "c".into(), regulator: party("kisa"), records: vec![], until: T0 }),
         st!(HoldLift { case: "c".into(), regulator: party("kisa") }),
         st!(LogRotate { server_key: ServerKey::Token, new: bytes(), overlap_until: T0 }),
-        st!(ErasureCertify { tags: vec![SubjectId([1; 16])], records: 1, tombstones: h }),
     ]
 }
 
@@ -183,6 +181,7 @@ fn sealed(kind: &str, s: &Scene, by: Option<StatementId>) -> Statement {
         }
         "key.recover" => st!(KeyRecover { ppid: ppid(), new: key("new") }),
         "key.rebind" => st!(KeyRebind { ppid: ppid(), new: key("new"), method: "desk".into() }),
+        "erasure.demand" => st!(ErasureDemand { ppid: ppid() }),
         "duty.justify" => justify("bank", s.w.now.minus_ms(2), s.w.now).into(),
         other => panic!("`{other}` is not served"),
     }
@@ -243,7 +242,8 @@ fn sealed_types_by_every_signer() {
     let person = ["kim", "mom", "helper"];
     let parties = ["bank", "shop", "lab", "cloud", "anon", "combi", "idp", "kisa"];
     // Who signs what, from 14 on. Source: design §4.
-    let table: [(&str, &[&str]); 19] = [
+    let table: [(&str, &[&str]); 20] = [
+        ("erasure.demand", &["kim"]),
         ("duty.justify", &["bank"]),
         ("consent.grant", &person),
         ("consent.refuse", &person),
@@ -390,6 +390,11 @@ fn an_incident_is_published_by_a_regulator_and_only_where_a_pack_orders_it() {
     }
 }
 
+fn certify(order: Option<&str>) -> Statement {
+    let (tags, order) = (vec![SubjectId([1; 16])], order.map(str::to_owned));
+    st!(ErasureCertify { tags: tags, order: order, records: 1, tombstones: Hash([1; 32]) })
+}
+
 #[test]
 fn public_types_by_every_signer() {
     // Signer of the statement, then endorsers, in order.
@@ -426,13 +431,15 @@ fn public_types_by_every_signer() {
             "party.succeed" => succeed(w, "bank", "shop").into(),
             "party.close" => st!(PartyClose { party: party("bank") }),
             "party.suspend" => suspend("bank", Some(T0.plus_ms(DAY))).into(),
+            "erasure.certify" => certify(None),
+            "erasure.certify order" => certify(Some("2026-1")),
             "log.create" => w.genesis().into(),
             other => panic!("`{other}` is not served"),
         }
     };
     // An endorsement more than needed changes nothing.
     let of_bank: &[usize] = &[0, 1, 2, 3, 15];
-    let table: [(&str, &[usize]); 13] = [
+    let table: [(&str, &[usize]); 15] = [
         ("pack.adopt", &[10]),
         ("notice.publish", of_bank),
         ("notice.retire", of_bank),
@@ -445,6 +452,8 @@ fn public_types_by_every_signer() {
         ("party.succeed", &[1, 3, 15]),
         ("party.close", &[1, 3, 15]),
         ("party.suspend", &[9, 10, 11]),
+        ("erasure.certify", &[9]),
+        ("erasure.certify order", &[10]),
         ("log.create", &[]),
     ];
     for (what, may) in table {
@@ -504,7 +513,7 @@ fn every_type_is_in_the_matrix_once() {
     for kind in Kind::ALL {
         assert_eq!(kind.is_served(), !idle.contains(kind), "{}", kind.as_str());
     }
-    assert_eq!(Kind::ALL.iter().filter(|k| k.is_served()).count(), 46);
+    assert_eq!(Kind::ALL.iter().filter(|k| k.is_served()).count(), 48);
 }
 
 #[test]

@@ -506,7 +506,12 @@ fn of_log(kind: Kind, o: Optional) -> Statement {
             overlap_until: LATER,
         }),
         Kind::ErasureCertify => {
-            s!(ErasureCertify { tags: o.many(SubjectId([0x88; 16])), records: 1, tombstones: HASH })
+            s!(ErasureCertify {
+                tags: vec![SubjectId([0x88; 16])],
+                order: o.some(text("2026-1")),
+                records: 1,
+                tombstones: HASH,
+            })
         }
         other => unreachable!("{}", other.as_str()),
     }

@@ -336,6 +336,12 @@ impl Store for Held {
     fn locate(&self, name: &Name) -> Result<Option<Located>, store::Error> {
         self.memory.locate(name)
     }
+    fn names(&self, after: Option<&Name>, most: usize) -> Result<Vec<(Name, Located)>, store::Error> {
+        self.memory.names(after, most)
+    }
+    fn barrier(&self) -> Result<(), store::Error> {
+        self.memory.barrier()
+    }
     fn put(&self, name: &str, bytes: &[u8], synced: bool) -> Result<(), store::Error> {
         self.memory.put(name, bytes, synced)
     }

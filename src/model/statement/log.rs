@@ -107,6 +107,9 @@ statement! {
     ErasureCertify {
         /// Random tags of the erased slots.
         tags: Vec<SubjectId>,
+        /// Case number, where a legal order demanded it: then a regulator endorses.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        order: Option<String>,
         /// How many records became tombstones.
         records: u64,
         /// RFC 9162 root over the tombstones' indices.

@@ -327,6 +327,8 @@ impl Kind {
                 | Self::PackAdopt
                 | Self::LogCreate
                 | Self::UseBatch
+                | Self::ErasureCertify
+                | Self::ErasureDemand
                 | Self::ConsentGrant
                 | Self::ConsentRefuse
                 | Self::ConsentWithdraw

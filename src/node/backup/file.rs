@@ -32,6 +32,7 @@ use crate::node::backup::frame::Writer;
 use crate::store;
 use crate::store::Store;
 use crate::store::Table;
+use crate::vault::Vault;
 
 /// Sees each frame of a moment: head and rows.
 pub type Sink<'a> = dyn FnMut(Frame) -> Result<(), frame::Error> + 'a;
@@ -113,6 +114,7 @@ pub fn write(
     progress: &mut dyn FnMut(u64),
 ) -> Result<Manifest, Error> {
     let mut head = None;
+    let begun = Vault::epoch_of(&data.join(VAULT))?;
     let mut writer = Writer::new(Sort::Backup, out)?;
     feed(&mut |frame| {
         if let Frame::Head(of) = &frame {
@@ -127,6 +129,9 @@ pub fn write(
         progress(writer.written());
     }
     let keys = write_keys(&head, &data.join(VAULT), keys)?;
+    if Vault::epoch_of(&data.join(VAULT))? != begun {
+        return Err(Error::Rotating);
+    }
     let Head { v, origin, size, root, note: _ } = head;
     let manifest = Manifest { v, origin, size, root, parts: writer.parts().to_vec(), keys };
     writer.put(&Frame::Manifest(manifest.clone()))?;

@@ -4,7 +4,8 @@
 //! sequenced, between two commits, it opens a snapshot of the store. From then on the
 //! copy costs it nothing. Statements and state are in it as the store has them: sealed.
 //! The person keys are *not*: they lie in a file of their own ([`mod@file`]),
-//! still wrapped by the master key, so that whoever has one file has nothing.
+//! still wrapped by their epoch's key, so that whoever has one file has nothing, and none
+//! of both once the epoch has ended.
 //!
 //! ```text
 //! magic (16) ‖ repeat( kind (1) ‖ length (4, big-endian) ‖ payload ) ‖ end frame
@@ -13,7 +14,7 @@
 //! with the hash of every part. Formats: `schemas/naru.cddl`.
 //!
 //! Lacks encryption of its own, compression (ciphertext does not shrink), increments,
-//! the master key, the log's and the token key, and the configuration: the operator
+//! the master key, the epochs', the log's and the token key, and the configuration: the operator
 //! keeps those apart. Trusted: nothing that is read back. A backup proves nothing; what
 //! it holds is checked by the same code as any data ([`super::fsck`], [`restore`]).
 
@@ -85,6 +86,9 @@ impl Wishes {
 
 impl Inner {
     fn moment(&self) -> Result<Moment, Error> {
+        if self.vault.is_rotating() {
+            return Err(Error::Rotating);
+        }
         let published = self.published();
         let rows = self.store.snapshot()?;
         Ok(Moment { size: published.size, root: published.root, note: published.note.clone(), rows })

@@ -5,12 +5,11 @@
 //! public saw it end. Public statements come back whole. Of a sealed one the public log
 //! has the commitment alone: it is recorded as *lost*, under an id that says so
 //! ([`lost_id`]), and never invented. *Acceptance*: while the loss is not accepted, the
-//! node serves reads and refuses writes and checks. *Certificates*: slots whose tags
-//! stand in `erasure.certify` entries are overwritten, so that a restored key file has
-//! no key of an erased person.
+//! node serves reads and refuses writes and checks. *Certificates*: whoever is named
+//! by the tag of her slot in an `erasure.certify` entry is forgotten again, by the code of
+//! a start ([`honour`]), so that a restored copy brings nobody back.
 //!
-//! Lacks the erased persons themselves: tombstones come with erasing. Trusted: the
-//! log's key. Not trusted: the data, the public log's tiles.
+//! Trusted: the log's key. Not trusted: the data, the public log's tiles.
 
 use std::collections::BTreeSet;
 
@@ -41,6 +40,8 @@ use crate::node::Error;
 use crate::node::Stop;
 use crate::node::attachment_blob;
 use crate::node::clock;
+use crate::node::erase::Ground;
+use crate::node::erase::honour;
 use crate::node::fsck::Data;
 use crate::node::mark;
 use crate::node::mark::Mark;
@@ -346,31 +347,18 @@ pub fn certified_tags<'a>(statements: impl IntoIterator<Item = &'a Statement>) -
     statements.into_iter().flat_map(tags).copied().collect()
 }
 
-/// Overwrites the slots of everybody whose erasure the log certifies; answers how many there were.
+/// Forgets everybody whose erasure the log certifies: rows, bodies, names, slot; answers how many there were.
 ///
 /// # Errors
 /// The store; the key file.
 pub fn honour_certificates(data: &Data<'_>) -> Result<u64, Error> {
-    let (_, found) = lead(data.store)?;
-    let (mut next, mut tags) = (0, BTreeSet::new());
-    while next < found.next {
-        let before = next;
-        for commit in data.store.commits(next..found.next)? {
-            for entry in &commit.entries {
-                // What cannot be read is for `fsck` to tell.
-                if let Ok(Entry::Public { item, .. }) = Entry::parse(entry)
-                    && let Ok((statement, _)) = identity::reload(&item)
-                {
-                    tags.extend(certified_tags([&statement]));
-                }
-            }
-            next = commit.first + commit.entries.len() as u64;
-        }
-        if next == before {
-            return Err(Error::Damaged(format!("entry {next} is missing")));
-        }
-    }
-    Ok(data.vault.overwrite(&tags)?)
+    let (epoch, found) = lead(data.store)?;
+    let register = honour::register_of(data.store)?;
+    let ground = Ground { store: data.store, vault: data.vault, origin: data.origin, register: &register };
+    let all = honour::standing(data.store, 0, found.next)?;
+    let gone = honour::carry_out(&ground, epoch, &all)?;
+    data.vault.set_honoured(found.next)?;
+    Ok(gone)
 }
 
 /// The anchor beside the data.

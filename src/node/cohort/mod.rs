@@ -12,7 +12,8 @@
 //!
 //! All but the summary is sealed under a key of the vault. How far a job has come
 //! stands nowhere but in the length of `verdicts`: a start cuts off what broke and
-//! goes on with the next line. A job is its party's alone and ends after [`KEEP_MS`].
+//! goes on with the next line. A job is its party's alone and ends after [`KEEP_MS`],
+//! or with the wrapping epoch in which it began.
 //!
 //! Lacks, on purpose: ppids in the verdicts (the party has its own file), and any
 //! rule: every verdict goes through [`Inner::check`], as an evaluation does.
@@ -47,6 +48,7 @@ use crate::node::Inner;
 use crate::node::Stop;
 use crate::node::clock;
 use crate::node::lane::Lane;
+use crate::vault;
 use crate::vault::Key;
 
 use lines::Counter;
@@ -211,6 +213,11 @@ impl Cohorts {
         desk.jobs.insert(entry.id, entry);
         drop(desk);
         self.bell.notify_all();
+    }
+
+    /// Whether a job stands: neither removed nor replaced.
+    fn has(&self, entry: &Arc<Entry>) -> bool {
+        self.desk().jobs.get(&entry.id).is_some_and(|known| Arc::ptr_eq(known, entry))
     }
 
     /// Removes what has expired.
@@ -378,6 +385,15 @@ impl Inner {
         self.vault.derived("cohort", &id.0)
     }
 
+    /// Ends all jobs: their keys have ended with the wrapping epoch.
+    pub(in crate::node) fn cohorts_end(&self) {
+        let mut desk = self.cohorts.desk();
+        let over = std::mem::take(&mut desk.jobs);
+        desk.queue.clear();
+        drop(desk);
+        over.values().for_each(|entry| remove(&entry.folder));
+    }
+
     fn cohort_folder(&self) -> PathBuf {
         self.settings.data.join("cohorts")
     }
@@ -497,7 +513,8 @@ impl Inner {
             let Some(id) = name.and_then(CohortId::from_hex) else { continue };
             match self.cohort_load(id, &folder) {
                 Ok(Some(entry)) if self.now() < entry.expires() => found.push(entry),
-                Ok(_) => remove(&folder),
+                // Of an ended wrapping epoch: a rotation that was broken off has left it.
+                Ok(_) | Err(Error::Vault(vault::Error::Unsealed { .. })) => remove(&folder),
                 Err(error) => tracing::warn!(cause = %error, "the job of a cohort cannot be read"),
             }
         }

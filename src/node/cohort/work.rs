@@ -85,7 +85,7 @@ pub(in crate::node) fn run(inner: &Arc<Inner>) {
             }
         }
         let Some(mut job) = open.pop_front() else { continue };
-        if inner.now() >= job.entry.expires() {
+        if inner.now() >= job.entry.expires() || !inner.cohorts.has(&job.entry) {
             continue;
         }
         match inner.cohort_turn(&mut job) {

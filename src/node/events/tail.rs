@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use crate::model::id::LeafIndex;
 use crate::model::id::PartyId;
+use crate::model::id::SubjectId;
 use crate::model::id::Timestamp;
 use crate::model::id::TreeSize;
 use crate::model::statement::Kind;
@@ -132,6 +133,11 @@ impl Tail {
         }
     }
 
+    /// Nothing is told of the erased.
+    pub(in crate::node) fn forget(&mut self, subject: &SubjectId) {
+        self.told.retain(|told| told.who.subject != *subject);
+    }
+
     /// It covers every entry from here on.
     pub(super) const fn from(&self) -> TreeSize {
         self.from
@@ -153,7 +159,6 @@ impl Tail {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::id::SubjectId;
     use crate::vault::SlotNumber;
 
     fn party(name: &str) -> PartyId {

@@ -13,6 +13,7 @@ mod past;
 mod sealed;
 mod state;
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -43,6 +44,11 @@ use crate::node::Error;
 use crate::node::attachment_blob;
 use crate::node::backup::restore::lost_id;
 use crate::node::clock;
+use crate::node::erase::honour;
+use crate::node::erase::honour::Standing;
+use crate::node::erase::parse_tombstones;
+use crate::node::erase::root_of;
+use crate::node::erase::tombstones_blob;
 use crate::node::mark;
 use crate::node::mark::Mark;
 use crate::node::mark::Marked;
@@ -115,6 +121,10 @@ pub struct Report {
     pub tiles_missing: u64,
     /// Sealed entries whose statements were lost before a restore: told then, and no fault now.
     pub lost: u64,
+    /// Sealed entries that a certificate names and nothing is left of.
+    pub erased: u64,
+    /// Sealed entries that a certificate names and that are still here: the next start forgets them.
+    pub unerased: u64,
     /// Everything that is wrong.
     pub faults: Vec<Fault>,
 }
@@ -216,6 +226,9 @@ struct Walk<'a> {
     /// Names of ppids that the store does not hold.
     lost_names: Vec<Row>,
     replay: Replay,
+    certified: Vec<Standing>,
+    /// Entries that certificates name.
+    tombstones: BTreeSet<LeafIndex>,
     people: HashMap<SubjectId, Folded>,
     /// Index of the newest public entry.
     public_last: Option<LeafIndex>,
@@ -238,6 +251,8 @@ impl<'a> Walk<'a> {
             let note = mark::read_anchor(path).map_err(|cause| format!("cannot be read: {cause}"))?;
             checkpoint::open(note.as_bytes(), data.log, data.origin).map_err(|error| error.to_string())
         });
+        let certified = honour::standing(data.store, 0, found.next).unwrap_or_default();
+        let tombstones = honour::tombstones(data.store, &certified)?;
         let mut wanted = vec![found.integrated.size];
         wanted.extend(anchor.iter().flatten().map(|anchored| anchored.size));
         let report = Report {
@@ -254,6 +269,8 @@ impl<'a> Walk<'a> {
             wrong_tiles: Vec::new(),
             lost_names: Vec::new(),
             replay: Replay::new(data.log.hash(), data.origin),
+            certified,
+            tombstones,
             people: HashMap::new(),
             public_last: None,
             roots: HashMap::from([(0, hash::empty_root())]),
@@ -268,9 +285,31 @@ impl<'a> Walk<'a> {
 
     fn entries(&mut self, progress: &mut dyn FnMut(u64, u64)) {
         self.commits(progress);
+        self.erasures();
         self.report.counts = self.replay.counts().clone();
         let persons = self.people.values().filter(|folded| folded.loaded.person.request().is_none());
         self.report.persons = persons.count() as u64;
+    }
+
+    /// Each certificate's list is what it says; only where a restore has lost entries it may be shorter.
+    fn erasures(&mut self) {
+        for one in &self.certified {
+            let list = match self.data.store.get(&tombstones_blob(&one.says.tombstones.0)) {
+                Ok(list) => parse_tombstones(&list.unwrap_or_default()),
+                Err(error) => {
+                    self.report
+                        .faults
+                        .push(Fault { place: format!("entry {}", one.index), what: error.to_string() });
+                    continue;
+                }
+            };
+            let whole = list.len() as u64 == one.says.records;
+            let holds = if whole { root_of(&list) == one.says.tombstones.0 } else { self.report.lost > 0 };
+            if !holds {
+                let what = "the list of its tombstones is not what it says".to_owned();
+                self.report.faults.push(Fault { place: format!("entry {}", one.index), what });
+            }
+        }
     }
 
     /// Reads every commit in order.
@@ -382,6 +421,10 @@ impl<'a> Walk<'a> {
         }
         let row = self.name(&Name::Statement(id.0), "its name row")?;
         if row.index == Some(index) { Ok(()) } else { Err("its name row leads elsewhere".into()) }
+    }
+
+    pub(super) fn is_left(&self, name: &Name) -> Result<bool, String> {
+        self.data.store.locate(name).map(|row| row.is_some()).map_err(|error| error.to_string())
     }
 
     fn name(&self, name: &Name, what: &str) -> Result<store::Located, String> {

@@ -11,6 +11,7 @@ use crate::ledger::entry;
 use crate::model::id::LeafIndex;
 use crate::model::id::PartyId;
 use crate::model::id::StatementId;
+use crate::model::id::SubjectId;
 use crate::model::id::Timestamp;
 use crate::model::statement::Kind;
 use crate::model::statement::Statement;
@@ -36,6 +37,8 @@ enum Acted {
     Party(PartyId),
     /// A person and her delegate, in a row that is not hers.
     For(Box<Loaded>, Option<Person>),
+    /// Somebody for whom a complaint was signed, erased since.
+    Gone(Person),
 }
 
 impl Walk<'_> {
@@ -47,6 +50,13 @@ impl Walk<'_> {
         commitment: &[u8; 32],
     ) -> Result<(), String> {
         let name = Name::Statement(id.0);
+        if self.tombstones.contains(&index) {
+            if !self.is_left(&name)? {
+                self.report.erased += 1;
+                return Ok(());
+            }
+            self.report.unerased += 1;
+        }
         let row = self.name(&name, "its name row")?;
         if row.index != Some(index) {
             return Err("its name row leads elsewhere".into());
@@ -100,6 +110,21 @@ impl Walk<'_> {
             return Ok(Acted::Own);
         }
         let name = Name::Key(verified.signer().0);
+        let erased = || Person::erased_signer(SubjectId([0; 16]), verified.signer());
+        let complains = verified.value().kind() == Kind::IncidentComplain;
+        if !self.tombstones.is_empty() {
+            let signer = self.is_left(&name)?;
+            let by = verified.value().by().map(|by| Name::Statement(by.0));
+            let ward = by.as_ref().map(|by| self.is_left(by)).transpose()?;
+            if complains && (!signer || ward == Some(false)) {
+                // A complaint stays its incident's though its person is erased.
+                return Ok(Acted::Gone(erased()));
+            }
+            // A delegate who is erased since: her key was in her set, or nothing of hers was recorded.
+            if !signer {
+                return Ok(Acted::Delegate(erased()));
+            }
+        }
         let row = self.name(&name, "the name row of its key")?;
         let other = self.data.vault.open_name(name_bytes(&name), &row.sealed).map_err(text)?;
         if verified.value().kind() == Kind::IncidentComplain {
@@ -153,6 +178,12 @@ impl Walk<'_> {
         let (party, who) = match acted {
             Acted::Party(party) => (Some(party), who),
             Acted::Own | Acted::Delegate(_) => (None, who),
+            Acted::Gone(_) => {
+                return leads(
+                    &Name::Key(incident_name(&verified.id().incident())),
+                    "the name row of its incident",
+                );
+            }
             Acted::For(person, _) => {
                 let incident = verified.id().incident();
                 leads(&Name::Key(incident_name(&incident)), "the name row of its incident")?;
@@ -187,6 +218,7 @@ impl Walk<'_> {
             Acted::Own => Actor::Own,
             Acted::Delegate(person) => Actor::Delegate(person),
             Acted::Party(party) => Actor::Party(party.clone()),
+            Acted::Gone(person) => Actor::For { person, delegate: None },
             Acted::For(person, delegate) => {
                 Actor::For { person: &person.person, delegate: delegate.as_ref() }
             }

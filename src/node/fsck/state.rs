@@ -7,6 +7,7 @@ use crate::consent::SlotKey;
 use crate::ledger::cbor;
 use crate::node::Error;
 use crate::node::Stop;
+use crate::node::erase::waiting_row;
 use crate::node::fsck::Walk;
 use crate::node::people;
 use crate::node::publish::tile_blob;
@@ -57,6 +58,10 @@ impl Walk<'_> {
         let Some(index) = self.found.next.checked_sub(1) else { return Ok(()) };
         let mut rows = vec![Row::Register { index, bytes: cbor::encode(self.replay.register())? }];
         rows.extend(self.lost_names.iter().cloned());
+        let people = self.people.values().map(|folded| &folded.loaded);
+        let erasing: Vec<_> =
+            people.filter(|loaded| loaded.person.core().erasing.is_some()).map(|loaded| loaded.who).collect();
+        rows.push(waiting_row(self.data.vault, &erasing, index)?);
         for folded in self.people.values() {
             let slots: BTreeSet<&SlotKey> = folded.loaded.person.slots().map(|(key, _)| key).collect();
             let parts = std::iter::once(None).chain(slots.into_iter().map(Some));

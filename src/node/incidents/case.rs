@@ -218,7 +218,12 @@ impl Inner {
         }
     }
 
-    fn document(&self, who: Pointed, key: &PersonKey, hash: &Hash) -> Result<Option<Vec<u8>>, Error> {
+    pub(in crate::node) fn document(
+        &self,
+        who: Pointed,
+        key: &PersonKey,
+        hash: &Hash,
+    ) -> Result<Option<Vec<u8>>, Error> {
         let Some(sealed) = self.store.get(&document_blob(key, hash))? else { return Ok(None) };
         let bytes = key.open(Sealed::Document, &who.subject, &hash.0, &sealed)?;
         if hash::sha256(&[&bytes]) == hash.0 {

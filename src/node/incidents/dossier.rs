@@ -79,7 +79,7 @@ impl Inner {
         }
         let mut lines = Vec::with_capacity(finding.lines.len());
         for noted in &finding.lines {
-            match self.line_for(noted, regulator)? {
+            match self.line_for(incident, noted, regulator)? {
                 Shown::Evidence(evidence) => {
                     lines.push(Quoted { noted: noted.clone(), evidence: Some(evidence) });
                 }
@@ -127,12 +127,19 @@ impl Inner {
     }
 
     /// Evidence of one line, and the line that says who was shown it.
-    fn line_for(&self, noted: &Noted, regulator: &PartyId) -> Result<Shown, Error> {
+    fn line_for(&self, incident: &Nonce, noted: &Noted, regulator: &PartyId) -> Result<Shown, Error> {
         let mut told = None;
-        let shown = self.decision_shown(&noted.id, &mut |_, seen| {
+        let mut shown = self.decision_shown(&noted.id, &mut |_, seen| {
             told = Some(seen.line.clone());
             Ok(Some(true))
         })?;
+        // She is erased: what the incident kept of her is all there is.
+        if matches!(shown, Shown::Nothing)
+            && let Some(place) = self.incident_place(incident)?
+            && let Some(kept) = self.kept_line(place, &self.vault.person_key(place)?, &noted.id)?
+        {
+            shown = self.kept_shown(&noted.id, &kept)?;
+        }
         if let (Shown::Evidence(_), Some(line)) = (&shown, told)
             && let Some(ppid) = line.ppid
         {

@@ -111,7 +111,8 @@ impl Inner {
     /// The incident a finding of this key becomes: the same for the same, and to nobody else a name of
     /// anything.
     pub(in crate::node::incidents) fn incident_of(&self, key: &[u8]) -> Nonce {
-        let mac = self.vault.derived("incident", key).mac(&[]);
+        // Not of the wrapping epoch: the same finding is the same incident in the next one.
+        let mac = self.vault.opaque_name("incident", &[key]);
         let mut out = [0u8; 16];
         out.iter_mut().zip(mac).for_each(|(o, m)| *o = m);
         Nonce(out)

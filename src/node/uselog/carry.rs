@@ -85,7 +85,7 @@ impl Inner {
         let Some(opened) = taken.open(&self.vault)? else { return Ok(None) };
         let Some(way) = uses.way(number, &row, root, &opened.leaf)? else { return Ok(None) };
         let id = opened.says.line.id;
-        let evidence = evidence_of(opened, &way.path, way.sides, batch.to_vec(), true);
+        let evidence = evidence_of(&opened.kept(true), &way.path, way.sides, batch.to_vec());
         let damaged = |_| Error::Damaged(format!("the use batch at entry {} is not of its lines", row.index));
         Ok(Some((id, evidence.encode().map_err(damaged)?)))
     }

@@ -1,4 +1,4 @@
-//! What keeps the use log: opening it, its rounds, its batches, its terms.
+//! What keeps the use log: opening it, its rounds, its batches, its terms; and what keeps the keys.
 //!
 //! With the system's clock two threads do it; with a manual one whoever holds the
 //! node calls `Inner::sync_uses` and `Node::batch_uses`.
@@ -40,6 +40,9 @@ use crate::node::uselog::Opening;
 use crate::node::uselog::ROUND_MS;
 use crate::node::uselog::UseLog;
 
+/// How often is looked whether the wrapping epoch must end.
+const CUSTODY: Duration = Duration::from_secs(60);
+
 /// The threads, if there are any.
 #[derive(Debug, Default)]
 pub(in crate::node) struct Keepers {
@@ -50,7 +53,22 @@ pub(in crate::node) struct Keepers {
 impl Keepers {
     pub(in crate::node) fn start(inner: &Arc<Inner>, intake: &Arc<Queue>) -> io::Result<Self> {
         let keepers = Self::default();
-        if inner.uses.get().is_none() || !inner.clock.runs() {
+        if !inner.clock.runs() {
+            return Ok(keepers);
+        }
+        let (node, over) = (Arc::clone(inner), Arc::clone(&keepers.over));
+        let custody = thread::Builder::new().name("custody".into()).spawn(move || {
+            loop {
+                if let Err(error) = node.rotate_if_due() {
+                    tracing::error!(cause = %error, "the wrapping epoch has not changed; it is tried again");
+                }
+                if is_over(&over, CUSTODY) {
+                    return;
+                }
+            }
+        })?;
+        keepers.hold([custody]);
+        if inner.uses.get().is_none() {
             return Ok(keepers);
         }
         let (node, over) = (Arc::clone(inner), Arc::clone(&keepers.over));
@@ -74,8 +92,12 @@ impl Keepers {
                 }
             }
         })?;
-        *keepers.threads.lock().unwrap_or_else(PoisonError::into_inner) = vec![rounds, batches];
+        keepers.hold([rounds, batches]);
         Ok(keepers)
+    }
+
+    fn hold<const N: usize>(&self, threads: [JoinHandle<()>; N]) {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).extend(threads);
     }
 
     /// Ends the threads. Twice is once.

@@ -24,6 +24,7 @@ use crate::node::Error;
 use crate::node::Inner;
 use crate::node::Shown;
 use crate::node::Stop;
+use crate::node::erase::Kept;
 use crate::node::uselog::Line;
 use crate::node::uselog::Use;
 use crate::node::uselog::UseLog;
@@ -208,6 +209,29 @@ impl Inner {
         let t = taken.t;
         let Some(opened) = taken.open(&self.vault)? else { return Ok(Shown::Nothing) };
         let Some(own) = may(opened.who, &opened.says)? else { return Ok(Shown::Nothing) };
+        let kept = opened.kept(own);
+        self.proven(uses, t, &kept)
+    }
+
+    /// What a line of one of these persons is proven by, to be kept; `None` if it is another's, or is gone.
+    pub(in crate::node) fn line_of(&self, id: &DecisionId, whose: &[Pointed]) -> Result<Option<Kept>, Error> {
+        let Some(uses) = self.uses.get() else { return Ok(None) };
+        let taken = uses.of_decision(&self.vault, id)?;
+        let Some(taken) = taken.filter(|taken| whose.iter().any(|who| who.subject == taken.who.subject))
+        else {
+            return Ok(None);
+        };
+        Ok(taken.open(&self.vault)?.map(|opened| opened.kept(true)))
+    }
+
+    /// Evidence of a line whose person is gone, from what was kept of it.
+    pub(in crate::node) fn kept_shown(&self, id: &DecisionId, kept: &Kept) -> Result<Shown, Error> {
+        let Some(uses) = self.uses.get() else { return Ok(Shown::Nothing) };
+        let Some(taken) = uses.of_decision(&self.vault, id)? else { return Ok(Shown::Nothing) };
+        self.proven(uses, taken.t, kept)
+    }
+
+    fn proven(&self, uses: &UseLog, t: Timestamp, kept: &Kept) -> Result<Shown, Error> {
         let Some((number, batch)) = uses.batch_at(t)? else { return Ok(Shown::NotYet) };
         let entry = match self.evidence(&batch.id, None)? {
             Shown::Evidence(entry) => entry,
@@ -216,8 +240,8 @@ impl Inner {
         let damaged =
             || Error::Damaged(format!("the use batch at entry {} is not of its lines", batch.index));
         let root = self.root_of_batch(batch.index)?;
-        let way = uses.way(number, &batch, &root, &opened.leaf)?.ok_or_else(damaged)?;
-        let evidence = evidence_of(opened, &way.path, way.sides, entry, own);
+        let way = uses.way(number, &batch, &root, &kept.leaf)?.ok_or_else(damaged)?;
+        let evidence = evidence_of(kept, &way.path, way.sides, entry);
         // What does not hold is never handed out.
         let (log, origin) = (self.log_key(), self.settings.origin.as_str());
         evidence.verify(log, origin, Some(self.settings.grain_ms)).map_err(|_| damaged())?;
@@ -258,22 +282,34 @@ impl Note {
 }
 
 pub(in crate::node::uselog) fn evidence_of(
-    opened: Opened,
+    kept: &Kept,
     path: &[[u8; 32]],
     sides: u64,
     batch: Vec<u8>,
-    own: bool,
 ) -> decision::Evidence {
-    let id = opened.says.line.id;
-    let exact = opened.exact.filter(|_| own);
     decision::Evidence {
-        k: ByteArray::new(opened.key.line_key(&id)),
+        k: kept.k,
         v: V1,
-        line: ByteBuf::from(opened.line),
+        line: kept.line.clone(),
         path: path.iter().map(|hash| ByteArray::new(*hash)).collect(),
         batch: ByteBuf::from(batch),
-        k_exact: exact.as_ref().map(|_| ByteArray::new(opened.key.exact_key(&id))),
-        exact: exact.map(ByteBuf::from),
+        k_exact: kept.k_exact,
+        exact: kept.exact.clone(),
         sides,
+    }
+}
+
+impl Opened {
+    /// What proves the line; what was decided in truth only if it is `own`.
+    pub(in crate::node::uselog) fn kept(self, own: bool) -> Kept {
+        let id = self.says.line.id;
+        let exact = self.exact.filter(|_| own);
+        Kept {
+            k: ByteArray::new(self.key.line_key(&id)),
+            leaf: ByteArray::new(self.leaf),
+            line: ByteBuf::from(self.line),
+            k_exact: exact.as_ref().map(|_| ByteArray::new(self.key.exact_key(&id))),
+            exact: exact.map(ByteBuf::from),
+        }
     }
 }

@@ -16,6 +16,8 @@ use crate::store::{Batch, Error};
 pub enum Call {
     /// `append`
     Append,
+    /// `barrier`
+    Barrier,
     /// `bodies`
     Bodies,
     /// `commits`
@@ -30,6 +32,8 @@ pub enum Call {
     Lead,
     /// `locate`
     Locate,
+    /// `names`
+    Names,
     /// `project`
     Project,
     /// `put`

@@ -340,6 +340,30 @@ impl Store for Memory {
         Ok(self.read(Call::Locate)?.live.locate(name))
     }
 
+    /// What is held back is among them: it will be visible one day.
+    fn names(&self, after: Option<&Name>, most: usize) -> Result<Vec<(Name, Located)>, Error> {
+        let world = self.read(Call::Names)?;
+        if world.held_back.is_empty() {
+            return Ok(world.live.names(after, most));
+        }
+        let mut whole = world.live.clone();
+        world.held_back.iter().for_each(|(upto, rows)| whole.project(*upto, rows));
+        Ok(whole.names(after, most))
+    }
+
+    fn barrier(&self) -> Result<(), Error> {
+        let mut world = lock(&self.world);
+        if world.process != self.process {
+            return Err(Error::Locked);
+        }
+        world.alive()?;
+        let struck = world.plan.strike(Call::Barrier);
+        if !matches!(struck, Some((When::Before | When::Middle, _))) {
+            world.sync();
+        }
+        struck.map_or(Ok(()), |(_, fault)| Err(world.fail(fault)))
+    }
+
     fn put(&self, name: &str, bytes: &[u8], synced: bool) -> Result<(), Error> {
         let mut world = lock(&self.world);
         if world.process != self.process {

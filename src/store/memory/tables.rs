@@ -5,6 +5,7 @@
 //! to have checked batch and epoch.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::ops::Range;
 
 use crate::model::id::{StatementId, SubjectId};
@@ -142,6 +143,12 @@ impl Tables {
             rows: rows.map(|(part, (index, sealed))| (part.clone(), *index, sealed.clone())).collect(),
             upto: self.projected,
         }
+    }
+
+    pub(super) fn names(&self, after: Option<&Name>, most: usize) -> Vec<(Name, Located)> {
+        let from = after.map_or(Bound::Unbounded, |name| Bound::Excluded(*name));
+        let rows = self.names.range((from, Bound::Unbounded));
+        rows.take(most.max(1)).map(|(name, row)| (*name, row.clone())).collect()
     }
 
     pub(super) fn locate(&self, name: &Name) -> Option<Located> {
