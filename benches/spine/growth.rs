@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use naru::model::statement::ErasureDemand;
+use naru::model::statement::Kind;
+use naru::model::statement::V1;
 use naru::node::Node;
 use naru::store::Store;
 use naru::store::fjall::Fjall;
@@ -10,8 +13,11 @@ use naru::vault::Vault;
 
 use crate::Size;
 use crate::Table;
+use crate::median;
+use crate::support::key_hash;
 use crate::support::keys;
 use crate::support::master;
+use crate::support::nonce;
 use crate::support::person_key;
 use crate::support::settings;
 use crate::support::sign;
@@ -36,7 +42,7 @@ pub fn run(table: &mut Table, size: Size) {
         Size::Long => &[100_000, 1_000_000, 10_000_000],
     };
     let mut ground = Ground::new();
-    let mut have = 0;
+    let (mut have, mut erased) = (0, 0);
     for n in sizes {
         let mut from = have;
         while from < *n {
@@ -70,5 +76,29 @@ pub fn run(table: &mut Table, size: Size) {
             &format!("opened in {:.2} s", opened.as_secs_f64()),
         );
         ground = Ground { world, node: Arc::new(node), dir };
+        erasing(table, &ground, &mut erased, *n);
     }
+}
+
+/// From a demand to its answer, which leaves after destruction; it must not grow with the ledger.
+fn erasing(table: &mut Table, ground: &Ground, erased: &mut u64, among: u64) {
+    let mut times: Vec<f64> = (*erased..*erased + 5)
+        .map(|n| {
+            let key = person_key(n);
+            let ppid = ground.node.ppid(&key_hash(&key), None).unwrap().unwrap();
+            let (v, kind, iat) = (V1, Kind::ErasureDemand, ground.world.now());
+            let item = sign(&ErasureDemand { v, kind, iat, nonce: nonce(), ppid }.into(), &key);
+            let start = Instant::now();
+            let accepted = ground.node.record(vec![item]).pop().unwrap().unwrap();
+            assert!(accepted.erasure.is_some());
+            start.elapsed().as_secs_f64() * 1e3
+        })
+        .collect();
+    *erased += 5;
+    table.row(
+        &format!("erasing one of {among} persons (required below 1 s, whatever the ledger's size)"),
+        &format!("{:.1} ms", median(&mut times)),
+        "median of 5, demanded, certified, destroyed, answered",
+        "-",
+    );
 }

@@ -19,6 +19,7 @@ mod client;
 mod decide;
 mod growth;
 mod load;
+mod passkeys;
 mod postgres;
 #[path = "../../tests/support/mod.rs"]
 mod support;
@@ -120,6 +121,9 @@ fn main() {
     table.row("---", "---:", "---:", "---:");
     if wants("writes") {
         writes::run(&mut table, size);
+    }
+    if wants("passkeys") {
+        passkeys::run(&mut table, size);
     }
     if wants("engine") {
         writes::run_engine(&mut table, size);
