@@ -265,7 +265,8 @@ impl Inner {
         }
         if statement.kind() == Kind::KeyCreate {
             for key in statement.new_keys(verified.signer()) {
-                if of(&Name::Key(key.0))?.is_some() || register.is_key_taken(&key) {
+                let given = self.people.is_given(&Name::Key(key.0), self.store.as_ref())?;
+                if given || register.is_key_taken(&key) {
                     return Err(Refusal::Inert(Why::KeyTaken));
                 }
             }
@@ -325,7 +326,8 @@ impl Inner {
 
 /// Whether the fold refuses the same statement a second time: a new key is taken by then, and a
 /// grant's `over` names what stood in the slot before it. Such a duplicate need not be looked for
-/// before it is refused; all others are looked for first.
+/// before it is refused; all others are looked for first. (One that stands without effect, since another
+/// writer's batch came before it, may be recorded again once its rule holds.)
 pub(in crate::node) const fn refuses_itself(kind: Kind) -> bool {
     matches!(kind, Kind::KeyCreate | Kind::ConsentGrant)
 }

@@ -263,6 +263,11 @@ impl People {
         self.learn(*name, who);
         Ok(Some(who))
     }
+
+    /// Whether a name points at anybody. For a name that is about to be given: who asks keeps nothing of it.
+    pub(in crate::node) fn is_given(&self, name: &Name, store: &dyn Store) -> Result<bool, Error> {
+        Ok(self.known(name).is_some() || store.locate(name)?.is_some_and(|row| !row.sealed.is_empty()))
+    }
 }
 
 /// The bytes a name row is sealed under.
