@@ -20,6 +20,8 @@ mod files;
 mod handovers;
 #[path = "http/incidents.rs"]
 mod incidents;
+#[path = "http/limits.rs"]
+mod limits;
 #[path = "http/openapi.rs"]
 mod openapi;
 #[path = "http/operating.rs"]

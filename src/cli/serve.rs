@@ -69,6 +69,12 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
             expires: config.security_expires.clone(),
         }),
         workers: config.workers,
+        limits: http::Limits {
+            party: config.limit_party,
+            session: config.limit_session,
+            address: config.limit_address,
+            proxies: config.limit_proxies.clone(),
+        },
         base_url: config.base_url.clone().unwrap_or_default(),
         ..http::Options::new(listen)
     };

@@ -6,6 +6,8 @@ use actix_web::http::header;
 use crate::http::Problem;
 use crate::http::Role;
 use crate::http::Route;
+use crate::http::limit;
+use crate::http::limit::Standing;
 use crate::http::sort;
 use crate::model::id::KeyHash;
 use crate::model::id::PartyId;
@@ -21,16 +23,19 @@ pub(in crate::http) enum Denial {
     BadToken,
     /// A good token of another role.
     WrongRole,
+    /// Too many requests of this caller.
+    TooMany(Standing),
 }
 
 impl Denial {
     /// What `WWW-Authenticate` says. Source: RFC 6750 section 3
-    pub(in crate::http) const fn challenge(self) -> &'static str {
-        match self {
+    pub(in crate::http) const fn challenge(self) -> Option<&'static str> {
+        Some(match self {
             Self::NoToken => "Bearer",
             Self::BadToken => "Bearer error=\"invalid_token\"",
             Self::WrongRole => "Bearer error=\"insufficient_scope\"",
-        }
+            Self::TooMany(_) => return None,
+        })
     }
 
     pub(in crate::http) const fn message(self) -> &'static str {
@@ -38,6 +43,7 @@ impl Denial {
             Self::NoToken => "a bearer token is needed",
             Self::BadToken => "the bearer token is not valid",
             Self::WrongRole => "this address is not for the token's role",
+            Self::TooMany(_) => "this caller has used up its share for the moment",
         }
     }
 
@@ -45,6 +51,7 @@ impl Denial {
         match self {
             Self::NoToken | Self::BadToken => 401,
             Self::WrongRole => 403,
+            Self::TooMany(_) => 429,
         }
     }
 }
@@ -55,8 +62,16 @@ impl From<Denial> for Problem {
             Denial::NoToken => sort::NO_TOKEN,
             Denial::BadToken => sort::BAD_TOKEN,
             Denial::WrongRole => sort::WRONG_CALLER,
+            Denial::TooMany(standing) => {
+                return Self::new(sort::TOO_MANY_REQUESTS, denial.message())
+                    .retry_after(standing.retry_after_s());
+            }
         };
-        Self::new(sort, denial.message()).with(header::WWW_AUTHENTICATE, denial.challenge())
+        let told = Self::new(sort, denial.message());
+        match denial.challenge() {
+            Some(challenge) => told.with(header::WWW_AUTHENTICATE, challenge),
+            None => told,
+        }
     }
 }
 
@@ -66,7 +81,9 @@ pub(in crate::http) fn of(request: &HttpRequest, node: &Node) -> Result<Option<C
     let Some(token) = bearer(request)? else {
         return if roles.contains(&Role::Anyone) { Ok(None) } else { Err(Denial::NoToken) };
     };
-    let caller = node.caller(token).ok_or(Denial::BadToken)?;
+    let caller = node.caller(token);
+    limit::charge(request, caller.as_ref()).map_err(Denial::TooMany)?;
+    let caller = caller.ok_or(Denial::BadToken)?;
     let fits = match &caller {
         Caller::Party(party) => {
             roles.contains(&Role::Party) || (roles.contains(&Role::Regulator) && node.is_regulator(party))

@@ -19,6 +19,7 @@ mod export;
 mod handover;
 mod health;
 mod incident;
+mod limit;
 mod log;
 mod message;
 pub mod openapi;
@@ -53,6 +54,7 @@ use crate::node::Node;
 use crate::telemetry::Metrics;
 
 pub use events::Feeding;
+pub use limit::Limits;
 pub use problem::Problem;
 pub use security::Security;
 
@@ -111,6 +113,17 @@ pub enum Dress {
     Envelope,
 }
 
+/// How a route counts against its callers' shares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meter {
+    /// Each request is one.
+    Caller,
+    /// The same, but closing acts are taken beyond any share.
+    Statements,
+    /// Not at all: whoever checks the log, or how the service is, is never turned away.
+    Free,
+}
+
 /// One line of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Route {
@@ -124,6 +137,8 @@ pub struct Route {
     pub limit: usize,
     /// What stands around it.
     pub dress: Dress,
+    /// How it counts against its callers' shares.
+    pub meter: Meter,
     /// Names the handler.
     pub bind: fn(actix_web::Route) -> actix_web::Route,
 }
@@ -136,7 +151,15 @@ impl Route {
         roles: &'static [Role],
         bind: fn(actix_web::Route) -> actix_web::Route,
     ) -> Self {
-        Self { method: Method::Get, path, roles, limit: 0, dress: Dress::Envelope, bind }
+        Self {
+            method: Method::Get,
+            path,
+            roles,
+            limit: 0,
+            dress: Dress::Envelope,
+            meter: Meter::Caller,
+            bind,
+        }
     }
 
     /// A write or a question, with the largest body it takes.
@@ -147,11 +170,15 @@ impl Route {
         limit: usize,
         bind: fn(actix_web::Route) -> actix_web::Route,
     ) -> Self {
-        Self { method: Method::Post, path, roles, limit, dress: Dress::Envelope, bind }
+        Self { method: Method::Post, path, roles, limit, dress: Dress::Envelope, meter: Meter::Caller, bind }
     }
 
     const fn bare(self) -> Self {
         Self { dress: Dress::Bare, ..self }
+    }
+
+    const fn taking(self, meter: Meter) -> Self {
+        Self { meter, ..self }
     }
 }
 
@@ -168,8 +195,9 @@ use Role::Regulator;
 pub const ROUTES: &[Route] = &[
     Route::post("/access/v1/evaluation", &[Party], 64 * KIB, |r| r.to(authzen::evaluation)).bare(),
     Route::post("/access/v1/evaluations", &[Party], MIB, |r| r.to(authzen::evaluations)).bare(),
-    Route::post("/v1/statements", &[Anyone], 64 * KIB, |r| r.to(statement::submit)),
-    Route::post("/v1/statements:batch", &[Anyone], 8 * MIB, |r| r.to(statement::submit_batch)),
+    Route::post("/v1/statements", &[Anyone], 64 * KIB, |r| r.to(statement::submit)).taking(Meter::Statements),
+    Route::post("/v1/statements:batch", &[Anyone], 8 * MIB, |r| r.to(statement::submit_batch))
+        .taking(Meter::Statements),
     Route::get("/v1/statements/{id}", &[Anyone], |r| r.to(statement::place)),
     Route::get("/v1/statements/{id}/receipt", &[Anyone], |r| r.to(statement::receipt)),
     Route::get("/v1/statements/{id}/evidence", &[Anyone, Citizen, Party], |r| r.to(statement::evidence)),
@@ -200,13 +228,13 @@ pub const ROUTES: &[Route] = &[
     Route::get("/.well-known/authzen-configuration", &[Anyone], |r| r.to(authzen::metadata)),
     Route::get("/.well-known/security.txt", &[Anyone], |r| r.to(security::text)),
     Route::get("/openapi.json", &[Anyone], |r| r.to(openapi::serve)),
-    Route::get("/log/checkpoint", &[Anyone], |r| r.to(log::checkpoint)),
-    Route::get("/log/tile/{path:.*}", &[Anyone], |r| r.to(log::tile)),
-    Route::get("/log/attachments/{hash}", &[Anyone], |r| r.to(attachment::serve)),
+    Route::get("/log/checkpoint", &[Anyone], |r| r.to(log::checkpoint)).taking(Meter::Free),
+    Route::get("/log/tile/{path:.*}", &[Anyone], |r| r.to(log::tile)).taking(Meter::Free),
+    Route::get("/log/attachments/{hash}", &[Anyone], |r| r.to(attachment::serve)).taking(Meter::Free),
     Route::get("/problems/{code}", &[Anyone], |r| r.to(problem::explain)),
-    Route::get("/livez", &[Anyone], |r| r.to(health::live)),
-    Route::get("/readyz", &[Anyone], |r| r.to(health::ready)),
-    Route::get("/metrics", &[Anyone], |r| r.to(health::metrics)),
+    Route::get("/livez", &[Anyone], |r| r.to(health::live)).taking(Meter::Free),
+    Route::get("/readyz", &[Anyone], |r| r.to(health::ready)).taking(Meter::Free),
+    Route::get("/metrics", &[Anyone], |r| r.to(health::metrics)).taking(Meter::Free),
 ];
 
 /// The routes for whoever runs it: `metrics.listen` serves them, and moves the last.
@@ -234,6 +262,8 @@ pub struct Options {
     pub stop_patience: Duration,
     /// How feeds of events are kept.
     pub feeding: Feeding,
+    /// How much each caller may ask.
+    pub limits: Limits,
     /// Whether SIGINT and SIGTERM stop the server.
     pub signals: Signals,
     /// Routes of other modules, registered after [`ROUTES`].
@@ -250,7 +280,7 @@ pub enum Signals {
 }
 
 impl Options {
-    /// Safe defaults for one address.
+    /// Safe defaults for one address; callers have no limits.
     #[must_use]
     pub fn new(listen: SocketAddr) -> Self {
         Self {
@@ -263,6 +293,7 @@ impl Options {
             receipt_patience: Duration::from_secs(30),
             stop_patience: Duration::from_secs(10),
             feeding: Feeding::default(),
+            limits: Limits::default(),
             signals: Signals::Obeyed,
             more: &[],
         }
@@ -289,6 +320,7 @@ pub struct Shared {
     /// Turns true when the server stops: then nobody is kept waiting for news.
     closing: watch::Receiver<bool>,
     ids: envelope::Ids,
+    limiter: limit::Limiter,
     /// Answers in place of the ledger, if the node was started for it.
     fixture: Option<authzen::Fixture>,
 }
@@ -421,8 +453,10 @@ fn listen(node: Arc<Node>, options: &Options, closing: watch::Receiver<bool>) ->
     let fixture = node.settings().authzen_fixture.then(authzen::Fixture::carried).transpose()?;
     let routes: Vec<&'static Route> = ROUTES.iter().chain(options.more).collect();
     let named = routes.iter().map(|route| format!("{} {}", route.method.as_str(), route.path));
+    let limiter = limit::Limiter::new(&options.limits, node.steady());
     let shared = web::Data::new(Shared {
         fixture,
+        limiter,
         node,
         metrics: Metrics::new(named).map_err(io::Error::other)?,
         base_url,

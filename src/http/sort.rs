@@ -40,6 +40,8 @@ sorts! {
         "It is not ours, has expired, or its session has ended. Fetch a new one from `/oauth/token`.";
     WRONG_CALLER 403 "wrong-caller" "This address is for others"
         "The token is good, but its role may not call this address. Citizens and parties have different ones.";
+    TOO_MANY_REQUESTS 429 "too-many-requests" "This caller asks too often"
+        "Each party, citizen and address has a share of requests, told in `RateLimit`. Try again after the time in `Retry-After`; closing acts are always taken.";
     BAD_QUERY 400 "bad-query" "The query is not understood"
         "A parameter has a value this address does not know. Compare it with the documentation.";
     MEDIA_TYPE 415 "media-type" "The body has another media type than this address takes"

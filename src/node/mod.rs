@@ -401,6 +401,12 @@ impl std::ops::Deref for Node {
 const PIECE: usize = 16;
 
 impl Node {
+    /// Time of the node's clock that only runs forwards, from now on.
+    #[must_use]
+    pub fn steady(&self) -> clock::Steady {
+        self.inner.clock.steady()
+    }
+
     /// Takes items in; the ticket tells what becomes of each, in order.
     ///
     /// Closing acts go by their own lane, a batch only if all its items close.
