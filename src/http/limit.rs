@@ -270,10 +270,8 @@ pub(in crate::http) fn charge(request: &HttpRequest, caller: Option<&Caller>) ->
 /// Beyond its share, a request that may carry a closing act is let through to be looked at.
 pub(in crate::http) fn admit(request: &HttpRequest) -> Result<(), Standing> {
     let Some(route) = request.app_data::<&'static Route>() else { return Ok(()) };
-    let reads_no_token = matches!(route.roles, [Role::Anyone]);
-    if route.meter == Meter::Free
-        || !(reads_no_token || !request.headers().contains_key(header::AUTHORIZATION))
-    {
+    let reads_token = !matches!(route.roles, [Role::Anyone]);
+    if route.meter == Meter::Free || (reads_token && request.headers().contains_key(header::AUTHORIZATION)) {
         return Ok(());
     }
     let Some(limiter) = limiter(request) else { return Ok(()) };

@@ -9,6 +9,7 @@
 
 mod attachment;
 mod authzen;
+mod bound;
 mod caller;
 mod cohort;
 mod decision;

@@ -38,6 +38,8 @@ sorts! {
         "This address is not for anonymous callers. Fetch a token from `/oauth/token` and send it in `Authorization`.";
     BAD_TOKEN 401 "bad-token" "The bearer token is not valid"
         "It is not ours, has expired, or its session has ended. Fetch a new one from `/oauth/token`.";
+    BAD_PROOF 401 "bad-proof" "The token's owner is not proven"
+        "The token is bound to a key, and the `DPoP` header has no fresh proof by it for this method, address and token. Make a new proof for each request, and send the token under `DPoP`.";
     WRONG_CALLER 403 "wrong-caller" "This address is for others"
         "The token is good, but its role may not call this address. Citizens and parties have different ones.";
     TOO_MANY_REQUESTS 429 "too-many-requests" "This caller asks too often"

@@ -33,7 +33,7 @@ fn refused(reply: &Reply, policy: &str) {
 fn an_address_has_a_share_and_a_withdrawal_passes_it() {
     let served = by_address(1);
     let key = person_key(1);
-    served.node.record(vec![sign(&served.world.key_create(), &key)]);
+    assert!(served.node.record(vec![sign(&served.world.key_create(), &key)]).iter().all(Result::is_ok));
     let ppid = served.node.ppid(&key_hash(&key), Some(&party("bank"))).unwrap().unwrap();
     let grant = sign(&served.world.grant(ppid, None).into(), &key);
     let first = served.statement_from("192.0.2.1", &grant);
