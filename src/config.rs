@@ -30,6 +30,14 @@ pub struct Config {
     /// plain `http` only on localhost. Default: that of `base_url`, else `https://` and the host in
     /// `origin`.
     pub passkey_origins: Vec<String>,
+    /// `tls.cert`: PEM of the certificate and those that lead to its authority; with it the service
+    /// speaks TLS 1.3 itself. SIGHUP has both files read again. Default: none, plain HTTP.
+    pub tls_cert: Option<PathBuf>,
+    /// `tls.key`: PEM of its private key, without passphrase. Required with a certificate.
+    pub tls_key: Option<PathBuf>,
+    /// `tls.ask_clients`: clients are asked for a certificate, which tokens of parties are then bound
+    /// to; they may have none. Default true; a browser with certificates asks its user which to show.
+    pub tls_ask_clients: bool,
     /// `metrics.listen`: address and port that serve `/metrics` instead of the service's own, such as
     /// `127.0.0.1:9464`. Default: none, and anybody may read the figures.
     pub metrics_listen: Option<String>,
@@ -131,12 +139,15 @@ impl std::fmt::Display for Error {
 }
 
 /// Every key, as written in the file; tables joined by a dot.
-pub const KEYS: [&str; 32] = [
+pub const KEYS: [&str; 35] = [
     "origin",
     "listen",
     "base_url",
     "passkey.rp_id",
     "passkey.origins",
+    "tls.cert",
+    "tls.key",
+    "tls.ask_clients",
     "metrics.listen",
     "security.contact",
     "security.expires",
@@ -243,6 +254,9 @@ impl Default for Config {
             base_url: None,
             passkey_rp_id: None,
             passkey_origins: Vec::new(),
+            tls_cert: None,
+            tls_key: None,
+            tls_ask_clients: true,
             metrics_listen: None,
             security_contact: Vec::new(),
             security_expires: String::new(),
@@ -405,6 +419,9 @@ impl Draft {
             "passkey.origins" => {
                 config.passkey_origins = raw.text()?.split_whitespace().map(str::to_owned).collect();
             }
+            "tls.cert" => config.tls_cert = Some(path()?),
+            "tls.key" => config.tls_key = Some(path()?),
+            "tls.ask_clients" => config.tls_ask_clients = raw.boolean()?,
             "metrics.listen" => config.metrics_listen = Some(raw.text()?),
             "security.contact" => {
                 config.security_contact = raw.text()?.split_whitespace().map(str::to_owned).collect();
@@ -464,6 +481,9 @@ impl Draft {
         }
         if config.tick_ms == 0 || config.queue == 0 || config.use_batch_ms == 0 {
             self.fault("tick_ms, queue, use_batch_ms", "must not be 0");
+        }
+        if config.tls_cert.is_some() != config.tls_key.is_some() {
+            self.fault("tls", "`cert` and `key` come together");
         }
         self.security(&config);
         match config.engine {
@@ -598,6 +618,15 @@ mod tests {
         }
         assert!(with("a@b.kr", "2027-06-30T00:00:00Z").is_err());
         assert!(read(&format!("{GOOD}security.contact = \"mailto:a@b.kr\"\n")).is_err());
+    }
+
+    #[test]
+    fn a_certificate_comes_with_its_key() {
+        let config = read(&format!("{GOOD}[tls]\ncert = \"c.pem\"\nkey = \"k.pem\"")).unwrap();
+        assert_eq!(config.tls_cert.as_deref(), Some(Path::new("/etc/naru/c.pem")));
+        assert!(config.tls_ask_clients);
+        assert!(read(&format!("{GOOD}tls.cert = \"c.pem\"")).is_err());
+        assert!(read(&format!("{GOOD}tls.key = \"k.pem\"")).is_err());
     }
 
     #[test]

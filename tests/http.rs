@@ -35,6 +35,8 @@ mod search;
 #[path = "http/statements.rs"]
 mod statements;
 mod support;
+#[path = "http/tls.rs"]
+mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,9 +1,10 @@
-//! What must be shown beside a token: the key of a DPoP proof.
+//! What must be shown beside a token: the key of a DPoP proof, or the certificate of the connection.
 //!
-//! A token bound to a key is worth nothing without a proof by that key for this very request.
-//! Lacks nonces of the server (they would be a challenge somebody else chose).
+//! A token bound to a key is worth nothing without a proof by that key for this very request; one
+//! bound to a certificate, nothing on a connection that did not show it. Lacks nonces of the server
+//! (they would be a challenge somebody else chose), and certificates told by a proxy.
 //!
-//! Source: RFC 9449.
+//! Source: RFC 9449, RFC 8705 section 3.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::HeaderName;
@@ -11,6 +12,7 @@ use actix_web::web;
 
 use crate::http::Shared;
 use crate::http::caller::Denial;
+use crate::http::tls::Shown;
 use crate::identity::possession::Place;
 use crate::node::Bearer;
 use crate::node::Confirmation;
@@ -47,7 +49,9 @@ pub(in crate::http) fn confirmation(request: &HttpRequest, node: &Node) -> Resul
         Proof::One(proof) => Some(node.possession(proof, place(request, shared(request)), None)?),
         Proof::Unclear => return Err(Denied::Identity(crate::identity::Error::Jwt)),
     };
-    Ok(Confirmation { jkt, certificate: None })
+    // Who shows both has chosen the key: a certificate may be there for another reason.
+    let certificate = if jkt.is_none() { shown(request).map(str::to_owned) } else { None };
+    Ok(Confirmation { jkt, certificate })
 }
 
 /// Whether the caller holds what its token is bound to.
@@ -57,6 +61,10 @@ pub(in crate::http) fn holds(
     (scheme, token): (Scheme, &str),
     bearer: &Bearer,
 ) -> Result<(), Denial> {
+    let certificate = bearer.bound.certificate.as_deref();
+    if certificate.is_some() && certificate != shown(request) {
+        return Err(Denial::OtherCertificate);
+    }
     let Some(jkt) = &bearer.bound.jkt else {
         // A proof for a token that asks for none: the caller takes it for another.
         return if scheme == Scheme::Bearer { Ok(()) } else { Err(Denial::BadToken) };
@@ -67,6 +75,11 @@ pub(in crate::http) fn holds(
         Ok(shown) if shown == *jkt => Ok(()),
         Ok(_) | Err(_) => Err(Denial::BadProof),
     }
+}
+
+/// The certificate the connection's client showed, by its hash.
+fn shown(request: &HttpRequest) -> Option<&str> {
+    request.conn_data::<Shown>().map(|shown| shown.0.as_str())
 }
 
 enum Proof<'a> {

@@ -25,6 +25,8 @@ pub(in crate::http) enum Denial {
     BadToken,
     /// A bound token without what it is bound to.
     BadProof,
+    /// A token bound to a certificate, on a connection that did not show it.
+    OtherCertificate,
     /// A good token of another role.
     WrongRole,
     /// Too many requests of this caller.
@@ -36,7 +38,7 @@ impl Denial {
     pub(in crate::http) const fn challenge(self) -> Option<&'static str> {
         Some(match self {
             Self::NoToken => "Bearer",
-            Self::BadToken => "Bearer error=\"invalid_token\"",
+            Self::BadToken | Self::OtherCertificate => "Bearer error=\"invalid_token\"",
             Self::BadProof => "DPoP error=\"invalid_dpop_proof\", algs=\"EdDSA ES256\"",
             Self::WrongRole => "Bearer error=\"insufficient_scope\"",
             Self::TooMany(_) => return None,
@@ -50,6 +52,9 @@ impl Denial {
             Self::BadProof => {
                 "the token is bound to a key: send it as `DPoP`, with a new proof for this request"
             }
+            Self::OtherCertificate => {
+                "the token is bound to a client certificate that this connection did not show"
+            }
             Self::WrongRole => "this address is not for the token's role",
             Self::TooMany(_) => "this caller has used up its share for the moment",
         }
@@ -57,7 +62,7 @@ impl Denial {
 
     pub(in crate::http) const fn status(self) -> u16 {
         match self {
-            Self::NoToken | Self::BadToken | Self::BadProof => 401,
+            Self::NoToken | Self::BadToken | Self::BadProof | Self::OtherCertificate => 401,
             Self::WrongRole => 403,
             Self::TooMany(_) => 429,
         }
@@ -70,6 +75,7 @@ impl From<Denial> for Problem {
             Denial::NoToken => sort::NO_TOKEN,
             Denial::BadToken => sort::BAD_TOKEN,
             Denial::BadProof => sort::BAD_PROOF,
+            Denial::OtherCertificate => sort::OTHER_CERTIFICATE,
             Denial::WrongRole => sort::WRONG_CALLER,
             Denial::TooMany(standing) => {
                 return Self::new(sort::TOO_MANY_REQUESTS, denial.message())

@@ -2,8 +2,7 @@
 //!
 //! A handler does four things: extract, call one method of the node, map, answer.
 //! Whatever may block goes to the blocking pool; a decision is looked for in memory
-//! on the worker first. Lacks, on purpose: rules of consent, the store, TLS (a
-//! terminating proxy or a later part brings it).
+//! on the worker first. Lacks, on purpose: rules of consent, the store.
 //!
 //! Trusted: nothing that arrives. Body limits stand in the table.
 
@@ -31,6 +30,7 @@ mod security;
 mod sort;
 mod statement;
 mod subject;
+mod tls;
 mod token;
 
 use std::io;
@@ -48,6 +48,8 @@ use actix_web::dev::Server;
 use actix_web::dev::ServerHandle;
 use actix_web::guard;
 use actix_web::middleware::from_fn;
+use actix_web::rt::signal::unix::SignalKind;
+use actix_web::rt::signal::unix::signal;
 use actix_web::web;
 use tokio::sync::watch;
 
@@ -58,6 +60,7 @@ pub use events::Feeding;
 pub use limit::Limits;
 pub use problem::Problem;
 pub use security::Security;
+pub use tls::Tls;
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -249,11 +252,14 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Where `/metrics` is served instead, if anywhere; port 0 takes a free one.
     pub metrics: Option<SocketAddr>,
+    /// Certificate and key, if the service speaks TLS itself.
+    pub tls: Option<Tls>,
     /// What `/.well-known/security.txt` says.
     pub security: Option<Security>,
     /// Worker threads; 0 means one a core.
     pub workers: usize,
-    /// The URL callers use, without a slash at its end; empty means `http://` and the bound address.
+    /// The URL callers use, without a slash at its end; empty means `http://`
+    /// (or `https://`) and the bound address.
     pub base_url: String,
     /// Items in one batch of statements or evaluations, at most 1,024.
     pub batch_items: usize,
@@ -287,6 +293,7 @@ impl Options {
         Self {
             listen,
             metrics: None,
+            tls: None,
             security: None,
             workers: 0,
             base_url: String::new(),
@@ -341,6 +348,7 @@ pub struct Running {
     metrics: Option<SocketAddr>,
     handle: ServerHandle,
     closing: watch::Sender<bool>,
+    tls: Option<Arc<tls::Keeper>>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
@@ -355,6 +363,20 @@ impl Running {
     #[must_use]
     pub const fn metrics(&self) -> Option<SocketAddr> {
         self.metrics
+    }
+
+    /// Whether it speaks TLS.
+    #[must_use]
+    pub const fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Reads certificate and key again, for connections to come; so does SIGHUP.
+    ///
+    /// # Errors
+    /// A file cannot be read, is no PEM, or the key is another certificate's; then nothing changes.
+    pub fn reload(&self) -> io::Result<()> {
+        self.tls.as_ref().map_or(Ok(()), |keeper| keeper.reload())
     }
 
     /// Stops taking requests, answers those under way, and returns when all is quiet.
@@ -403,9 +425,11 @@ impl Drop for Running {
 pub fn serve(node: Arc<Node>, options: Options) -> io::Result<Running> {
     let (tell, told) = mpsc::sync_channel(1);
     let (closing, closes) = watch::channel(false);
+    let tls = options.tls.as_ref().map(tls::Keeper::new).transpose()?.map(Arc::new);
+    let keeper = tls.clone();
     let thread = thread::Builder::new().name("http".into()).spawn(move || {
         actix_web::rt::System::new().block_on(async move {
-            let bound = match listen(node, &options, closes) {
+            let bound = match listen(node, &options, keeper.as_deref(), closes) {
                 Ok(bound) => bound,
                 Err(error) => {
                     // The starter waits for exactly this.
@@ -418,6 +442,9 @@ pub fn serve(node: Arc<Node>, options: Options) -> io::Result<Running> {
                 actix_web::rt::spawn(server);
                 (handle, addr)
             });
+            if let (Some(keeper), Signals::Obeyed) = (keeper, options.signals) {
+                reload_on_hangup(keeper)?;
+            }
             let metrics = operating.as_ref().map(|(_, addr)| *addr);
             let _gone = tell.send(Ok((bound.addr, metrics, bound.server.handle())));
             let ended = bound.server.await;
@@ -429,7 +456,7 @@ pub fn serve(node: Arc<Node>, options: Options) -> io::Result<Running> {
     })?;
     match told.recv() {
         Ok(Ok((addr, metrics, handle))) => {
-            Ok(Running { addr, metrics, handle, closing, thread: Some(thread) })
+            Ok(Running { addr, metrics, handle, closing, tls, thread: Some(thread) })
         }
         Ok(Err(error)) => Err(error),
         Err(_) => Err(io::Error::other("the http thread ended before it was bound")),
@@ -443,11 +470,31 @@ struct Bound {
     operating: Option<(Server, SocketAddr)>,
 }
 
-fn listen(node: Arc<Node>, options: &Options, closing: watch::Receiver<bool>) -> io::Result<Bound> {
+/// Reads the certificate again whenever the operator says so.
+fn reload_on_hangup(keeper: Arc<tls::Keeper>) -> io::Result<()> {
+    let mut hangups = signal(SignalKind::hangup())?;
+    actix_web::rt::spawn(async move {
+        while hangups.recv().await.is_some() {
+            match keeper.reload() {
+                Ok(()) => tracing::info!("certificate and key were read again"),
+                Err(cause) => tracing::error!(%cause, "certificate and key stay as they were"),
+            }
+        }
+    });
+    Ok(())
+}
+
+fn listen(
+    node: Arc<Node>,
+    options: &Options,
+    tls: Option<&tls::Keeper>,
+    closing: watch::Receiver<bool>,
+) -> io::Result<Bound> {
     let listener = TcpListener::bind(options.listen)?;
     let addr = listener.local_addr()?;
     let operating = options.metrics.map(TcpListener::bind).transpose()?;
     let base_url = match options.base_url.trim_end_matches('/') {
+        "" if tls.is_some() => format!("https://{addr}"),
         "" => format!("http://{addr}"),
         url => url.to_owned(),
     };
@@ -473,19 +520,20 @@ fn listen(node: Arc<Node>, options: &Options, closing: watch::Receiver<bool>) ->
     });
     let moved = operating.is_some();
     let public = routes.iter().copied().filter(|route| !(moved && route.path == METRICS)).collect();
-    let server = bind(listener, &shared, public, options)?;
+    let server = bind(listener, tls, &shared, public, options)?;
     let operating = operating.map(|listener| {
         let addr = listener.local_addr()?;
         let own = routes.into_iter().filter(|route| OPERATING.contains(&route.path)).collect();
         // It ends with the other, whoever stops that.
         let options = Options { workers: 1, signals: Signals::Ignored, ..options.clone() };
-        Ok::<_, io::Error>((bind(listener, &shared, own, &options)?, addr))
+        Ok::<_, io::Error>((bind(listener, None, &shared, own, &options)?, addr))
     });
     Ok(Bound { server, addr, operating: operating.transpose()? })
 }
 
 fn bind(
     listener: TcpListener,
+    tls: Option<&tls::Keeper>,
     shared: &web::Data<Shared>,
     routes: Vec<&'static Route>,
     options: &Options,
@@ -503,7 +551,11 @@ fn bind(
         Signals::Obeyed => server,
         Signals::Ignored => server.disable_signals(),
     };
-    Ok(server.listen(listener)?.run())
+    let server = match tls {
+        Some(keeper) => server.on_connect(tls::note).listen_openssl(listener, keeper.acceptor()?)?,
+        None => server.listen(listener)?,
+    };
+    Ok(server.run())
 }
 
 /// What a connection may keep of its write buffer, bytes: the answer to a batch of 256 fits.

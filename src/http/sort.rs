@@ -40,6 +40,8 @@ sorts! {
         "It is not ours, has expired, or its session has ended. Fetch a new one from `/oauth/token`.";
     BAD_PROOF 401 "bad-proof" "The token's owner is not proven"
         "The token is bound to a key, and the `DPoP` header has no fresh proof by it for this method, address and token. Make a new proof for each request, and send the token under `DPoP`.";
+    OTHER_CERTIFICATE 401 "other-certificate" "The token belongs to another certificate"
+        "It was given over a connection with a client certificate, and is good only over connections that show the same. Connect with that certificate, or fetch a new token.";
     WRONG_CALLER 403 "wrong-caller" "This address is for others"
         "The token is good, but its role may not call this address. Citizens and parties have different ones.";
     TOO_MANY_REQUESTS 429 "too-many-requests" "This caller asks too often"

@@ -1,5 +1,5 @@
 //! `POST /oauth/token`: parties by a signed assertion, citizens by a signed login. With a `DPoP`
-//! proof the token is bound to its key.
+//! proof the token is bound to its key; a party's, else, to the certificate its connection shows.
 //!
 //! Errors have the shape of RFC 6749 section 5.2, not of RFC 9457: OAuth libraries
 //! read them.
@@ -161,6 +161,8 @@ fn give(node: &Node, wanted: &Wanted, bound: Confirmation) -> Result<String, Fau
             (node.bound_for_assertion(assertion, bound), StatusCode::UNAUTHORIZED, "invalid_client")
         }
         Wanted::Citizen(item) => {
+            // A browser may show a certificate today and none tomorrow: only her key binds a citizen.
+            let bound = Confirmation { certificate: None, ..bound };
             (node.bound_for_login(item, bound), StatusCode::BAD_REQUEST, "invalid_grant")
         }
     };

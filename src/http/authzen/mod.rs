@@ -79,7 +79,11 @@ impl From<Denial> for Fault {
         let message = denial.message().to_owned();
         let retry_after_s = match denial {
             Denial::TooMany(standing) => Some(standing.retry_after_s()),
-            Denial::NoToken | Denial::BadToken | Denial::BadProof | Denial::WrongRole => None,
+            Denial::NoToken
+            | Denial::BadToken
+            | Denial::BadProof
+            | Denial::OtherCertificate
+            | Denial::WrongRole => None,
         };
         let sort = retry_after_s.map(|_| sort::TOO_MANY_REQUESTS);
         Self { status: denial.status(), message, challenge: denial.challenge(), sort, retry_after_s }
