@@ -1,5 +1,7 @@
 //! The spine over real HTTP on loopback: a party, a citizen, a check, evidence.
 
+#[path = "http/access.rs"]
+mod access;
 #[path = "http/authzen.rs"]
 mod authzen;
 #[path = "http/certification.rs"]

@@ -16,14 +16,17 @@ mod envelope;
 mod events;
 mod exception;
 mod export;
+mod gpc;
 mod handover;
 mod health;
 mod incident;
+mod introspect;
 mod limit;
 mod log;
 mod message;
 pub mod openapi;
 mod outcome;
+mod party;
 pub mod problem;
 mod request;
 mod security;
@@ -221,16 +224,19 @@ pub const ROUTES: &[Route] = &[
     Route::get("/v1/incidents/{id}/documents/{hash}", &[Party, Regulator], |r| r.to(incident::document)),
     Route::get("/v1/incidents/{id}/dossier", &[Regulator], |r| r.to(incident::dossier)),
     Route::get("/v1/parties/{id}/exceptions", &[Regulator], |r| r.to(exception::of_party)),
+    Route::get("/v1/parties/{id}/jwks.json", &[Anyone], |r| r.to(party::keys)),
     Route::get("/v1/requests/{id}", &[Anyone], |r| r.to(request::seen)),
     Route::get("/v1/requests/{id}/answer", &[Party], |r| r.to(request::answer)),
     Route::post("/v1/handovers", &[Party], 16 * KIB, |r| r.to(handover::hand_over)),
     Route::get("/v1/events", &[Party], |r| r.to(events::feed)),
     Route::post("/oauth/token", &[Anyone], 16 * KIB, |r| r.to(token::issue)),
+    Route::post("/oauth/introspect", &[Party], 16 * KIB, |r| r.to(introspect::introspect)),
     Route::post("/access/v1/search/subject", &[Party], 64 * KIB, |r| r.to(authzen::search_subject)).bare(),
     Route::post("/access/v1/search/resource", &[Party], 64 * KIB, |r| r.to(authzen::search_resource)).bare(),
     Route::post("/access/v1/search/action", &[Party], 64 * KIB, |r| r.to(authzen::search_action)).bare(),
     Route::get("/.well-known/authzen-configuration", &[Anyone], |r| r.to(authzen::metadata)),
     Route::get("/.well-known/security.txt", &[Anyone], |r| r.to(security::text)),
+    Route::get("/.well-known/gpc.json", &[Anyone], |r| r.to(gpc::support)),
     Route::get("/openapi.json", &[Anyone], |r| r.to(openapi::serve)),
     Route::get("/log/checkpoint", &[Anyone], |r| r.to(log::checkpoint)).taking(Meter::Free),
     Route::get("/log/tile/{path:.*}", &[Anyone], |r| r.to(log::tile)).taking(Meter::Free),

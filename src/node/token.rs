@@ -313,6 +313,26 @@ impl Inner {
         (alive && ours).then_some(claims)
     }
 
+    /// What stands in a party's token, if it is ours and alive, and the party may act now.
+    #[must_use]
+    pub fn active_token(&self, token: &str) -> Option<Claims> {
+        let claims = self.claims(token, self.now()).filter(|claims| claims.role == "party")?;
+        PartyId::parse(&claims.sub).is_some_and(|party| self.is_live(&party)).then_some(claims)
+    }
+
+    /// The keys a party signs with now; none while it may not act, `None` if nobody has that name.
+    ///
+    /// # Errors
+    /// The store.
+    pub fn keys_of(&self, party: &PartyId) -> Result<Option<Vec<PublicKey>>, Error> {
+        let register = self.register();
+        let Some(registered) = register.party(party) else { return Ok(None) };
+        if !registered.is_live(self.now()) {
+            return Ok(Some(Vec::new()));
+        }
+        Ok(Some(vec![self.party_key(registered)?]))
+    }
+
     /// The key a proof of possession shows, for one request and, if named, one token. It is taken by it.
     ///
     /// # Errors
