@@ -36,6 +36,8 @@ mod requests;
 mod search;
 #[path = "http/statements.rs"]
 mod statements;
+#[path = "http/strangers.rs"]
+mod strangers;
 mod support;
 #[path = "http/tls.rs"]
 mod tls;
