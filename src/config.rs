@@ -38,6 +38,9 @@ pub struct Config {
     /// `tls.ask_clients`: clients are asked for a certificate, which tokens of parties are then bound
     /// to; they may have none. Default true; a browser with certificates asks its user which to show.
     pub tls_ask_clients: bool,
+    /// `bound_tokens`: parties get only tokens bound to a key (DPoP) or a client certificate, as FAPI 2.0
+    /// wants it. Default false; `naru check` and `naru cohort` ask with plain ones.
+    pub bound_tokens: bool,
     /// `metrics.listen`: address and port that serve `/metrics` instead of the service's own, such as
     /// `127.0.0.1:9464`. Default: none, and anybody may read the figures.
     pub metrics_listen: Option<String>,
@@ -139,7 +142,7 @@ impl std::fmt::Display for Error {
 }
 
 /// Every key, as written in the file; tables joined by a dot.
-pub const KEYS: [&str; 35] = [
+pub const KEYS: [&str; 36] = [
     "origin",
     "listen",
     "base_url",
@@ -148,6 +151,7 @@ pub const KEYS: [&str; 35] = [
     "tls.cert",
     "tls.key",
     "tls.ask_clients",
+    "bound_tokens",
     "metrics.listen",
     "security.contact",
     "security.expires",
@@ -257,6 +261,7 @@ impl Default for Config {
             tls_cert: None,
             tls_key: None,
             tls_ask_clients: true,
+            bound_tokens: false,
             metrics_listen: None,
             security_contact: Vec::new(),
             security_expires: String::new(),
@@ -422,6 +427,7 @@ impl Draft {
             "tls.cert" => config.tls_cert = Some(path()?),
             "tls.key" => config.tls_key = Some(path()?),
             "tls.ask_clients" => config.tls_ask_clients = raw.boolean()?,
+            "bound_tokens" => config.bound_tokens = raw.boolean()?,
             "metrics.listen" => config.metrics_listen = Some(raw.text()?),
             "security.contact" => {
                 config.security_contact = raw.text()?.split_whitespace().map(str::to_owned).collect();

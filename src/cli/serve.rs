@@ -107,6 +107,7 @@ fn options(config: &Config, listen: SocketAddr, metrics: Option<SocketAddr>) -> 
     Ok(http::Options {
         metrics,
         tls,
+        bound_tokens: config.bound_tokens,
         security: (!config.security_contact.is_empty()).then(|| http::Security {
             contacts: config.security_contact.clone(),
             expires: config.security_expires.clone(),

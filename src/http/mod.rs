@@ -260,6 +260,8 @@ pub struct Options {
     pub metrics: Option<SocketAddr>,
     /// Certificate and key, if the service speaks TLS itself.
     pub tls: Option<Tls>,
+    /// Whether parties get only tokens that are bound to a key or a certificate.
+    pub bound_tokens: bool,
     /// What `/.well-known/security.txt` says.
     pub security: Option<Security>,
     /// Worker threads; 0 means one a core.
@@ -300,6 +302,7 @@ impl Options {
             listen,
             metrics: None,
             tls: None,
+            bound_tokens: false,
             security: None,
             workers: 0,
             base_url: String::new(),
@@ -323,6 +326,7 @@ pub struct Shared {
     node: Arc<Node>,
     metrics: Metrics,
     base_url: String,
+    bound_tokens: bool,
     security: Option<Security>,
     openapi: openapi::Document,
     /// The routes served, in the order in which answers are counted.
@@ -514,6 +518,7 @@ fn listen(
         node,
         metrics: Metrics::new(named).map_err(io::Error::other)?,
         base_url,
+        bound_tokens: options.bound_tokens,
         security: options.security.clone(),
         openapi: openapi::Document::new(),
         routes: routes.clone(),

@@ -121,6 +121,10 @@ async fn token(
         };
         Fault::of(StatusCode::BAD_REQUEST, "invalid_dpop_proof", why)
     })?;
+    if shared.bound_tokens && bound.is_none() && matches!(wanted, Wanted::Party(_)) {
+        let needed = "a party's token is bound: send a `DPoP` proof, or connect with a client certificate";
+        return Err(Fault::request(needed));
+    }
     let token_type = if bound.jkt.is_some() { "DPoP" } else { "Bearer" };
     let node = Arc::clone(&shared.node);
     match web::block(move || give(&node, &wanted, bound)).await {

@@ -140,3 +140,13 @@ fn the_token_endpoint_takes_one_good_proof_once() {
     refused(&[("dpop", &served.proof("GET", "/oauth/token", None, &key()))]);
     refused(&[("dpop", &served.proof("POST", "/oauth/other", None, &key()))]);
 }
+
+#[test]
+fn where_parties_get_bound_tokens_alone_a_plain_one_is_refused_and_a_citizen_needs_none() {
+    let served = Served::with(|options| http::Options { bound_tokens: true, ..options });
+    let reply = served.token_with(&[], &served.assertion("bank", BANK));
+    assert_eq!((reply.status, reply.json()["error"].as_str()), (400, Some("invalid_request")));
+    served.bound("bank", BANK, &key());
+    served.statement(&sign(&served.world.key_create(), &person_key(1)));
+    served.citizen(1);
+}
