@@ -7,6 +7,7 @@
 //!
 //! Lacks: the keys themselves, and whatever genesis fixed (grain, regulators, packs).
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -29,6 +30,17 @@ pub struct Config {
     /// plain `http` only on localhost. Default: that of `base_url`, else `https://` and the host in
     /// `origin`.
     pub passkey_origins: Vec<String>,
+    /// `tls.cert`: PEM of the certificate and those that lead to its authority; with it the service
+    /// speaks TLS 1.3 itself. SIGHUP has both files read again. Default: none, plain HTTP.
+    pub tls_cert: Option<PathBuf>,
+    /// `tls.key`: PEM of its private key, without passphrase. Required with a certificate.
+    pub tls_key: Option<PathBuf>,
+    /// `tls.ask_clients`: clients are asked for a certificate, which tokens of parties are then bound
+    /// to; they may have none. Default true; a browser with certificates asks its user which to show.
+    pub tls_ask_clients: bool,
+    /// `bound_tokens`: parties get only tokens bound to a key (DPoP) or a client certificate, as FAPI 2.0
+    /// wants it. Default false; `naru check` and `naru cohort` ask with plain ones.
+    pub bound_tokens: bool,
     /// `metrics.listen`: address and port that serve `/metrics` instead of the service's own, such as
     /// `127.0.0.1:9464`. Default: none, and anybody may read the figures.
     pub metrics_listen: Option<String>,
@@ -72,6 +84,17 @@ pub struct Config {
     pub verifiers: usize,
     /// `disk_reserve`: free bytes below which only closing acts are written. Default 268435456.
     pub disk_reserve: u64,
+    /// `limits.party`: requests a second of one party, saved up for ten seconds. Default 20000; 0: no
+    /// limit. A batch is one request. Closing acts are taken beyond every limit.
+    pub limit_party: u32,
+    /// `limits.session`: the same of one citizen's key, over all her sessions. Default 20.
+    pub limit_session: u32,
+    /// `limits.address`: the same of one address (IPv6: one /64) without token. Default 100. Loopback,
+    /// `/log/`, `/livez`, `/readyz` and `/metrics` have none.
+    pub limit_address: u32,
+    /// `limits.proxies`: addresses of proxies, with spaces between them, whose `X-Forwarded-For` is
+    /// believed; without it everybody behind a proxy is one caller. Default: none.
+    pub limit_proxies: Vec<IpAddr>,
     /// `danger_authzen_fixture`: answer permission checks from the AuthZEN certification fixture
     /// in place of the ledger. Opens only a log without persons, and writes nothing.
     pub danger_authzen_fixture: bool,
@@ -119,12 +142,16 @@ impl std::fmt::Display for Error {
 }
 
 /// Every key, as written in the file; tables joined by a dot.
-pub const KEYS: [&str; 28] = [
+pub const KEYS: [&str; 36] = [
     "origin",
     "listen",
     "base_url",
     "passkey.rp_id",
     "passkey.origins",
+    "tls.cert",
+    "tls.key",
+    "tls.ask_clients",
+    "bound_tokens",
     "metrics.listen",
     "security.contact",
     "security.expires",
@@ -144,6 +171,10 @@ pub const KEYS: [&str; 28] = [
     "workers",
     "verifiers",
     "disk_reserve",
+    "limits.party",
+    "limits.session",
+    "limits.address",
+    "limits.proxies",
     "danger_authzen_fixture",
     "store.engine",
     "store.danger_accept_power_loss",
@@ -227,6 +258,10 @@ impl Default for Config {
             base_url: None,
             passkey_rp_id: None,
             passkey_origins: Vec::new(),
+            tls_cert: None,
+            tls_key: None,
+            tls_ask_clients: true,
+            bound_tokens: false,
             metrics_listen: None,
             security_contact: Vec::new(),
             security_expires: String::new(),
@@ -246,6 +281,10 @@ impl Default for Config {
             workers: 0,
             verifiers: 0,
             disk_reserve: 256 << 20,
+            limit_party: 20_000,
+            limit_session: 20,
+            limit_address: 100,
+            limit_proxies: Vec::new(),
             danger_authzen_fixture: false,
             engine: Engine::Fjall,
             danger_accept_power_loss: false,
@@ -283,6 +322,12 @@ impl Raw<'_> {
 
     fn size(&self) -> Result<usize, &'static str> {
         usize::try_from(self.int()?).map_err(|_| "is too large")
+    }
+
+    /// Requests a second; ten times as many must still be a number of requests.
+    fn rate(&self) -> Result<u32, &'static str> {
+        let rate = u32::try_from(self.int()?).ok().filter(|rate| *rate <= 1_000_000);
+        rate.ok_or("must be at most 1000000; 0 means no limit")
     }
 
     fn boolean(&self) -> Result<bool, &'static str> {
@@ -379,6 +424,10 @@ impl Draft {
             "passkey.origins" => {
                 config.passkey_origins = raw.text()?.split_whitespace().map(str::to_owned).collect();
             }
+            "tls.cert" => config.tls_cert = Some(path()?),
+            "tls.key" => config.tls_key = Some(path()?),
+            "tls.ask_clients" => config.tls_ask_clients = raw.boolean()?,
+            "bound_tokens" => config.bound_tokens = raw.boolean()?,
             "metrics.listen" => config.metrics_listen = Some(raw.text()?),
             "security.contact" => {
                 config.security_contact = raw.text()?.split_whitespace().map(str::to_owned).collect();
@@ -401,6 +450,13 @@ impl Draft {
             "workers" => config.workers = raw.size()?,
             "verifiers" => config.verifiers = raw.size()?,
             "disk_reserve" => config.disk_reserve = raw.int()?,
+            "limits.party" => config.limit_party = raw.rate()?,
+            "limits.session" => config.limit_session = raw.rate()?,
+            "limits.address" => config.limit_address = raw.rate()?,
+            "limits.proxies" => {
+                let proxies = raw.text()?.split_whitespace().map(str::parse).collect::<Result<_, _>>();
+                config.limit_proxies = proxies.map_err(|_| "must be addresses with spaces between them")?;
+            }
             "store.engine" => {
                 config.engine = match raw.text()?.as_str() {
                     "fjall" => Engine::Fjall,
@@ -431,6 +487,9 @@ impl Draft {
         }
         if config.tick_ms == 0 || config.queue == 0 || config.use_batch_ms == 0 {
             self.fault("tick_ms, queue, use_batch_ms", "must not be 0");
+        }
+        if config.tls_cert.is_some() != config.tls_key.is_some() {
+            self.fault("tls", "`cert` and `key` come together");
         }
         self.security(&config);
         match config.engine {
@@ -565,6 +624,27 @@ mod tests {
         }
         assert!(with("a@b.kr", "2027-06-30T00:00:00Z").is_err());
         assert!(read(&format!("{GOOD}security.contact = \"mailto:a@b.kr\"\n")).is_err());
+    }
+
+    #[test]
+    fn a_certificate_comes_with_its_key() {
+        let config = read(&format!("{GOOD}[tls]\ncert = \"c.pem\"\nkey = \"k.pem\"")).unwrap();
+        assert_eq!(config.tls_cert.as_deref(), Some(Path::new("/etc/naru/c.pem")));
+        assert!(config.tls_ask_clients);
+        assert!(read(&format!("{GOOD}tls.cert = \"c.pem\"")).is_err());
+        assert!(read(&format!("{GOOD}tls.key = \"k.pem\"")).is_err());
+    }
+
+    #[test]
+    fn limits_have_defaults_and_proxies_are_addresses() {
+        let config = read(GOOD).unwrap();
+        assert_eq!((config.limit_party, config.limit_session, config.limit_address), (20_000, 20, 100));
+        let with = |line: &str| read(&format!("{GOOD}[limits]\n{line}\n"));
+        assert_eq!(with("address = 0").unwrap().limit_address, 0);
+        let proxies = with("proxies = \"10.0.0.1 2001:db8::1\"").unwrap().limit_proxies;
+        assert_eq!(proxies, ["10.0.0.1", "2001:db8::1"].map(|ip| ip.parse::<IpAddr>().unwrap()));
+        assert!(with("proxies = \"10.0.0.0/8\"").is_err());
+        assert!(with("party = 5000000000").is_err());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The spine over real HTTP on loopback: a party, a citizen, a check, evidence.
 
+#[path = "http/access.rs"]
+mod access;
 #[path = "http/authzen.rs"]
 mod authzen;
 #[path = "http/certification.rs"]
@@ -20,17 +22,25 @@ mod files;
 mod handovers;
 #[path = "http/incidents.rs"]
 mod incidents;
+#[path = "http/limits.rs"]
+mod limits;
 #[path = "http/openapi.rs"]
 mod openapi;
 #[path = "http/operating.rs"]
 mod operating;
+#[path = "http/possession.rs"]
+mod possession;
 #[path = "http/requests.rs"]
 mod requests;
 #[path = "http/search.rs"]
 mod search;
 #[path = "http/statements.rs"]
 mod statements;
+#[path = "http/strangers.rs"]
+mod strangers;
 mod support;
+#[path = "http/tls.rs"]
+mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -141,12 +151,17 @@ impl Served {
         self.post("/v1/statements", "application/cose", None, item)
     }
 
-    fn citizen(&self, n: u64) -> String {
+    /// A login of that person, as a form.
+    fn login(&self, n: u64) -> String {
         let now = self.world.now();
         let login =
             login::Login { v: V1, origin: ORIGIN.into(), nonce: nonce(), iat: now, exp: now.plus_ms(30_000) };
         let item = login::sign_login(&login, &person_key(n)).unwrap();
-        let form = format!("grant_type=urn:naru:login&login={}", URL_SAFE_NO_PAD.encode(&item));
+        format!("grant_type=urn:naru:login&login={}", URL_SAFE_NO_PAD.encode(&item))
+    }
+
+    fn citizen(&self, n: u64) -> String {
+        let form = self.login(n);
         let reply = self.post("/oauth/token", "application/x-www-form-urlencoded", None, form.as_bytes());
         assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
         // A login is taken once.
@@ -155,7 +170,8 @@ impl Served {
         reply.json()["access_token"].as_str().unwrap().to_owned()
     }
 
-    fn party(&self, name: &str, seed: u8) -> String {
+    /// An assertion of that party, as a form.
+    fn assertion(&self, name: &str, seed: u8) -> String {
         let iat = self.world.now().0 / 1_000;
         let assertion = login::Assertion {
             iss: name.into(),
@@ -166,9 +182,13 @@ impl Served {
             exp: iat + 30,
         };
         let jwt = login::sign_jwt(&assertion, "JWT", &signer(seed)).unwrap();
-        let form = format!(
+        format!(
             "grant_type=client_credentials&client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer&client_assertion={jwt}"
-        );
+        )
+    }
+
+    fn party(&self, name: &str, seed: u8) -> String {
+        let form = self.assertion(name, seed);
         let reply = self.post("/oauth/token", "application/x-www-form-urlencoded", None, form.as_bytes());
         assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
         reply.json()["access_token"].as_str().unwrap().to_owned()

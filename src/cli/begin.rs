@@ -232,6 +232,22 @@ fn begin(config: &Config, grain_ms: u64, genesis: Vec<u8>) -> Result<u64, Fail> 
     Ok(size)
 }
 
+/// Keys with their defaults, for whoever wants others.
+const UNSET: &str = "
+# Requests a second of one caller, saved up for ten seconds; 0: no limit. Closing acts pass every limit.
+# [limits]
+# party = 20000
+# session = 20
+# address = 100
+# proxies = \"10.0.0.1\"  # whose X-Forwarded-For is believed
+
+# TLS 1.3 by the service itself; SIGHUP has both files read again.
+# [tls]
+# cert = \"cert.pem\"
+# key = \"key.pem\"
+# ask_clients = true  # for certificates that tokens of parties are bound to
+";
+
 /// The configuration as `init` writes it.
 fn text_of(config: &Config, anchor: &Path) -> Result<String, Fail> {
     let quoted = |text: &str| serde_json::to_string(text).map_err(Fail::new);
@@ -253,6 +269,7 @@ fn text_of(config: &Config, anchor: &Path) -> Result<String, Fail> {
          # Signs use batches: without this line use lines are kept and never proved in the log.\n\
          operator = \"keys/operator.pem\"\n",
     );
+    text.push_str(UNSET);
     if config.engine == Engine::Sled {
         text.push_str("\n[store]\nengine = \"sled\"\ndanger_accept_power_loss = true\n");
     }

@@ -31,12 +31,12 @@ use crate::vault::Vault;
 /// The configuration of a command that runs on the data.
 pub(in crate::cli) fn config(
     file: Option<&Path>,
-    flags: &[(&'static str, Option<String>)],
+    flags: &[(&'static str, &'static str, Option<String>)],
 ) -> Result<Config, Fail> {
     let read = || {
         let mut sources = Sources::of_process(file)?;
-        for (name, value) in flags {
-            sources.flag(name, name, value.clone());
+        for (name, key, value) in flags {
+            sources.flag(name, key, value.clone());
         }
         sources.read()
     };

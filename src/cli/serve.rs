@@ -22,8 +22,9 @@ use crate::telemetry;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Writes one line to stdout once it takes requests: `listening on http://…`, or a JSON document.
+Writes one line to stdout once it takes requests: `listening on http://…` (or https), or a JSON document.
 SIGTERM and SIGINT stop it: what is under way is answered, a last checkpoint is published.
+SIGHUP has certificate and key read again; connections that stand keep what they have.
 Each key of the configuration may be overridden by NARU_…: `NARU_LISTEN`, `NARU_STORE_ENGINE`.
 NARU_LOG chooses what is logged to stderr: `info`, or `naru=debug` for a line a request with its id.
 Under --json each log line is one JSON object. `naru backup` asks over a socket in the data folder.")]
@@ -34,10 +35,21 @@ pub(in crate::cli) struct Args {
     /// Address and port; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
+    /// Certificate to speak TLS 1.3 with (PEM); SIGHUP has it read again.
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<String>,
+    /// Its private key (PEM).
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
 }
 
 pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
-    let config = open::config(args.config.as_deref(), &[("listen", args.listen.clone())])?;
+    let flags = [
+        ("listen", "listen", args.listen.clone()),
+        ("tls-cert", "tls.cert", args.tls_cert.clone()),
+        ("tls-key", "tls.key", args.tls_key.clone()),
+    ];
+    let config = open::config(args.config.as_deref(), &flags)?;
     let filter = std::env::var("NARU_LOG").unwrap_or_else(|_| "warn,naru=info".into());
     let format = if say.is_json() { telemetry::Format::Json } else { telemetry::Format::Text };
     telemetry::init(&filter, format).map_err(|error| Fail::usage("NARU_LOG").why(error))?;
@@ -62,23 +74,15 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     if let Err(cause) = &control {
         tracing::warn!(%cause, "no backups while serving: the control socket cannot be made");
     }
-    let options = http::Options {
-        metrics,
-        security: (!config.security_contact.is_empty()).then(|| http::Security {
-            contacts: config.security_contact.clone(),
-            expires: config.security_expires.clone(),
-        }),
-        workers: config.workers,
-        base_url: config.base_url.clone().unwrap_or_default(),
-        ..http::Options::new(listen)
-    };
+    let options = options(&config, listen, metrics)?;
     let running = http::serve(Arc::clone(&node), options).map_err(|cause| {
         let also = metrics.map_or_else(String::new, |at| format!(" or `{at}`"));
         Fail::new(format!("`{listen}`{also} cannot be listened on"))
             .why(cause)
             .next("stop what listens there, or choose another `listen`")
     })?;
-    let url = format!("http://{}", running.addr());
+    let scheme = if running.is_tls() { "https" } else { "http" };
+    let url = format!("{scheme}://{}", running.addr());
     let document = json!({
         "listening": url, "origin": config.origin, "size": node.published().size,
         "metrics": running.metrics().map(|at| format!("http://{at}/metrics")),
@@ -89,6 +93,35 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     node.close();
     ended.map_err(|cause| Fail::new("the service ended badly").why(cause))?;
     Ok(Exit::Ok)
+}
+
+/// What the service is told, beside the node.
+fn options(config: &Config, listen: SocketAddr, metrics: Option<SocketAddr>) -> Result<http::Options, Fail> {
+    let tls = config.tls_cert.clone().zip(config.tls_key.clone());
+    let tls =
+        tls.map(|(certificate, key)| http::Tls { certificate, key, ask_clients: config.tls_ask_clients });
+    if let Some(cause) = tls.as_ref().and_then(|tls| tls.check().err()) {
+        let next = "`tls.cert` and `tls.key` are two PEM files; the key has no passphrase";
+        return Err(Fail::new("the certificate and its key cannot be used").why(cause).next(next));
+    }
+    Ok(http::Options {
+        metrics,
+        tls,
+        bound_tokens: config.bound_tokens,
+        security: (!config.security_contact.is_empty()).then(|| http::Security {
+            contacts: config.security_contact.clone(),
+            expires: config.security_expires.clone(),
+        }),
+        workers: config.workers,
+        limits: http::Limits {
+            party: config.limit_party,
+            session: config.limit_session,
+            address: config.limit_address,
+            proxies: config.limit_proxies.clone(),
+        },
+        base_url: config.base_url.clone().unwrap_or_default(),
+        ..http::Options::new(listen)
+    })
 }
 
 fn address(key: &str, text: &str) -> Result<SocketAddr, Fail> {

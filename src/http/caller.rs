@@ -1,4 +1,4 @@
-//! Who calls: the bearer token, held against the route's roles.
+//! Who calls: the token and what it is bound to, held against the route's roles.
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
@@ -6,6 +6,10 @@ use actix_web::http::header;
 use crate::http::Problem;
 use crate::http::Role;
 use crate::http::Route;
+use crate::http::bound;
+use crate::http::bound::Scheme;
+use crate::http::limit;
+use crate::http::limit::Standing;
 use crate::http::sort;
 use crate::model::id::KeyHash;
 use crate::model::id::PartyId;
@@ -19,32 +23,48 @@ pub(in crate::http) enum Denial {
     NoToken,
     /// A token that is not ours, or over.
     BadToken,
+    /// A bound token without what it is bound to.
+    BadProof,
+    /// A token bound to a certificate, on a connection that did not show it.
+    OtherCertificate,
     /// A good token of another role.
     WrongRole,
+    /// Too many requests of this caller.
+    TooMany(Standing),
 }
 
 impl Denial {
     /// What `WWW-Authenticate` says. Source: RFC 6750 section 3
-    pub(in crate::http) const fn challenge(self) -> &'static str {
-        match self {
+    pub(in crate::http) const fn challenge(self) -> Option<&'static str> {
+        Some(match self {
             Self::NoToken => "Bearer",
-            Self::BadToken => "Bearer error=\"invalid_token\"",
+            Self::BadToken | Self::OtherCertificate => "Bearer error=\"invalid_token\"",
+            Self::BadProof => "DPoP error=\"invalid_dpop_proof\", algs=\"EdDSA ES256\"",
             Self::WrongRole => "Bearer error=\"insufficient_scope\"",
-        }
+            Self::TooMany(_) => return None,
+        })
     }
 
     pub(in crate::http) const fn message(self) -> &'static str {
         match self {
             Self::NoToken => "a bearer token is needed",
             Self::BadToken => "the bearer token is not valid",
+            Self::BadProof => {
+                "the token is bound to a key: send it as `DPoP`, with a new proof for this request"
+            }
+            Self::OtherCertificate => {
+                "the token is bound to a client certificate that this connection did not show"
+            }
             Self::WrongRole => "this address is not for the token's role",
+            Self::TooMany(_) => "this caller has used up its share for the moment",
         }
     }
 
     pub(in crate::http) const fn status(self) -> u16 {
         match self {
-            Self::NoToken | Self::BadToken => 401,
+            Self::NoToken | Self::BadToken | Self::BadProof | Self::OtherCertificate => 401,
             Self::WrongRole => 403,
+            Self::TooMany(_) => 429,
         }
     }
 }
@@ -54,19 +74,32 @@ impl From<Denial> for Problem {
         let sort = match denial {
             Denial::NoToken => sort::NO_TOKEN,
             Denial::BadToken => sort::BAD_TOKEN,
+            Denial::BadProof => sort::BAD_PROOF,
+            Denial::OtherCertificate => sort::OTHER_CERTIFICATE,
             Denial::WrongRole => sort::WRONG_CALLER,
+            Denial::TooMany(standing) => {
+                return Self::new(sort::TOO_MANY_REQUESTS, denial.message())
+                    .retry_after(standing.retry_after_s());
+            }
         };
-        Self::new(sort, denial.message()).with(header::WWW_AUTHENTICATE, denial.challenge())
+        let told = Self::new(sort, denial.message());
+        match denial.challenge() {
+            Some(challenge) => told.with(header::WWW_AUTHENTICATE, challenge),
+            None => told,
+        }
     }
 }
 
 /// The caller, if the route's roles have room for them; `None` for anybody.
 pub(in crate::http) fn of(request: &HttpRequest, node: &Node) -> Result<Option<Caller>, Denial> {
     let roles = request.app_data::<&'static Route>().map_or(&[][..], |route| route.roles);
-    let Some(token) = bearer(request)? else {
+    let Some((scheme, token)) = sent(request)? else {
         return if roles.contains(&Role::Anyone) { Ok(None) } else { Err(Denial::NoToken) };
     };
-    let caller = node.caller(token).ok_or(Denial::BadToken)?;
+    let caller = spoken_for(request, node, scheme, token);
+    // A token that somebody else shows costs its owner nothing.
+    limit::charge(request, caller.as_ref().ok()).map_err(Denial::TooMany)?;
+    let caller = caller?;
     let fits = match &caller {
         Caller::Party(party) => {
             roles.contains(&Role::Party) || (roles.contains(&Role::Regulator) && node.is_regulator(party))
@@ -94,10 +127,17 @@ pub(in crate::http) fn citizen(request: &HttpRequest, node: &Node) -> Result<Key
     }
 }
 
-/// The token, if there is one. Another scheme than `Bearer` is no token of ours.
-fn bearer(request: &HttpRequest) -> Result<Option<&str>, Denial> {
+/// Whom a token speaks for, if the caller holds what it is bound to.
+fn spoken_for(request: &HttpRequest, node: &Node, scheme: Scheme, token: &str) -> Result<Caller, Denial> {
+    let bearer = node.bearer(token).ok_or(Denial::BadToken)?;
+    bound::holds(request, node, (scheme, token), &bearer)?;
+    Ok(bearer.caller)
+}
+
+/// The token, if there is one. Another scheme than `Bearer` and `DPoP` is no token of ours.
+fn sent(request: &HttpRequest) -> Result<Option<(Scheme, &str)>, Denial> {
     let Some(value) = request.headers().get(header::AUTHORIZATION) else { return Ok(None) };
     let value = value.to_str().map_err(|_| Denial::BadToken)?;
     let (scheme, token) = value.split_once(' ').ok_or(Denial::BadToken)?;
-    if scheme.eq_ignore_ascii_case("bearer") { Ok(Some(token.trim())) } else { Err(Denial::BadToken) }
+    Scheme::of(scheme).map(|scheme| Some((scheme, token.trim()))).ok_or(Denial::BadToken)
 }

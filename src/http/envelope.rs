@@ -20,6 +20,8 @@ use actix_web::web;
 use crate::http::Problem;
 use crate::http::Route;
 use crate::http::Shared;
+use crate::http::caller::Denial;
+use crate::http::limit;
 use crate::http::sort;
 use crate::node::clock;
 
@@ -64,7 +66,12 @@ pub(in crate::http) async fn around(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let id = request_id(request.request());
     let watch = clock::Watch::start();
-    let answer = next.call(request).await?.map_into_boxed_body();
+    let answer = match limit::admit(request.request()) {
+        Ok(()) => next.call(request).await?.map_into_boxed_body(),
+        Err(standing) => {
+            request.into_response(HttpResponse::from_error(Problem::from(Denial::TooMany(standing))))
+        }
+    };
     let problem = answer.response().error().and_then(|e| e.as_error::<Problem>());
     let problem = problem.map(|p| noted(p, answer.request(), &id));
     let mut answer = match problem {
@@ -72,7 +79,11 @@ pub(in crate::http) async fn around(
         None => answer,
     };
     answered(answer.request(), answer.status(), &id, Some(watch.elapsed()));
+    let told = limit::told(answer.request());
     let headers = answer.headers_mut();
+    for (name, value) in told.into_iter().flatten() {
+        headers.insert(name, value);
+    }
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, value);
     }

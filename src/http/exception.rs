@@ -53,9 +53,12 @@ pub(in crate::http) async fn of_party(
     request: HttpRequest,
     shared: web::Data<Shared>,
 ) -> Result<HttpResponse, Problem> {
-    caller::party(&request, &shared.node)?;
-    let unknown = || Problem::new(sort::PARTY_NOT_FOUND, "no party of that name is registered");
+    let regulator = caller::party(&request, &shared.node)?;
+    let unknown = || Problem::new(sort::PARTY_NOT_FOUND, "no party of that name is in the caller's scope");
     let party = request.match_info().get("id").and_then(PartyId::parse).ok_or_else(unknown)?;
+    if !shared.node.register().is_in_scope(&regulator, &party) {
+        return Err(unknown());
+    }
     let node = Arc::clone(&shared.node);
     let name = party.clone();
     let of = message::blocking(move || node.exceptions_of(&name)).await?.ok_or_else(unknown)?;

@@ -2,13 +2,13 @@
 //!
 //! A handler does four things: extract, call one method of the node, map, answer.
 //! Whatever may block goes to the blocking pool; a decision is looked for in memory
-//! on the worker first. Lacks, on purpose: rules of consent, the store, TLS (a
-//! terminating proxy or a later part brings it).
+//! on the worker first. Lacks, on purpose: rules of consent, the store.
 //!
 //! Trusted: nothing that arrives. Body limits stand in the table.
 
 mod attachment;
 mod authzen;
+mod bound;
 mod caller;
 mod cohort;
 mod decision;
@@ -16,19 +16,24 @@ mod envelope;
 mod events;
 mod exception;
 mod export;
+mod gpc;
 mod handover;
 mod health;
 mod incident;
+mod introspect;
+mod limit;
 mod log;
 mod message;
 pub mod openapi;
 mod outcome;
+mod party;
 pub mod problem;
 mod request;
 mod security;
 mod sort;
 mod statement;
 mod subject;
+mod tls;
 mod token;
 
 use std::io;
@@ -46,6 +51,8 @@ use actix_web::dev::Server;
 use actix_web::dev::ServerHandle;
 use actix_web::guard;
 use actix_web::middleware::from_fn;
+use actix_web::rt::signal::unix::SignalKind;
+use actix_web::rt::signal::unix::signal;
 use actix_web::web;
 use tokio::sync::watch;
 
@@ -53,8 +60,10 @@ use crate::node::Node;
 use crate::telemetry::Metrics;
 
 pub use events::Feeding;
+pub use limit::Limits;
 pub use problem::Problem;
 pub use security::Security;
+pub use tls::Tls;
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +120,17 @@ pub enum Dress {
     Envelope,
 }
 
+/// How a route counts against its callers' shares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meter {
+    /// Each request is one.
+    Caller,
+    /// The same, but closing acts are taken beyond any share.
+    Statements,
+    /// Not at all: whoever checks the log, or how the service is, is never turned away.
+    Free,
+}
+
 /// One line of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Route {
@@ -124,6 +144,8 @@ pub struct Route {
     pub limit: usize,
     /// What stands around it.
     pub dress: Dress,
+    /// How it counts against its callers' shares.
+    pub meter: Meter,
     /// Names the handler.
     pub bind: fn(actix_web::Route) -> actix_web::Route,
 }
@@ -136,7 +158,15 @@ impl Route {
         roles: &'static [Role],
         bind: fn(actix_web::Route) -> actix_web::Route,
     ) -> Self {
-        Self { method: Method::Get, path, roles, limit: 0, dress: Dress::Envelope, bind }
+        Self {
+            method: Method::Get,
+            path,
+            roles,
+            limit: 0,
+            dress: Dress::Envelope,
+            meter: Meter::Caller,
+            bind,
+        }
     }
 
     /// A write or a question, with the largest body it takes.
@@ -147,11 +177,15 @@ impl Route {
         limit: usize,
         bind: fn(actix_web::Route) -> actix_web::Route,
     ) -> Self {
-        Self { method: Method::Post, path, roles, limit, dress: Dress::Envelope, bind }
+        Self { method: Method::Post, path, roles, limit, dress: Dress::Envelope, meter: Meter::Caller, bind }
     }
 
     const fn bare(self) -> Self {
         Self { dress: Dress::Bare, ..self }
+    }
+
+    const fn taking(self, meter: Meter) -> Self {
+        Self { meter, ..self }
     }
 }
 
@@ -168,8 +202,9 @@ use Role::Regulator;
 pub const ROUTES: &[Route] = &[
     Route::post("/access/v1/evaluation", &[Party], 64 * KIB, |r| r.to(authzen::evaluation)).bare(),
     Route::post("/access/v1/evaluations", &[Party], MIB, |r| r.to(authzen::evaluations)).bare(),
-    Route::post("/v1/statements", &[Anyone], 64 * KIB, |r| r.to(statement::submit)),
-    Route::post("/v1/statements:batch", &[Anyone], 8 * MIB, |r| r.to(statement::submit_batch)),
+    Route::post("/v1/statements", &[Anyone], 64 * KIB, |r| r.to(statement::submit)).taking(Meter::Statements),
+    Route::post("/v1/statements:batch", &[Anyone], 8 * MIB, |r| r.to(statement::submit_batch))
+        .taking(Meter::Statements),
     Route::get("/v1/statements/{id}", &[Anyone], |r| r.to(statement::place)),
     Route::get("/v1/statements/{id}/receipt", &[Anyone], |r| r.to(statement::receipt)),
     Route::get("/v1/statements/{id}/evidence", &[Anyone, Citizen, Party], |r| r.to(statement::evidence)),
@@ -189,24 +224,27 @@ pub const ROUTES: &[Route] = &[
     Route::get("/v1/incidents/{id}/documents/{hash}", &[Party, Regulator], |r| r.to(incident::document)),
     Route::get("/v1/incidents/{id}/dossier", &[Regulator], |r| r.to(incident::dossier)),
     Route::get("/v1/parties/{id}/exceptions", &[Regulator], |r| r.to(exception::of_party)),
+    Route::get("/v1/parties/{id}/jwks.json", &[Anyone], |r| r.to(party::keys)),
     Route::get("/v1/requests/{id}", &[Anyone], |r| r.to(request::seen)),
     Route::get("/v1/requests/{id}/answer", &[Party], |r| r.to(request::answer)),
     Route::post("/v1/handovers", &[Party], 16 * KIB, |r| r.to(handover::hand_over)),
     Route::get("/v1/events", &[Party], |r| r.to(events::feed)),
     Route::post("/oauth/token", &[Anyone], 16 * KIB, |r| r.to(token::issue)),
+    Route::post("/oauth/introspect", &[Party], 16 * KIB, |r| r.to(introspect::introspect)),
     Route::post("/access/v1/search/subject", &[Party], 64 * KIB, |r| r.to(authzen::search_subject)).bare(),
     Route::post("/access/v1/search/resource", &[Party], 64 * KIB, |r| r.to(authzen::search_resource)).bare(),
     Route::post("/access/v1/search/action", &[Party], 64 * KIB, |r| r.to(authzen::search_action)).bare(),
     Route::get("/.well-known/authzen-configuration", &[Anyone], |r| r.to(authzen::metadata)),
     Route::get("/.well-known/security.txt", &[Anyone], |r| r.to(security::text)),
+    Route::get("/.well-known/gpc.json", &[Anyone], |r| r.to(gpc::support)),
     Route::get("/openapi.json", &[Anyone], |r| r.to(openapi::serve)),
-    Route::get("/log/checkpoint", &[Anyone], |r| r.to(log::checkpoint)),
-    Route::get("/log/tile/{path:.*}", &[Anyone], |r| r.to(log::tile)),
-    Route::get("/log/attachments/{hash}", &[Anyone], |r| r.to(attachment::serve)),
+    Route::get("/log/checkpoint", &[Anyone], |r| r.to(log::checkpoint)).taking(Meter::Free),
+    Route::get("/log/tile/{path:.*}", &[Anyone], |r| r.to(log::tile)).taking(Meter::Free),
+    Route::get("/log/attachments/{hash}", &[Anyone], |r| r.to(attachment::serve)).taking(Meter::Free),
     Route::get("/problems/{code}", &[Anyone], |r| r.to(problem::explain)),
-    Route::get("/livez", &[Anyone], |r| r.to(health::live)),
-    Route::get("/readyz", &[Anyone], |r| r.to(health::ready)),
-    Route::get("/metrics", &[Anyone], |r| r.to(health::metrics)),
+    Route::get("/livez", &[Anyone], |r| r.to(health::live)).taking(Meter::Free),
+    Route::get("/readyz", &[Anyone], |r| r.to(health::ready)).taking(Meter::Free),
+    Route::get("/metrics", &[Anyone], |r| r.to(health::metrics)).taking(Meter::Free),
 ];
 
 /// The routes for whoever runs it: `metrics.listen` serves them, and moves the last.
@@ -220,11 +258,16 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Where `/metrics` is served instead, if anywhere; port 0 takes a free one.
     pub metrics: Option<SocketAddr>,
+    /// Certificate and key, if the service speaks TLS itself.
+    pub tls: Option<Tls>,
+    /// Whether parties get only tokens that are bound to a key or a certificate.
+    pub bound_tokens: bool,
     /// What `/.well-known/security.txt` says.
     pub security: Option<Security>,
     /// Worker threads; 0 means one a core.
     pub workers: usize,
-    /// The URL callers use, without a slash at its end; empty means `http://` and the bound address.
+    /// The URL callers use, without a slash at its end; empty means `http://`
+    /// (or `https://`) and the bound address.
     pub base_url: String,
     /// Items in one batch of statements or evaluations, at most 1,024.
     pub batch_items: usize,
@@ -234,6 +277,8 @@ pub struct Options {
     pub stop_patience: Duration,
     /// How feeds of events are kept.
     pub feeding: Feeding,
+    /// How much each caller may ask.
+    pub limits: Limits,
     /// Whether SIGINT and SIGTERM stop the server.
     pub signals: Signals,
     /// Routes of other modules, registered after [`ROUTES`].
@@ -250,12 +295,14 @@ pub enum Signals {
 }
 
 impl Options {
-    /// Safe defaults for one address.
+    /// Safe defaults for one address; callers have no limits.
     #[must_use]
     pub fn new(listen: SocketAddr) -> Self {
         Self {
             listen,
             metrics: None,
+            tls: None,
+            bound_tokens: false,
             security: None,
             workers: 0,
             base_url: String::new(),
@@ -263,6 +310,7 @@ impl Options {
             receipt_patience: Duration::from_secs(30),
             stop_patience: Duration::from_secs(10),
             feeding: Feeding::default(),
+            limits: Limits::default(),
             signals: Signals::Obeyed,
             more: &[],
         }
@@ -278,6 +326,7 @@ pub struct Shared {
     node: Arc<Node>,
     metrics: Metrics,
     base_url: String,
+    bound_tokens: bool,
     security: Option<Security>,
     openapi: openapi::Document,
     /// The routes served, in the order in which answers are counted.
@@ -289,6 +338,7 @@ pub struct Shared {
     /// Turns true when the server stops: then nobody is kept waiting for news.
     closing: watch::Receiver<bool>,
     ids: envelope::Ids,
+    limiter: limit::Limiter,
     /// Answers in place of the ledger, if the node was started for it.
     fixture: Option<authzen::Fixture>,
 }
@@ -308,6 +358,7 @@ pub struct Running {
     metrics: Option<SocketAddr>,
     handle: ServerHandle,
     closing: watch::Sender<bool>,
+    tls: Option<Arc<tls::Keeper>>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
@@ -322,6 +373,20 @@ impl Running {
     #[must_use]
     pub const fn metrics(&self) -> Option<SocketAddr> {
         self.metrics
+    }
+
+    /// Whether it speaks TLS.
+    #[must_use]
+    pub const fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Reads certificate and key again, for connections to come; so does SIGHUP.
+    ///
+    /// # Errors
+    /// A file cannot be read, is no PEM, or the key is another certificate's; then nothing changes.
+    pub fn reload(&self) -> io::Result<()> {
+        self.tls.as_ref().map_or(Ok(()), |keeper| keeper.reload())
     }
 
     /// Stops taking requests, answers those under way, and returns when all is quiet.
@@ -370,9 +435,11 @@ impl Drop for Running {
 pub fn serve(node: Arc<Node>, options: Options) -> io::Result<Running> {
     let (tell, told) = mpsc::sync_channel(1);
     let (closing, closes) = watch::channel(false);
+    let tls = options.tls.as_ref().map(tls::Keeper::new).transpose()?.map(Arc::new);
+    let keeper = tls.clone();
     let thread = thread::Builder::new().name("http".into()).spawn(move || {
         actix_web::rt::System::new().block_on(async move {
-            let bound = match listen(node, &options, closes) {
+            let bound = match listen(node, &options, keeper.as_deref(), closes) {
                 Ok(bound) => bound,
                 Err(error) => {
                     // The starter waits for exactly this.
@@ -385,6 +452,9 @@ pub fn serve(node: Arc<Node>, options: Options) -> io::Result<Running> {
                 actix_web::rt::spawn(server);
                 (handle, addr)
             });
+            if let (Some(keeper), Signals::Obeyed) = (keeper, options.signals) {
+                reload_on_hangup(keeper)?;
+            }
             let metrics = operating.as_ref().map(|(_, addr)| *addr);
             let _gone = tell.send(Ok((bound.addr, metrics, bound.server.handle())));
             let ended = bound.server.await;
@@ -396,7 +466,7 @@ pub fn serve(node: Arc<Node>, options: Options) -> io::Result<Running> {
     })?;
     match told.recv() {
         Ok(Ok((addr, metrics, handle))) => {
-            Ok(Running { addr, metrics, handle, closing, thread: Some(thread) })
+            Ok(Running { addr, metrics, handle, closing, tls, thread: Some(thread) })
         }
         Ok(Err(error)) => Err(error),
         Err(_) => Err(io::Error::other("the http thread ended before it was bound")),
@@ -410,22 +480,45 @@ struct Bound {
     operating: Option<(Server, SocketAddr)>,
 }
 
-fn listen(node: Arc<Node>, options: &Options, closing: watch::Receiver<bool>) -> io::Result<Bound> {
+/// Reads the certificate again whenever the operator says so.
+fn reload_on_hangup(keeper: Arc<tls::Keeper>) -> io::Result<()> {
+    let mut hangups = signal(SignalKind::hangup())?;
+    actix_web::rt::spawn(async move {
+        while hangups.recv().await.is_some() {
+            match keeper.reload() {
+                Ok(()) => tracing::info!("certificate and key were read again"),
+                Err(cause) => tracing::error!(%cause, "certificate and key stay as they were"),
+            }
+        }
+    });
+    Ok(())
+}
+
+fn listen(
+    node: Arc<Node>,
+    options: &Options,
+    tls: Option<&tls::Keeper>,
+    closing: watch::Receiver<bool>,
+) -> io::Result<Bound> {
     let listener = TcpListener::bind(options.listen)?;
     let addr = listener.local_addr()?;
     let operating = options.metrics.map(TcpListener::bind).transpose()?;
     let base_url = match options.base_url.trim_end_matches('/') {
+        "" if tls.is_some() => format!("https://{addr}"),
         "" => format!("http://{addr}"),
         url => url.to_owned(),
     };
     let fixture = node.settings().authzen_fixture.then(authzen::Fixture::carried).transpose()?;
     let routes: Vec<&'static Route> = ROUTES.iter().chain(options.more).collect();
     let named = routes.iter().map(|route| format!("{} {}", route.method.as_str(), route.path));
+    let limiter = limit::Limiter::new(&options.limits, node.steady());
     let shared = web::Data::new(Shared {
         fixture,
+        limiter,
         node,
         metrics: Metrics::new(named).map_err(io::Error::other)?,
         base_url,
+        bound_tokens: options.bound_tokens,
         security: options.security.clone(),
         openapi: openapi::Document::new(),
         routes: routes.clone(),
@@ -438,19 +531,20 @@ fn listen(node: Arc<Node>, options: &Options, closing: watch::Receiver<bool>) ->
     });
     let moved = operating.is_some();
     let public = routes.iter().copied().filter(|route| !(moved && route.path == METRICS)).collect();
-    let server = bind(listener, &shared, public, options)?;
+    let server = bind(listener, tls, &shared, public, options)?;
     let operating = operating.map(|listener| {
         let addr = listener.local_addr()?;
         let own = routes.into_iter().filter(|route| OPERATING.contains(&route.path)).collect();
         // It ends with the other, whoever stops that.
         let options = Options { workers: 1, signals: Signals::Ignored, ..options.clone() };
-        Ok::<_, io::Error>((bind(listener, &shared, own, &options)?, addr))
+        Ok::<_, io::Error>((bind(listener, None, &shared, own, &options)?, addr))
     });
     Ok(Bound { server, addr, operating: operating.transpose()? })
 }
 
 fn bind(
     listener: TcpListener,
+    tls: Option<&tls::Keeper>,
     shared: &web::Data<Shared>,
     routes: Vec<&'static Route>,
     options: &Options,
@@ -468,7 +562,11 @@ fn bind(
         Signals::Obeyed => server,
         Signals::Ignored => server.disable_signals(),
     };
-    Ok(server.listen(listener)?.run())
+    let server = match tls {
+        Some(keeper) => server.on_connect(tls::note).listen_openssl(listener, keeper.acceptor()?)?,
+        None => server.listen(listener)?,
+    };
+    Ok(server.run())
 }
 
 /// What a connection may keep of its write buffer, bytes: the answer to a batch of 256 fits.

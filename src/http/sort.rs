@@ -38,8 +38,14 @@ sorts! {
         "This address is not for anonymous callers. Fetch a token from `/oauth/token` and send it in `Authorization`.";
     BAD_TOKEN 401 "bad-token" "The bearer token is not valid"
         "It is not ours, has expired, or its session has ended. Fetch a new one from `/oauth/token`.";
+    BAD_PROOF 401 "bad-proof" "The token's owner is not proven"
+        "The token is bound to a key, and the `DPoP` header has no fresh proof by it for this method, address and token. Make a new proof for each request, and send the token under `DPoP`.";
+    OTHER_CERTIFICATE 401 "other-certificate" "The token belongs to another certificate"
+        "It was given over a connection with a client certificate, and is good only over connections that show the same. Connect with that certificate, or fetch a new token.";
     WRONG_CALLER 403 "wrong-caller" "This address is for others"
         "The token is good, but its role may not call this address. Citizens and parties have different ones.";
+    TOO_MANY_REQUESTS 429 "too-many-requests" "This caller asks too often"
+        "Each party, citizen and address has a share of requests, told in `RateLimit`. Try again after the time in `Retry-After`; closing acts are always taken.";
     BAD_QUERY 400 "bad-query" "The query is not understood"
         "A parameter has a value this address does not know. Compare it with the documentation.";
     MEDIA_TYPE 415 "media-type" "The body has another media type than this address takes"

@@ -14,6 +14,8 @@ use serde::Serialize;
 use crate::http::Problem;
 use crate::http::Shared;
 use crate::http::caller;
+use crate::http::caller::Denial;
+use crate::http::limit;
 use crate::http::message;
 use crate::http::message::Form;
 use crate::http::outcome;
@@ -58,6 +60,7 @@ pub(in crate::http) async fn submit(
     if item.is_empty() {
         return Err(Problem::new(sort::EMPTY, "send one signed statement"));
     }
+    limit::admit_statements(&request, std::iter::once(&item[..])).map_err(Denial::TooMany)?;
     let outcome = shared.node.submit(vec![item.to_vec()]).outcomes().await.pop();
     let outcome = outcome.ok_or_else(|| Problem::internal("a ticket without an outcome"))?;
     count(&shared, &item, &outcome);
@@ -86,6 +89,7 @@ pub(in crate::http) async fn submit_batch(
     let wait = wait_for(&request)?;
     let body = message::body(&request, payload).await?;
     let items = split(&body, shared.batch_items)?;
+    limit::admit_statements(&request, items.iter().copied()).map_err(Denial::TooMany)?;
     let copies = items.iter().map(|item| item.to_vec()).collect();
     let outcomes = shared.node.submit(copies).outcomes().await;
     for (item, outcome) in items.iter().zip(&outcomes) {

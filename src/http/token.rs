@@ -1,4 +1,5 @@
-//! `POST /oauth/token`: parties by a signed assertion, citizens by a signed login.
+//! `POST /oauth/token`: parties by a signed assertion, citizens by a signed login. With a `DPoP`
+//! proof the token is bound to its key; a party's, else, to the certificate its connection shows.
 //!
 //! Errors have the shape of RFC 6749 section 5.2, not of RFC 9457: OAuth libraries
 //! read them.
@@ -17,7 +18,9 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::http::Shared;
+use crate::http::bound;
 use crate::http::message;
+use crate::node::Confirmation;
 use crate::node::Denied;
 use crate::node::Node;
 use crate::node::TOKEN_LIFE_S;
@@ -78,8 +81,8 @@ pub(in crate::http) async fn issue(
         error_description: &'static str,
     }
     match token(&request, payload, &shared).await {
-        Ok(access_token) => {
-            head(StatusCode::OK).json(Token { access_token, token_type: "Bearer", expires_in: TOKEN_LIFE_S })
+        Ok((access_token, token_type)) => {
+            head(StatusCode::OK).json(Token { access_token, token_type, expires_in: TOKEN_LIFE_S })
         }
         Err(Fault { status, error, description }) => {
             let mut answer = head(status);
@@ -100,16 +103,32 @@ fn head(status: StatusCode) -> HttpResponseBuilder {
     answer
 }
 
-async fn token(request: &HttpRequest, payload: web::Payload, shared: &Shared) -> Result<String, Fault> {
+async fn token(
+    request: &HttpRequest,
+    payload: web::Payload,
+    shared: &Shared,
+) -> Result<(String, &'static str), Fault> {
     if !message::is(request, "application/x-www-form-urlencoded") {
         return Err(Fault::request("send `Content-Type: application/x-www-form-urlencoded`"));
     }
     let body = message::body(request, payload).await;
     let body = body.map_err(|_| Fault::request("the body is too large or did not arrive whole"))?;
     let wanted = wanted(&body)?;
+    let bound = bound::confirmation(request, &shared.node).map_err(|denied| {
+        let why = match denied {
+            Denied::Replayed => "the proof was used before, or made before this service started",
+            _ => "the `DPoP` proof is malformed, wrongly signed, for another request, or out of time",
+        };
+        Fault::of(StatusCode::BAD_REQUEST, "invalid_dpop_proof", why)
+    })?;
+    if shared.bound_tokens && bound.is_none() && matches!(wanted, Wanted::Party(_)) {
+        let needed = "a party's token is bound: send a `DPoP` proof, or connect with a client certificate";
+        return Err(Fault::request(needed));
+    }
+    let token_type = if bound.jkt.is_some() { "DPoP" } else { "Bearer" };
     let node = Arc::clone(&shared.node);
-    match web::block(move || give(&node, &wanted)).await {
-        Ok(given) => given,
+    match web::block(move || give(&node, &wanted, bound)).await {
+        Ok(given) => given.map(|token| (token, token_type)),
         Err(_) => Err(Fault::of(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "an internal error")),
     }
 }
@@ -140,12 +159,16 @@ fn wanted(body: &[u8]) -> Result<Wanted, Fault> {
     }
 }
 
-fn give(node: &Node, wanted: &Wanted) -> Result<String, Fault> {
+fn give(node: &Node, wanted: &Wanted, bound: Confirmation) -> Result<String, Fault> {
     let (given, status, error) = match wanted {
         Wanted::Party(assertion) => {
-            (node.token_for_assertion(assertion), StatusCode::UNAUTHORIZED, "invalid_client")
+            (node.bound_for_assertion(assertion, bound), StatusCode::UNAUTHORIZED, "invalid_client")
         }
-        Wanted::Citizen(item) => (node.token_for_login(item), StatusCode::BAD_REQUEST, "invalid_grant"),
+        Wanted::Citizen(item) => {
+            // A browser may show a certificate today and none tomorrow: only her key binds a citizen.
+            let bound = Confirmation { certificate: None, ..bound };
+            (node.bound_for_login(item, bound), StatusCode::BAD_REQUEST, "invalid_grant")
+        }
     };
     given.map_err(|denied| match denied {
         Denied::Identity(_) => Fault::of(

@@ -4,8 +4,10 @@
 //! may sign what is a rule of `consent`), no clock and no network.
 
 pub mod item;
+pub mod jwk;
 pub mod login;
 pub mod passkey;
+pub mod possession;
 pub mod request;
 mod verified;
 

@@ -124,6 +124,15 @@ impl PublicKey {
         Self::from_spki(&[ED25519_PREFIX, raw].concat())
     }
 
+    /// Reads a P-256 key from its two coordinates.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Point`].
+    pub fn from_p256(x: &[u8; 32], y: &[u8; 32]) -> Result<Self, Error> {
+        Self::from_spki(&[P256_PREFIX, x, y].concat())
+    }
+
     /// Reads a key from a PEM `PUBLIC KEY` block.
     ///
     /// # Errors

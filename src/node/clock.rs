@@ -52,6 +52,15 @@ impl Clock {
         }
     }
 
+    /// Time that only runs forwards, from now on.
+    #[must_use]
+    pub fn steady(&self) -> Steady {
+        match self {
+            Self::System => Steady::Running(Watch::start()),
+            Self::Manual(_) => Steady::Manual { since: self.now(), clock: self.clone() },
+        }
+    }
+
     /// Names the boot of the machine: another one means that what was not synced may be gone.
     ///
     /// Where the system does not say, each start counts as another boot: that may name a gap too many,
@@ -108,6 +117,31 @@ impl Watch {
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed()
+    }
+}
+
+/// Time since it was made; of a manual clock, what its hands have moved.
+#[derive(Clone, Debug)]
+pub enum Steady {
+    /// By the system.
+    Running(Watch),
+    /// By hand.
+    Manual {
+        /// Where the hands stood.
+        since: Timestamp,
+        /// The clock.
+        clock: Clock,
+    },
+}
+
+impl Steady {
+    /// How long; never less than nothing.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        match self {
+            Self::Running(watch) => watch.elapsed(),
+            Self::Manual { since, clock } => Duration::from_millis(clock.now().0.saturating_sub(since.0)),
+        }
     }
 }
 

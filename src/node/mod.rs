@@ -117,8 +117,10 @@ pub use ticket::Accepted;
 pub use ticket::Outcome;
 pub use ticket::Refusal;
 pub use ticket::Ticket;
+pub use token::Bearer;
 pub use token::Caller;
 pub use token::Claims;
+pub use token::Confirmation;
 pub use token::Denied;
 pub use token::TOKEN_LIFE_S;
 pub use uselog::Batch;
@@ -401,6 +403,12 @@ impl std::ops::Deref for Node {
 const PIECE: usize = 16;
 
 impl Node {
+    /// Time of the node's clock that only runs forwards, from now on.
+    #[must_use]
+    pub fn steady(&self) -> clock::Steady {
+        self.inner.clock.steady()
+    }
+
     /// Takes items in; the ticket tells what becomes of each, in order.
     ///
     /// Closing acts go by their own lane, a batch only if all its items close.

@@ -16,6 +16,8 @@ use crate::consent::FormerKey;
 use crate::consent::Party;
 use crate::identity;
 use crate::identity::login;
+use crate::identity::possession;
+use crate::identity::possession::Place;
 use crate::ledger::entry::Entry;
 use crate::ledger::hash;
 use crate::ledger::key::PublicKey;
@@ -40,6 +42,36 @@ pub enum Caller {
     Citizen(KeyHash),
 }
 
+/// What whoever shows a token must also hold; of what is not named, nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirmation {
+    /// A key, by its thumbprint. Source: RFC 9449 section 6
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jkt: Option<String>,
+    /// A client certificate, by its SHA-256 in base64url. Source: RFC 8705 section 3.1
+    #[serde(rename = "x5t#S256", default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+}
+
+impl Confirmation {
+    /// Whether whoever has the token may use it.
+    #[must_use]
+    pub const fn is_none(&self) -> bool {
+        self.jkt.is_none() && self.certificate.is_none()
+    }
+}
+
+/// What a good token says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bearer {
+    /// Whom it speaks for.
+    pub caller: Caller,
+    /// What must be held beside it.
+    pub bound: Confirmation,
+    /// Not valid from here on.
+    pub exp: Timestamp,
+}
+
 /// Claims of an access token. Source: RFC 9068.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
@@ -59,6 +91,9 @@ pub struct Claims {
     pub exp: u64,
     /// Random.
     pub jti: String,
+    /// What must be held beside it. Source: RFC 7800
+    #[serde(default, skip_serializing_if = "Confirmation::is_none")]
+    pub cnf: Confirmation,
 }
 
 /// What the node remembers about tokens.
@@ -66,19 +101,28 @@ pub(in crate::node) struct Tokens {
     signer: Box<dyn Signer>,
     started: Timestamp,
     /// Nonces and jtis taken, until they expire.
-    taken: Mutex<HashMap<[u8; 32], Timestamp>>,
+    taken: Mutex<Taken>,
     /// Sessions of citizens.
     sessions: Mutex<HashMap<String, (KeyHash, Timestamp)>>,
     /// SHA-256 of tokens whose signature held, until they expire.
-    held: Cache<[u8; 32], (Caller, Timestamp)>,
+    held: Cache<[u8; 32], Bearer>,
 }
+
+/// Names taken, and how many there may be before those over are let go.
+struct Taken {
+    names: HashMap<[u8; 32], Timestamp>,
+    sweep_at: usize,
+}
+
+/// Fewest names at which a sweep is worth its time.
+const SWEEP: usize = 4_096;
 
 impl Tokens {
     pub(in crate::node) fn new(signer: Box<dyn Signer>, started: Timestamp) -> Self {
         Self {
             signer,
             started,
-            taken: Mutex::new(HashMap::new()),
+            taken: Mutex::new(Taken { names: HashMap::new(), sweep_at: SWEEP }),
             sessions: Mutex::new(HashMap::new()),
             held: Cache::new(4_096),
         }
@@ -87,10 +131,12 @@ impl Tokens {
     /// Takes a name once; `false` if it was taken before.
     fn take(&self, name: [u8; 32], exp: Timestamp, now: Timestamp) -> bool {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if taken.len() > 4_096 {
-            taken.retain(|_, until| *until > now);
+        if taken.names.len() >= taken.sweep_at {
+            taken.names.retain(|_, until| *until > now);
+            // Twice what is left: so a sweep costs each name a constant.
+            taken.sweep_at = (taken.names.len() * 2).max(SWEEP);
         }
-        taken.insert(name, exp).is_none_or(|until| until <= now)
+        taken.names.insert(name, exp).is_none_or(|until| until <= now)
     }
 }
 
@@ -119,11 +165,19 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 impl Inner {
-    /// An access token for a party's client assertion.
+    /// An access token for a party's client assertion, bound to nothing.
     ///
     /// # Errors
     /// [`Denied`].
     pub fn token_for_assertion(&self, assertion: &str) -> Result<String, Denied> {
+        self.bound_for_assertion(assertion, Confirmation::default())
+    }
+
+    /// An access token for a party's client assertion, bound as told.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn bound_for_assertion(&self, assertion: &str, bound: Confirmation) -> Result<String, Denied> {
         let register = self.register();
         let party = PartyId::parse(&login::claimed_party(assertion)?).ok_or(Denied::Unknown)?;
         let registered = register.party(&party).ok_or(Denied::Unknown)?;
@@ -143,7 +197,7 @@ impl Inner {
         if !registered.is_live(now) {
             return Err(Denied::Suspended);
         }
-        self.issue(party.as_str(), "party", now)
+        self.issue(party.as_str(), "party", bound, now)
     }
 
     /// A party's public key.
@@ -166,11 +220,19 @@ impl Inner {
         keys.into_iter().find(|key| key.hash() == held.key.0).ok_or_else(damaged)
     }
 
-    /// A session token for a citizen's login statement.
+    /// A session token for a citizen's login statement, bound to nothing.
     ///
     /// # Errors
     /// [`Denied`].
     pub fn token_for_login(&self, item: &[u8]) -> Result<String, Denied> {
+        self.bound_for_login(item, Confirmation::default())
+    }
+
+    /// A session token for a citizen's login statement, bound as told.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn bound_for_login(&self, item: &[u8], bound: Confirmation) -> Result<String, Denied> {
         let now = self.now();
         let login = login::open_login(item, &self.settings.origin, &self.settings.relying, now)?;
         let name = hash::sha256(&[b"login", &login.key.0, &login.nonce.0]);
@@ -187,10 +249,10 @@ impl Inner {
         sessions.retain(|_, (_, until)| *until > now);
         sessions.insert(session.clone(), (login.key, now.plus_ms(TOKEN_LIFE_S * 1_000)));
         drop(sessions);
-        self.issue(&session, "citizen", now)
+        self.issue(&session, "citizen", bound, now)
     }
 
-    fn issue(&self, sub: &str, role: &str, now: Timestamp) -> Result<String, Denied> {
+    fn issue(&self, sub: &str, role: &str, cnf: Confirmation, now: Timestamp) -> Result<String, Denied> {
         let iat = now.0 / 1_000;
         let claims = Claims {
             iss: self.settings.origin.clone(),
@@ -201,23 +263,26 @@ impl Inner {
             iat,
             exp: iat + TOKEN_LIFE_S,
             jti: hex(&clock::random::<16>().map_err(Error::Randomness)?),
+            cnf,
         };
         Ok(login::sign_jwt(&claims, "at+jwt", self.tokens.signer.as_ref())?)
     }
 
-    /// Who a bearer token speaks for, if it is ours and alive.
+    /// Who a token that is bound to nothing speaks for, if it is ours and alive.
     #[must_use]
     pub fn caller(&self, token: &str) -> Option<Caller> {
+        self.bearer(token).filter(|bearer| bearer.bound.is_none()).map(|bearer| bearer.caller)
+    }
+
+    /// What a token says, if it is ours and alive; what it is bound to is the asker's to see.
+    #[must_use]
+    pub fn bearer(&self, token: &str) -> Option<Bearer> {
         let now = self.now();
         let name = hash::sha256(&[token.as_bytes()]);
-        if let Some((caller, exp)) = self.tokens.held.get(&name) {
-            return (now < exp && self.still_speaks(&caller, now)).then_some(caller);
+        if let Some(bearer) = self.tokens.held.get(&name) {
+            return (now < bearer.exp && self.still_speaks(&bearer.caller, now)).then_some(bearer);
         }
-        let claims: Claims = login::open_jwt(token, self.tokens.signer.public()).ok()?;
-        let exp = Timestamp(claims.exp.saturating_mul(1_000));
-        if claims.aud != self.settings.origin || claims.iss != claims.aud || now >= exp {
-            return None;
-        }
+        let claims = self.claims(token, now)?;
         let caller = match claims.role.as_str() {
             "party" => Caller::Party(PartyId::parse(&claims.sub)?),
             "citizen" => {
@@ -226,8 +291,10 @@ impl Inner {
             }
             _ => return None,
         };
-        self.tokens.held.insert(name, (caller.clone(), exp));
-        self.still_speaks(&caller, now).then_some(caller)
+        let exp = Timestamp(claims.exp.saturating_mul(1_000));
+        let bearer = Bearer { caller, bound: claims.cnf, exp };
+        self.tokens.held.insert(name, bearer.clone());
+        self.still_speaks(&bearer.caller, now).then_some(bearer)
     }
 
     /// A citizen's session ends with the key she logged in with; a store that does not answer ends it, too.
@@ -236,6 +303,49 @@ impl Inner {
         let person = self.person_of_key(key).ok().flatten();
         let loaded = person.and_then(|who| self.people.load(who, self.store.as_ref(), &self.vault).ok());
         loaded.is_some_and(|loaded| loaded.person.has_live_key(key, now))
+    }
+
+    /// What stands in a token, if we signed it and it has not expired.
+    fn claims(&self, token: &str, now: Timestamp) -> Option<Claims> {
+        let claims: Claims = login::open_jwt(token, self.tokens.signer.public()).ok()?;
+        let alive = now < Timestamp(claims.exp.saturating_mul(1_000));
+        let ours = claims.aud == self.settings.origin && claims.iss == claims.aud;
+        (alive && ours).then_some(claims)
+    }
+
+    /// What stands in a party's token, if it is ours and alive, and the party may act now.
+    #[must_use]
+    pub fn active_token(&self, token: &str) -> Option<Claims> {
+        let claims = self.claims(token, self.now()).filter(|claims| claims.role == "party")?;
+        PartyId::parse(&claims.sub).is_some_and(|party| self.is_live(&party)).then_some(claims)
+    }
+
+    /// The keys a party signs with now; none while it may not act, `None` if nobody has that name.
+    ///
+    /// # Errors
+    /// The store.
+    pub fn keys_of(&self, party: &PartyId) -> Result<Option<Vec<PublicKey>>, Error> {
+        let register = self.register();
+        let Some(registered) = register.party(party) else { return Ok(None) };
+        if !registered.is_live(self.now()) {
+            return Ok(Some(Vec::new()));
+        }
+        Ok(Some(vec![self.party_key(registered)?]))
+    }
+
+    /// The key a proof of possession shows, for one request and, if named, one token. It is taken by it.
+    ///
+    /// # Errors
+    /// [`Denied`]: malformed, for another request or token, out of time, or taken before.
+    pub fn possession(&self, proof: &str, place: Place<'_>, token: Option<&str>) -> Result<String, Denied> {
+        let now = self.now();
+        let proven = possession::open(proof, place, token, now)?;
+        let name = hash::sha256(&[b"dpop", proven.jkt.as_bytes(), &[0], proven.jti.as_bytes()]);
+        // As with assertions: what was taken before the start is not remembered.
+        if proven.iat < self.tokens.started.rounded_to(1_000) || !self.tokens.take(name, proven.until, now) {
+            return Err(Denied::Replayed);
+        }
+        Ok(proven.jkt)
     }
 
     /// Whether a party may act now: registered, not closed, not suspended.

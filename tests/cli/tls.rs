@@ -138,3 +138,36 @@ fn https_is_spoken_to_whom_the_named_authority_vouches_for_and_to_nobody_else() 
         desk.naru(&audit).exits(7).says("certificate");
     });
 }
+
+#[test]
+fn the_service_speaks_tls_itself_and_reads_a_new_certificate_when_it_is_told() {
+    let desk = Desk::new();
+    desk.log();
+    let (first, second) = (certificate("127.0.0.1"), certificate("127.0.0.1"));
+    let write = |(key, certificate): &(PKey<Private>, X509), ca: &str| {
+        desk.write("cert.pem", &certificate.to_pem().unwrap());
+        desk.write("key.pem", &key.private_key_to_pem_pkcs8().unwrap());
+        desk.write(ca, &certificate.to_pem().unwrap());
+    };
+    let variables = [("NARU_TLS_CERT", "cert.pem"), ("NARU_TLS_KEY", "key.pem")];
+    desk.write("cert.pem", b"nothing");
+    desk.write("key.pem", b"nothing");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_naru"));
+    command.current_dir(desk.0.path()).env_clear().env("NARU_LISTEN", "127.0.0.1:0").envs(variables);
+    let refused = command.args(["serve", "--config", "log/naru.toml"]).output().unwrap();
+    assert!(!refused.status.success());
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("certificate and its key"));
+    write(&first, "first.pem");
+    let service = Service::start_with(&desk, &variables);
+    assert!(service.1.starts_with("https://"), "{}", service.1);
+    let audit = |ca| ["audit", &service.1, "--log-key", "log/log.vkey", "--ca", ca];
+    desk.naru(&audit("first.pem")).exits(0).says("sound");
+    write(&second, "second.pem");
+    desk.naru(&audit("second.pem")).exits(7).says("certificate");
+    let id = service.0.id().to_string();
+    assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+    // The signal is under way: soon the new one is served, and never the old one again.
+    assert!((0..100).any(|_| desk.naru(&audit("second.pem")).0.status.success()));
+    desk.naru(&audit("first.pem")).exits(7).says("certificate");
+    assert_eq!(service.signal("-TERM"), Some(0));
+}

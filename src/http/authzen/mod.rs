@@ -26,8 +26,10 @@ use crate::http::caller;
 use crate::http::caller::Denial;
 use crate::http::envelope;
 use crate::http::envelope::REQUEST_ID;
+use crate::http::limit;
 use crate::http::message;
 use crate::http::message::Refused;
+use crate::http::sort;
 use crate::http::sort::Sort;
 use crate::model::id::PartyId;
 use crate::node::Asked;
@@ -57,23 +59,34 @@ struct Fault {
     challenge: Option<&'static str>,
     /// Told as a problem of this sort, where no certification case wants plain text.
     sort: Option<&'static Sort>,
+    /// When to try again, s.
+    retry_after_s: Option<u64>,
 }
 
 impl Fault {
     fn bad(message: impl Into<String>) -> Self {
-        Self { status: 400, message: message.into(), challenge: None, sort: None }
+        Self { status: 400, message: message.into(), challenge: None, sort: None, retry_after_s: None }
     }
 
     /// Ours, and perhaps over soon.
     fn later(message: impl Into<String>) -> Self {
-        Self { status: 503, message: message.into(), challenge: None, sort: None }
+        Self { status: 503, message: message.into(), challenge: None, sort: None, retry_after_s: Some(1) }
     }
 }
 
 impl From<Denial> for Fault {
     fn from(denial: Denial) -> Self {
         let message = denial.message().to_owned();
-        Self { status: denial.status(), message, challenge: Some(denial.challenge()), sort: None }
+        let retry_after_s = match denial {
+            Denial::TooMany(standing) => Some(standing.retry_after_s()),
+            Denial::NoToken
+            | Denial::BadToken
+            | Denial::BadProof
+            | Denial::OtherCertificate
+            | Denial::WrongRole => None,
+        };
+        let sort = retry_after_s.map(|_| sort::TOO_MANY_REQUESTS);
+        Self { status: denial.status(), message, challenge: denial.challenge(), sort, retry_after_s }
     }
 }
 
@@ -86,6 +99,7 @@ impl From<Refused> for Fault {
                 message: format!("the body has more than {limit} bytes"),
                 challenge: None,
                 sort: None,
+                retry_after_s: None,
             },
         }
     }
@@ -134,7 +148,7 @@ fn may_ask(shared: &Shared, party: &PartyId, controller: &PartyId, purpose: &str
         return Ok(());
     }
     let message = "the token's party may not ask for this subject".to_owned();
-    Err(Fault { status: 403, message, challenge: None, sort: None })
+    Err(Fault { status: 403, message, challenge: None, sort: None, retry_after_s: None })
 }
 
 /// Decides one well-formed question of a party that may ask it.
@@ -164,7 +178,10 @@ fn response(request: &HttpRequest, status: StatusCode) -> HttpResponseBuilder {
 }
 
 fn finish(request: &HttpRequest, outcome: Result<Vec<u8>, Fault>) -> HttpResponse {
-    let response = write(request, outcome);
+    let mut response = write(request, outcome);
+    for (name, value) in limit::told(request).into_iter().flatten() {
+        response.headers_mut().insert(name, value);
+    }
     let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
     envelope::answered(request, response.status(), id.unwrap_or("-"), None);
     response
@@ -173,9 +190,13 @@ fn finish(request: &HttpRequest, outcome: Result<Vec<u8>, Fault>) -> HttpRespons
 fn write(request: &HttpRequest, outcome: Result<Vec<u8>, Fault>) -> HttpResponse {
     match outcome {
         Ok(body) => response(request, StatusCode::OK).insert_header((header::CONTENT_TYPE, JSON)).body(body),
-        Err(Fault { sort: Some(sort), message, .. }) => {
+        Err(Fault { sort: Some(sort), message, retry_after_s, .. }) => {
             let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
-            Problem::new(sort, message).response(id)
+            let problem = Problem::new(sort, message);
+            match retry_after_s {
+                Some(seconds) => problem.retry_after(seconds).response(id),
+                None => problem.response(id),
+            }
         }
         Err(fault) => {
             let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::BAD_REQUEST);
@@ -183,8 +204,8 @@ fn write(request: &HttpRequest, outcome: Result<Vec<u8>, Fault>) -> HttpResponse
             if let Some(challenge) = fault.challenge {
                 response.insert_header((header::WWW_AUTHENTICATE, challenge));
             }
-            if status == StatusCode::SERVICE_UNAVAILABLE {
-                response.insert_header((header::RETRY_AFTER, "1"));
+            if let Some(seconds) = fault.retry_after_s {
+                response.insert_header((header::RETRY_AFTER, seconds));
             }
             response.insert_header((header::CONTENT_TYPE, TEXT)).body(fault.message)
         }
@@ -197,6 +218,7 @@ fn json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, Fault> {
         message: "the answer could not be written".into(),
         challenge: None,
         sort: None,
+        retry_after_s: None,
     };
     serde_json::to_vec(value).map_err(failed)
 }

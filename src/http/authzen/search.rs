@@ -326,7 +326,7 @@ async fn resources(request: &HttpRequest, payload: web::Payload, shared: &Shared
         Listing::Busy => return Err(Fault::later("a search of persons for this party is under way")),
         Listing::TooLarge => {
             let message = "this log has more persons than it lists: ask by cohort".to_owned();
-            return Err(Fault { status: 501, message, challenge: None, sort: None });
+            return Err(Fault { status: 501, message, challenge: None, sort: None, retry_after_s: None });
         }
     };
     let properties = json!({ "class": question.class, "categories": question.categories });

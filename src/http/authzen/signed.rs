@@ -31,7 +31,13 @@ fn refused(error: &request::Error) -> Fault {
         | request::Error::Signature
         | request::Error::OtherQuestion => sort::REQUEST_SIGNATURE,
     };
-    Fault { status: sort.status, message: error.to_string(), challenge: None, sort: Some(sort) }
+    Fault {
+        status: sort.status,
+        message: error.to_string(),
+        challenge: None,
+        sort: Some(sort),
+        retry_after_s: None,
+    }
 }
 
 /// The request's signature; `None` if there is none, or its body is too large to be kept.

@@ -28,6 +28,7 @@ use crate::http::sort;
 use crate::model::id::LeafIndex;
 use crate::model::id::PartyId;
 use crate::model::id::TreeSize;
+use crate::model::statement::Kind;
 use crate::model::statement::SignalAct;
 use crate::node::Event;
 use crate::node::EventPage as Page;
@@ -83,6 +84,7 @@ struct Query {
     wait: Option<u64>,
     /// Whose feed; the caller's own if absent. Another's is its successor's.
     controller: Option<PartyId>,
+    only: Option<Only>,
 }
 
 /// Who listens, and whose feed it is.
@@ -90,12 +92,33 @@ struct Query {
 struct Listener {
     party: PartyId,
     of: PartyId,
+    only: Option<Only>,
 }
 
 impl Listener {
     /// Whether it may listen now.
     fn may(&self, shared: &Shared) -> bool {
         self.party == self.of || shared.node.holds_for(&self.party, &self.of)
+    }
+}
+
+/// What a caller wants to be told of; everything, if it does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Only {
+    /// Objections, whoever carried them, and what lifts them.
+    Objections,
+}
+
+impl Only {
+    const fn wants(self, event: &Event) -> bool {
+        match self {
+            Self::Objections => match event.kind {
+                Kind::ConsentObject | Kind::ConsentLift => true,
+                Kind::ConsentSignal => matches!(event.act, Some(SignalAct::Object)),
+                _ => false,
+            },
+        }
     }
 }
 
@@ -148,7 +171,7 @@ pub(in crate::http) async fn feed(
     }
     let query = asked(&request)?;
     let of = query.controller.clone().unwrap_or_else(|| party.clone());
-    let listener = Listener { party, of };
+    let listener = Listener { party, of, only: query.only };
     if !listener.may(&shared) {
         return Err(Problem::new(
             sort::OTHER_DOMAIN,
@@ -180,7 +203,8 @@ pub(in crate::http) async fn feed(
 }
 
 fn asked(request: &HttpRequest) -> Result<Query, Problem> {
-    let detail = "`after`, `limit` and `wait` are whole numbers, `controller` is a party";
+    let detail =
+        "`after`, `limit` and `wait` are whole numbers, `controller` is a party, `only` is `objections`";
     let query = web::Query::<Query>::from_query(request.query_string());
     Ok(query.map_err(|_| Problem::new(sort::BAD_QUERY, detail))?.into_inner())
 }
@@ -209,7 +233,7 @@ async fn poll(
     let most = query.limit.unwrap_or(USUAL).clamp(1, MOST);
     let mut news = shared.node.news();
     loop {
-        let page = page(shared, party, from, most).await?;
+        let page = page(shared, party, from, most, query.only).await?;
         let left = wait.saturating_sub(watch.elapsed());
         if !page.events.is_empty() || left.is_zero() {
             return Ok(page);
@@ -228,9 +252,15 @@ async fn page(
     party: &PartyId,
     from: TreeSize,
     most: usize,
+    only: Option<Only>,
 ) -> Result<Page, Problem> {
     let (node, party) = (Arc::clone(&shared.node), party.clone());
-    message::blocking(move || node.events(&party, from, most)).await
+    let mut page = message::blocking(move || node.events(&party, from, most)).await?;
+    if let Some(only) = only {
+        // What is left out is passed over: `next` stays as far as was looked.
+        page.events.retain(|event| only.wants(event));
+    }
+    Ok(page)
 }
 
 /// Waits until something from `from` on may concern the party; `false` if node or server end first.

@@ -116,7 +116,7 @@ async fn pump(shared: &web::Data<Shared>, listener: &Listener, mut from: TreeSiz
     }
     // A token is good for so long, a feed too: the client comes again with a new one.
     while life.elapsed() < feeding.life && shared.node.is_live(&listener.party) && listener.may(shared) {
-        let page = match events::page(shared, of, from, EVENTS).await {
+        let page = match events::page(shared, of, from, EVENTS, listener.only).await {
             Ok(page) => page,
             Err(problem) => {
                 let told = serde_json::json!({"code": problem.code(), "detail": problem.title()});

@@ -24,6 +24,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::http::Dress;
+use crate::http::Meter;
 use crate::http::Method;
 use crate::http::ROUTES;
 use crate::http::Role;
@@ -105,7 +106,8 @@ pub fn document() -> String {
         "components": {
             "schemas": shape::all(),
             "securitySchemes": { "bearer": {
-                "type": "http", "scheme": "bearer", "description": "A token of `/oauth/token`.",
+                "type": "http", "scheme": "bearer", "description":
+                    "A token of `/oauth/token`; one bound to a key goes under `DPoP`, with a proof (RFC 9449).",
             } },
         },
     });
@@ -207,6 +209,10 @@ impl Operation<'_> {
                 }
             }
         }
+        if self.route.meter != Meter::Free {
+            let problem = || self.problem(429, &[sort::TOO_MANY_REQUESTS.code]);
+            all.entry("429").or_insert_with(problem);
+        }
         all
     }
 
@@ -215,12 +221,19 @@ impl Operation<'_> {
         let roles = self.route.roles;
         let of_roles: &[&Sort] = match (roles.contains(&Role::Anyone), roles.len()) {
             (true, 1) => &[],
-            (true, _) => &[sort::BAD_TOKEN],
-            (false, _) => &[sort::NO_TOKEN, sort::BAD_TOKEN, sort::WRONG_CALLER],
+            (true, _) => &[sort::BAD_TOKEN, sort::BAD_PROOF, sort::OTHER_CERTIFICATE],
+            (false, _) => &[
+                sort::NO_TOKEN,
+                sort::BAD_TOKEN,
+                sort::BAD_PROOF,
+                sort::OTHER_CERTIFICATE,
+                sort::WRONG_CALLER,
+            ],
         };
+        let metered = if self.route.meter == Meter::Free { &[][..] } else { &[sort::TOO_MANY_REQUESTS] };
         let whys = Why::ALL.iter().filter(|_| acts).map(|why| sort::of_why(*why));
         let mut by_status: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
-        for sort in of.iter().copied().flatten().chain(of_roles).copied().chain(whys) {
+        for sort in of.iter().copied().flatten().chain(of_roles).chain(metered).copied().chain(whys) {
             let codes = by_status.entry(sort.status).or_default();
             if !codes.contains(&sort.code) {
                 codes.push(sort.code);

@@ -260,6 +260,17 @@ pub(super) const ALL: &[About] = &[
         problems(&[PARTY, SERVER]),
     ),
     get(
+        "/v1/parties/{id}/jwks.json",
+        "partyKeys",
+        "The key a party signs with now; none while it is suspended or closed.",
+        &[path("id", "PartyId", "The party.")],
+        &[ok(
+            "A JWK set (RFC 7517).",
+            &[Media { media: "application/jwk-set+json", content: Content::Shape("Jwks") }],
+        )],
+        problems(&[PARTY, SERVER]),
+    ),
+    get(
         "/v1/requests/{id}",
         "request",
         "What a controller asks; the address is the right to look.",
@@ -290,6 +301,7 @@ pub(super) const ALL: &[About] = &[
         &[
             query("after", "Index", "The last index seen; the beginning if absent."),
             query("limit", "Count", "Events on the page: 100 if absent, 500 at most."),
+            query("only", "Only", "`objections`: those, signals that carry one, and what lifts them."),
             query("wait", "Seconds", "How long a page without news may wait; half a minute at most."),
             query(
                 "controller",
@@ -307,10 +319,21 @@ pub(super) const ALL: &[About] = &[
     post(
         "/oauth/token",
         "token",
-        "A token: for a party by a signed assertion (RFC 7523), for a citizen by a signed login.",
+        "A token: for a party by a signed assertion (RFC 7523), for a citizen by a signed login; with a `DPoP` proof, bound to its key.",
         &[Media { media: "application/x-www-form-urlencoded", content: Content::Shape("TokenRequest") }],
-        &[ok("A bearer token.", &[shape("Token")])],
+        &[ok("A bearer token, or one that needs proofs.", &[shape("Token")])],
         Errors::OAuth(&[400, 401, 500, 503]),
+    ),
+    post(
+        "/oauth/introspect",
+        "introspect",
+        "Whether a party's token is good, and what must be shown beside it (RFC 7662).",
+        &[Media {
+            media: "application/x-www-form-urlencoded",
+            content: Content::Shape("IntrospectionRequest"),
+        }],
+        &[ok("What it says; of any other token, that it is not active.", &[shape("Introspection")])],
+        problems(&[MEDIA, QUERY, BODY]),
     ),
     post(
         "/access/v1/search/subject",
@@ -351,6 +374,14 @@ pub(super) const ALL: &[About] = &[
         &[],
         &[ok("The file.", &[plain(TEXT)])],
         problems(&[MISSING]),
+    ),
+    get(
+        "/.well-known/gpc.json",
+        "gpc",
+        "That this service honours Global Privacy Control.",
+        &[],
+        &[ok("The statement.", &[shape("Gpc")])],
+        problems(&[]),
     ),
     get(
         "/openapi.json",
