@@ -37,17 +37,18 @@ pub(in crate::cli) struct Args {
     listen: Option<String>,
     /// Certificate to speak TLS 1.3 with (PEM); SIGHUP has it read again.
     #[arg(long, value_name = "FILE")]
-    tls_cert: Option<String>,
+    tls_cert: Option<PathBuf>,
     /// Its private key (PEM).
     #[arg(long, value_name = "FILE")]
-    tls_key: Option<String>,
+    tls_key: Option<PathBuf>,
 }
 
 pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
+    let named = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
     let flags = [
         ("listen", "listen", args.listen.clone()),
-        ("tls-cert", "tls.cert", args.tls_cert.clone()),
-        ("tls-key", "tls.key", args.tls_key.clone()),
+        ("tls-cert", "tls.cert", named(&args.tls_cert)),
+        ("tls-key", "tls.key", named(&args.tls_key)),
     ];
     let config = open::config(args.config.as_deref(), &flags)?;
     let filter = std::env::var("NARU_LOG").unwrap_or_else(|_| "warn,naru=info".into());

@@ -14,10 +14,10 @@ use crate::http::Shared;
 use crate::http::caller::Denial;
 use crate::http::tls::Shown;
 use crate::identity::possession::Place;
-use crate::node::Bearer;
-use crate::node::Confirmation;
 use crate::node::Denied;
 use crate::node::Node;
+use crate::node::token::Bearer;
+use crate::node::token::Confirmation;
 
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 

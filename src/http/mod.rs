@@ -51,8 +51,6 @@ use actix_web::dev::Server;
 use actix_web::dev::ServerHandle;
 use actix_web::guard;
 use actix_web::middleware::from_fn;
-use actix_web::rt::signal::unix::SignalKind;
-use actix_web::rt::signal::unix::signal;
 use actix_web::web;
 use tokio::sync::watch;
 
@@ -453,7 +451,7 @@ pub fn serve(node: Arc<Node>, options: Options) -> io::Result<Running> {
                 (handle, addr)
             });
             if let (Some(keeper), Signals::Obeyed) = (keeper, options.signals) {
-                reload_on_hangup(keeper)?;
+                tls::reload_on_hangup(keeper)?;
             }
             let metrics = operating.as_ref().map(|(_, addr)| *addr);
             let _gone = tell.send(Ok((bound.addr, metrics, bound.server.handle())));
@@ -478,20 +476,6 @@ struct Bound {
     server: Server,
     addr: SocketAddr,
     operating: Option<(Server, SocketAddr)>,
-}
-
-/// Reads the certificate again whenever the operator says so.
-fn reload_on_hangup(keeper: Arc<tls::Keeper>) -> io::Result<()> {
-    let mut hangups = signal(SignalKind::hangup())?;
-    actix_web::rt::spawn(async move {
-        while hangups.recv().await.is_some() {
-            match keeper.reload() {
-                Ok(()) => tracing::info!("certificate and key were read again"),
-                Err(cause) => tracing::error!(%cause, "certificate and key stay as they were"),
-            }
-        }
-    });
-    Ok(())
 }
 
 fn listen(

@@ -18,6 +18,8 @@ use std::sync::RwLock;
 use actix_tls::accept::openssl::TlsStream;
 use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
+use actix_web::rt::signal::unix::SignalKind;
+use actix_web::rt::signal::unix::signal;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openssl::hash::MessageDigest;
@@ -99,6 +101,23 @@ impl Keeper {
         });
         Ok(acceptor)
     }
+}
+
+/// Reads the certificate again whenever the operator says so.
+///
+/// # Errors
+/// The system gives no signal handler.
+pub(in crate::http) fn reload_on_hangup(keeper: Arc<Keeper>) -> io::Result<()> {
+    let mut hangups = signal(SignalKind::hangup())?;
+    actix_web::rt::spawn(async move {
+        while hangups.recv().await.is_some() {
+            match keeper.reload() {
+                Ok(()) => tracing::info!("certificate and key were read again"),
+                Err(cause) => tracing::error!(%cause, "certificate and key stay as they were"),
+            }
+        }
+    });
+    Ok(())
 }
 
 /// The one way a context is made: a swapped one behaves like the first.

@@ -20,10 +20,10 @@ use serde::Serialize;
 use crate::http::Shared;
 use crate::http::bound;
 use crate::http::message;
-use crate::node::Confirmation;
 use crate::node::Denied;
 use crate::node::Node;
 use crate::node::TOKEN_LIFE_S;
+use crate::node::token::Confirmation;
 
 /// Grant of a party. Source: RFC 6749 section 4.4
 const CLIENT_CREDENTIALS: &str = "client_credentials";

@@ -37,7 +37,7 @@ mod sequencer;
 mod start;
 mod state;
 mod ticket;
-mod token;
+pub mod token;
 mod uselog;
 
 use std::path::PathBuf;
@@ -117,10 +117,8 @@ pub use ticket::Accepted;
 pub use ticket::Outcome;
 pub use ticket::Refusal;
 pub use ticket::Ticket;
-pub use token::Bearer;
 pub use token::Caller;
 pub use token::Claims;
-pub use token::Confirmation;
 pub use token::Denied;
 pub use token::TOKEN_LIFE_S;
 pub use uselog::Batch;
@@ -403,12 +401,6 @@ impl std::ops::Deref for Node {
 const PIECE: usize = 16;
 
 impl Node {
-    /// Time of the node's clock that only runs forwards, from now on.
-    #[must_use]
-    pub fn steady(&self) -> clock::Steady {
-        self.inner.clock.steady()
-    }
-
     /// Takes items in; the ticket tells what becomes of each, in order.
     ///
     /// Closing acts go by their own lane, a batch only if all its items close.

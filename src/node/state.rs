@@ -38,6 +38,7 @@ use crate::node::Settings;
 use crate::node::Stop;
 use crate::node::attachment_blob;
 use crate::node::clock::Clock;
+use crate::node::clock::Steady;
 use crate::node::cohort::Cohorts;
 use crate::node::domains::Domains;
 use crate::node::events::Tail;
@@ -278,6 +279,12 @@ impl Inner {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Time of the node's clock that only runs forwards, from now on.
+    #[must_use]
+    pub fn steady(&self) -> Steady {
+        self.clock.steady()
     }
 
     /// What the node was told at start.
