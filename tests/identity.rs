@@ -10,3 +10,5 @@ mod keyset;
 mod life;
 #[path = "identity/passkey.rs"]
 mod passkey;
+#[path = "identity/provider.rs"]
+mod provider;
