@@ -24,6 +24,7 @@ use crate::ledger::entry::Entry;
 use crate::ledger::hash;
 use crate::ledger::merkle;
 use crate::model::id::KeyHash;
+use crate::model::id::LeafIndex;
 use crate::model::id::StatementId;
 use crate::model::id::SubjectId;
 use crate::model::id::Timestamp;
@@ -234,6 +235,7 @@ impl Inner {
         // Recorded, and answering nothing: without effect, as then.
         let Ok(answered) = answered(request, &recorded, &who.subject) else { return Ok(()) };
         let mut loaded = loaded;
+        let rebinds = recorded.statement().kind() == Kind::KeyRebind;
         if let Effect::Applied(touched) = loaded.person.apply(&step.register, &actor, &recorded) {
             match touched {
                 Touched::Core => step.parts.insert((who.subject, None)),
@@ -244,6 +246,7 @@ impl Inner {
                 step.erasing.push(who);
             }
             step.people.insert(who.subject, loaded);
+            step.rebinds.extend(rebinds.then_some((index, at)));
             if let Some(request) = answered {
                 step.parts.insert((request.who.subject, None));
                 step.people.insert(request.who.subject, request);
@@ -314,6 +317,7 @@ impl Inner {
         if !step.erasing.is_empty() {
             rows.push(self.awaits_erasure(&step.erasing, index)?);
         }
+        self.count_rebinds(&step.rebinds)?;
         self.set_register(step.register);
         let subjects: Vec<SubjectId> = step.people.keys().copied().collect();
         for loaded in step.people.into_values() {
@@ -380,6 +384,8 @@ struct Step {
     names: Vec<(Row, Name, Pointed)>,
     /// Who has demanded erasure.
     erasing: Vec<Pointed>,
+    /// Where rebinds took effect.
+    rebinds: Vec<(LeafIndex, Timestamp)>,
 }
 
 impl Step {
@@ -391,6 +397,7 @@ impl Step {
             parts: HashSet::new(),
             names: Vec::new(),
             erasing: Vec::new(),
+            rebinds: Vec::new(),
         }
     }
 }
