@@ -4,6 +4,8 @@ mod support;
 
 #[path = "identity/chromium.rs"]
 mod chromium;
+#[path = "identity/claim.rs"]
+mod claim;
 #[path = "identity/keyset.rs"]
 mod keyset;
 #[path = "identity/life.rs"]
