@@ -13,6 +13,7 @@ use std::sync::PoisonError;
 use crate::consent::Actor;
 use crate::consent::Effect;
 use crate::consent::Person;
+use crate::consent::Person;
 use crate::consent::Register;
 use crate::consent::SlotKey;
 use crate::consent::Touched;
@@ -235,18 +236,14 @@ impl Inner {
         // Recorded, and answering nothing: without effect, as then.
         let Ok(answered) = answered(request, &recorded, &who.subject) else { return Ok(()) };
         let mut loaded = loaded;
-        let rebinds = recorded.statement().kind() == Kind::KeyRebind;
         if let Effect::Applied(touched) = loaded.person.apply(&step.register, &actor, &recorded) {
             match touched {
                 Touched::Core => step.parts.insert((who.subject, None)),
                 Touched::Slot(slot) => step.parts.insert((who.subject, Some(slot))),
                 Touched::Register => false,
             };
-            if loaded.person.core().erasing.is_some() {
-                step.erasing.push(who);
-            }
+            step.note(who, &loaded.person, &recorded);
             step.people.insert(who.subject, loaded);
-            step.rebinds.extend(rebinds.then_some((index, at)));
             if let Some(request) = answered {
                 step.parts.insert((request.who.subject, None));
                 step.people.insert(request.who.subject, request);
@@ -389,6 +386,16 @@ struct Step {
 }
 
 impl Step {
+    /// What else follows from a statement that took effect.
+    fn note(&mut self, who: Pointed, person: &Person, recorded: &Recorded) {
+        if person.core().erasing.is_some() {
+            self.erasing.push(who);
+        }
+        if recorded.statement().kind() == Kind::KeyRebind {
+            self.rebinds.push((recorded.index(), recorded.at()));
+        }
+    }
+
     fn new(register: Register) -> Self {
         Self {
             register,
