@@ -16,8 +16,8 @@ use crate::http::caller;
 use crate::http::message;
 use crate::http::sort;
 use crate::model::id::PartyId;
-use crate::node::Own;
-use crate::node::OwnSlot;
+use crate::node::own::Own;
+use crate::node::own::OwnSlot;
 
 /// Names the log's own domain.
 const OWN: &str = "self";

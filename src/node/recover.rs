@@ -13,7 +13,6 @@ use std::sync::PoisonError;
 use crate::consent::Actor;
 use crate::consent::Effect;
 use crate::consent::Person;
-use crate::consent::Person;
 use crate::consent::Register;
 use crate::consent::SlotKey;
 use crate::consent::Touched;
