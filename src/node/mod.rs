@@ -470,22 +470,6 @@ impl Node {
         self.ask(Job::Tick(done), wait)
     }
 
-    /// The caller's ppid in a party's domain of today, or in the log's own; the same as long as the epoch.
-    ///
-    /// # Errors
-    /// [`Error::Genesis`] if the person or the party is unknown; the store.
-    pub fn ppid(
-        &self,
-        key: &crate::model::id::KeyHash,
-        party: Option<&PartyId>,
-    ) -> Result<Option<Ppid>, Error> {
-        if party.is_some_and(|p| self.inner.register().party(p).is_none()) {
-            return Ok(None);
-        }
-        let Some(who) = self.inner.person_of_key(key)? else { return Ok(None) };
-        self.name_ppid(who, party).map(Some)
-    }
-
     /// A person's ppid of today in a party's domain, or in the log's own; writes the row that leads from it to her.
     fn name_ppid(&self, who: vault::Pointed, party: Option<&PartyId>) -> Result<Ppid, Error> {
         let (ppid, known) = self.inner.named_ppid(who, party)?;

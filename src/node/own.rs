@@ -1,8 +1,8 @@
 //! What a person sees of herself: her keys, a rebind that waits, and where her slots stand.
 //!
 //! Read from the same state that answers checks: what she sees is what holds. Lacks:
-//! her statements and use lines (export and `uses` have them), and ppids, which are
-//! asked for one party at a time.
+//! her statements and use lines (export and `uses` have them). Ppids are asked for one
+//! party at a time.
 
 use crate::consent::Person;
 use crate::consent::Slot;
@@ -10,6 +10,7 @@ use crate::consent::SlotKey;
 use crate::model::id::KeyHash;
 use crate::model::id::LeafIndex;
 use crate::model::id::PartyId;
+use crate::model::id::Ppid;
 use crate::model::id::StatementId;
 use crate::model::id::Timestamp;
 use crate::model::statement::KeyUse;
@@ -17,6 +18,7 @@ use crate::model::vocabulary::Action;
 use crate::model::vocabulary::DataClass;
 use crate::node::Error;
 use crate::node::Inner;
+use crate::node::Node;
 
 /// A key of her set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +103,20 @@ pub struct Own {
     pub minor_until: Option<Timestamp>,
     /// Her slots, in order of controllers.
     pub slots: Vec<OwnSlot>,
+}
+
+impl Node {
+    /// The caller's ppid in a party's domain of today, or in the log's own; the same as long as the epoch.
+    ///
+    /// # Errors
+    /// [`Error::Genesis`] if the person or the party is unknown; the store.
+    pub fn ppid(&self, key: &KeyHash, party: Option<&PartyId>) -> Result<Option<Ppid>, Error> {
+        if party.is_some_and(|p| self.inner.register().party(p).is_none()) {
+            return Ok(None);
+        }
+        let Some(who) = self.inner.person_of_key(key)? else { return Ok(None) };
+        self.name_ppid(who, party).map(Some)
+    }
 }
 
 impl Inner {
