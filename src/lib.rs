@@ -13,7 +13,7 @@
 //! - [`vault`]: person keys and sealing.
 //! - [`store`]: durable bytes.
 //! - [`node`]: a running instance.
-//! - [`http`], [`cli`]: the edges.
+//! - [`http`], [`web`], [`cli`]: the edges.
 #![cfg_attr(
     not(test),
     deny(
@@ -40,3 +40,4 @@ pub mod reidentification;
 pub mod store;
 pub mod telemetry;
 pub mod vault;
+pub mod web;

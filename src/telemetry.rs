@@ -153,6 +153,8 @@ pub struct Sizes {
     pub stops: Vec<(&'static str, bool)>,
     /// Bytes of the engine on disk.
     pub disk_bytes: u64,
+    /// `key.rebind` applied in the month that ended last.
+    pub rebinds_last_month: u64,
     /// Statements accepted since the start.
     pub accepted: BTreeMap<Kind, u64>,
 }
@@ -174,6 +176,7 @@ pub struct Metrics {
     sequenced: IntGauge,
     in_flight: IntGaugeVec,
     disk_bytes: IntGauge,
+    rebinds: IntGauge,
     /// One scrape at a time moves what is copied from the node.
     scraping: Mutex<()>,
 }
@@ -227,6 +230,7 @@ impl Metrics {
             )?,
             answers: routes.chain([String::from("none")]).map(|route| (route, Default::default())).collect(),
             disk_bytes: gauge("naru_disk_bytes", "Bytes of the engine on disk.")?,
+            rebinds: gauge("naru_rebinds_last_month", "Rebinds in the month that ended last.")?,
             scraping: Mutex::new(()),
             statements,
             registry,
@@ -237,7 +241,7 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.in_flight.clone()))?;
         metrics.registry.register(Box::new(metrics.stops.clone()))?;
         metrics.registry.register(Box::new(metrics.checkpoint_age.clone()))?;
-        for gauge in [&metrics.published, &metrics.sequenced, &metrics.disk_bytes] {
+        for gauge in [&metrics.published, &metrics.sequenced, &metrics.disk_bytes, &metrics.rebinds] {
             metrics.registry.register(Box::new(gauge.clone()))?;
         }
         Ok(metrics)
@@ -289,6 +293,7 @@ impl Metrics {
         }
         self.checkpoint_age.set(Duration::from_millis(sizes.checkpoint_age_ms).as_secs_f64());
         self.disk_bytes.set(whole(sizes.disk_bytes));
+        self.rebinds.set(whole(sizes.rebinds_last_month));
         for (kind, count) in &sizes.accepted {
             let counter = self.statements.with_label_values(&[kind.as_str(), "accepted"]);
             counter.inc_by(count.saturating_sub(counter.get()));

@@ -34,6 +34,7 @@ const TABLE: &[(&str, &[&str])] = &[
         ],
     ),
     ("http", &["node", "identity", "ledger", "model", "config", "telemetry"]),
+    ("web", &["node", "model", "http"]),
     (
         "cli",
         &[
@@ -50,6 +51,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "telemetry",
             "node",
             "http",
+            "web",
         ],
     ),
 ];

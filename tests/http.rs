@@ -28,6 +28,8 @@ mod limits;
 mod openapi;
 #[path = "http/operating.rs"]
 mod operating;
+#[path = "http/own.rs"]
+mod own;
 #[path = "http/possession.rs"]
 mod possession;
 #[path = "http/requests.rs"]
@@ -254,13 +256,18 @@ fn from_enrolment_to_denial_over_http() {
     assert_eq!(served.get(&format!("/v1/statements/{id}/evidence"), Some(&hospital)).status, 404);
 }
 
+/// The routes of both modules, as `naru serve` joins them.
+fn all_routes() -> impl Iterator<Item = &'static http::Route> {
+    http::ROUTES.iter().chain(naru::web::ROUTES)
+}
+
 /// Every route with its roles, as the golden file has them.
 fn routes() -> String {
     let line = |route: &http::Route| {
         let roles: Vec<_> = route.roles.iter().map(|r| r.as_str()).collect();
         format!("{:4} {} : {}\n", route.method.as_str(), route.path, roles.join(", "))
     };
-    http::ROUTES.iter().map(line).collect()
+    all_routes().map(line).collect()
 }
 
 #[test]
@@ -274,7 +281,7 @@ fn routes_and_roles_are_those_of_the_golden_list() {
 
 #[test]
 fn every_route_turns_away_every_role_that_is_not_its_own() {
-    let served = Served::new();
+    let served = Served::with(|options| http::Options { more: naru::web::ROUTES, ..options });
     served.statement(&sign(&served.world.key_create(), &person_key(1)));
     let tokens = [
         (None, None),
@@ -282,7 +289,7 @@ fn every_route_turns_away_every_role_that_is_not_its_own() {
         (Some(http::Role::Party), Some(served.party("bank", BANK))),
         (Some(http::Role::Regulator), Some(served.party("pipc", REGULATOR))),
     ];
-    for route in http::ROUTES {
+    for route in all_routes() {
         let path = route.path.replace("{id}", &"0".repeat(64)).replace("{party}", "bank");
         let path =
             path.replace("{path:.*}", "0/000").replace("{hash}", &"0".repeat(64)).replace("{code}", "role");

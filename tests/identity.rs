@@ -4,9 +4,13 @@ mod support;
 
 #[path = "identity/chromium.rs"]
 mod chromium;
+#[path = "identity/claim.rs"]
+mod claim;
 #[path = "identity/keyset.rs"]
 mod keyset;
 #[path = "identity/life.rs"]
 mod life;
 #[path = "identity/passkey.rs"]
 mod passkey;
+#[path = "identity/provider.rs"]
+mod provider;

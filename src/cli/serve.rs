@@ -19,6 +19,7 @@ use crate::node::Readiness;
 use crate::node::Stop;
 use crate::node::clock::Clock;
 use crate::telemetry;
+use crate::web;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -121,6 +122,7 @@ fn options(config: &Config, listen: SocketAddr, metrics: Option<SocketAddr>) -> 
             proxies: config.limit_proxies.clone(),
         },
         base_url: config.base_url.clone().unwrap_or_default(),
+        more: web::ROUTES,
         ..http::Options::new(listen)
     })
 }

@@ -1,4 +1,4 @@
-//! `/livez`, `/readyz`, `/metrics`: for whoever runs it.
+//! `/livez`, `/readyz`, `/metrics`: for whoever runs it. `/.well-known/naru-rebinds`: for everybody.
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::web;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::http::Problem;
 use crate::http::Shared;
@@ -57,6 +58,7 @@ pub(in crate::http) async fn metrics(shared: web::Data<Shared>) -> Result<HttpRe
         sequenced: figures.sequenced,
         in_flight: figures.in_flight,
         disk_bytes: figures.disk_bytes,
+        rebinds_last_month: shared.node.rebinds().last,
         accepted: shared.node.accepted_by_kind(),
         checkpoint_age_ms: figures.checkpoint_age_ms,
         commit_entries: spread(&commits.entries, 1.0),
@@ -68,4 +70,16 @@ pub(in crate::http) async fn metrics(shared: web::Data<Shared>) -> Result<HttpRe
     };
     let text = shared.metrics.text(&sizes).map_err(Problem::internal)?;
     Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4")).body(text))
+}
+
+/// How long the counts of rebinds may be kept, s.
+const REBINDS_FRESH_S: u32 = 3_600;
+
+/// `GET /.well-known/naru-rebinds`: how often a key set was bound anew, by month. Source: design §7.
+pub(in crate::http) async fn rebinds(shared: web::Data<Shared>) -> HttpResponse {
+    let monthly = shared.node.rebinds();
+    let months = monthly.months.iter().map(|(month, rebinds)| json!({ "month": month, "rebinds": rebinds }));
+    HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, format!("public, max-age={REBINDS_FRESH_S}")))
+        .json(json!({ "before": monthly.before, "months": months.collect::<Vec<_>>() }))
 }

@@ -24,6 +24,7 @@ mod introspect;
 mod limit;
 mod log;
 mod message;
+mod notice;
 pub mod openapi;
 mod outcome;
 mod party;
@@ -208,6 +209,7 @@ pub const ROUTES: &[Route] = &[
     Route::get("/v1/statements/{id}/evidence", &[Anyone, Citizen, Party], |r| r.to(statement::evidence)),
     Route::post("/v1/attachments", &[Party], MIB, |r| r.to(attachment::store)),
     Route::get("/v1/decisions/{id}/evidence", &[Citizen, Party], |r| r.to(decision::evidence)),
+    Route::get("/v1/subjects/me", &[Citizen], |r| r.to(subject::own)),
     Route::get("/v1/subjects/me/uses", &[Citizen], |r| r.to(decision::uses)),
     Route::get("/v1/subjects/me/ppids/{party}", &[Citizen], |r| r.to(subject::ppid)),
     Route::get("/v1/subjects/me/export", &[Citizen], |r| r.to(export::mine)),
@@ -223,6 +225,7 @@ pub const ROUTES: &[Route] = &[
     Route::get("/v1/incidents/{id}/dossier", &[Regulator], |r| r.to(incident::dossier)),
     Route::get("/v1/parties/{id}/exceptions", &[Regulator], |r| r.to(exception::of_party)),
     Route::get("/v1/parties/{id}/jwks.json", &[Anyone], |r| r.to(party::keys)),
+    Route::get("/v1/parties/{id}/notices", &[Anyone], |r| r.to(notice::of_party)),
     Route::get("/v1/requests/{id}", &[Anyone], |r| r.to(request::seen)),
     Route::get("/v1/requests/{id}/answer", &[Party], |r| r.to(request::answer)),
     Route::post("/v1/handovers", &[Party], 16 * KIB, |r| r.to(handover::hand_over)),
@@ -235,6 +238,7 @@ pub const ROUTES: &[Route] = &[
     Route::get("/.well-known/authzen-configuration", &[Anyone], |r| r.to(authzen::metadata)),
     Route::get("/.well-known/security.txt", &[Anyone], |r| r.to(security::text)),
     Route::get("/.well-known/gpc.json", &[Anyone], |r| r.to(gpc::support)),
+    Route::get("/.well-known/naru-rebinds", &[Anyone], |r| r.to(health::rebinds)),
     Route::get("/openapi.json", &[Anyone], |r| r.to(openapi::serve)),
     Route::get("/log/checkpoint", &[Anyone], |r| r.to(log::checkpoint)).taking(Meter::Free),
     Route::get("/log/tile/{path:.*}", &[Anyone], |r| r.to(log::tile)).taking(Meter::Free),

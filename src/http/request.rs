@@ -17,10 +17,11 @@ use crate::http::Problem;
 use crate::http::Shared;
 use crate::http::caller;
 use crate::http::message;
+use crate::http::notice::Controller;
+use crate::http::notice::Notice;
 use crate::http::sort;
 use crate::model::id::PartyId;
 use crate::model::id::StatementId;
-use crate::model::statement::Audience;
 use crate::model::statement::NoticePurpose;
 use crate::node;
 use crate::node::Asking;
@@ -32,34 +33,6 @@ use crate::node::Shown;
 /// Where a person opens a request: what its controller sends her to.
 pub(in crate::http) fn address(id: &StatementId) -> String {
     format!("/r/{id}")
-}
-
-#[derive(Serialize)]
-struct Text {
-    locale: String,
-    audience: Audience,
-    media_type: String,
-    length: u64,
-    /// What a grant names as the text shown.
-    hash: String,
-    address: String,
-}
-
-#[derive(Serialize)]
-struct Notice {
-    id: String,
-    name: String,
-    version: u32,
-    texts: Vec<Text>,
-    /// What is asked, for the purposes of the request alone.
-    purposes: Vec<NoticePurpose>,
-}
-
-#[derive(Serialize)]
-struct Controller {
-    id: PartyId,
-    name_ko: String,
-    name_en: String,
 }
 
 #[derive(Serialize)]
@@ -123,26 +96,13 @@ pub(in crate::http) async fn seen(
 fn as_seen(node: &Node, id: &StatementId, asking: Asking) -> Option<Seen> {
     let register = node.register();
     let party = register.party(&asking.controller)?;
-    let says = &register.notice(&asking.notice)?.says;
-    let texts = says.texts.iter().map(|text| Text {
-        locale: text.locale.clone(),
-        audience: text.audience,
-        media_type: text.media_type.clone(),
-        length: text.length,
-        hash: text.hash.to_string(),
-        address: format!("/log/attachments/{}", text.hash),
-    });
-    let asked = |purpose: &&NoticePurpose| asking.purposes.contains(&purpose.purpose);
+    let notice = register.notice(&asking.notice)?;
+    let asked = |purpose: &NoticePurpose| asking.purposes.contains(&purpose.purpose);
     Some(Seen {
         id: id.to_string(),
         state: asking.standing.as_str(),
-        notice: Notice {
-            id: asking.notice.to_string(),
-            name: says.name.clone(),
-            version: says.version,
-            texts: texts.collect(),
-            purposes: says.purposes.iter().filter(asked).cloned().collect(),
-        },
+        // Of what is asked, the purposes of the request alone.
+        notice: Notice::of(asking.notice, &notice.says, asked),
         controller: Controller {
             name_ko: party.name_ko.clone(),
             name_en: party.name_en.clone(),

@@ -8,6 +8,7 @@ pub mod jwk;
 pub mod login;
 pub mod passkey;
 pub mod possession;
+pub mod provider;
 pub mod request;
 mod verified;
 

@@ -26,8 +26,10 @@ mod judge;
 mod lane;
 mod mark;
 mod meter;
+pub mod own;
 mod people;
 mod publish;
+pub mod rebinds;
 mod recent;
 mod recover;
 mod request;
@@ -458,22 +460,6 @@ impl Node {
     pub fn tick(&self) -> Result<(), Stop> {
         let (done, wait) = oneshot::channel();
         self.ask(Job::Tick(done), wait)
-    }
-
-    /// The caller's ppid in a party's domain of today, or in the log's own; the same as long as the epoch.
-    ///
-    /// # Errors
-    /// [`Error::Genesis`] if the person or the party is unknown; the store.
-    pub fn ppid(
-        &self,
-        key: &crate::model::id::KeyHash,
-        party: Option<&PartyId>,
-    ) -> Result<Option<Ppid>, Error> {
-        if party.is_some_and(|p| self.inner.register().party(p).is_none()) {
-            return Ok(None);
-        }
-        let Some(who) = self.inner.person_of_key(key)? else { return Ok(None) };
-        self.name_ppid(who, party).map(Some)
     }
 
     /// A person's ppid of today in a party's domain, or in the log's own; writes the row that leads from it to her.

@@ -24,6 +24,7 @@ use crate::ledger::entry::Entry;
 use crate::ledger::hash;
 use crate::ledger::merkle;
 use crate::model::id::KeyHash;
+use crate::model::id::LeafIndex;
 use crate::model::id::StatementId;
 use crate::model::id::SubjectId;
 use crate::model::id::Timestamp;
@@ -240,9 +241,7 @@ impl Inner {
                 Touched::Slot(slot) => step.parts.insert((who.subject, Some(slot))),
                 Touched::Register => false,
             };
-            if loaded.person.core().erasing.is_some() {
-                step.erasing.push(who);
-            }
+            step.note(who, &loaded.person, &recorded);
             step.people.insert(who.subject, loaded);
             if let Some(request) = answered {
                 step.parts.insert((request.who.subject, None));
@@ -314,6 +313,7 @@ impl Inner {
         if !step.erasing.is_empty() {
             rows.push(self.awaits_erasure(&step.erasing, index)?);
         }
+        self.count_rebinds(&step.rebinds)?;
         self.set_register(step.register);
         let subjects: Vec<SubjectId> = step.people.keys().copied().collect();
         for loaded in step.people.into_values() {
@@ -380,9 +380,21 @@ struct Step {
     names: Vec<(Row, Name, Pointed)>,
     /// Who has demanded erasure.
     erasing: Vec<Pointed>,
+    /// Where rebinds took effect.
+    rebinds: Vec<(LeafIndex, Timestamp)>,
 }
 
 impl Step {
+    /// What else follows from a statement that took effect.
+    fn note(&mut self, who: Pointed, person: &Person, recorded: &Recorded) {
+        if person.core().erasing.is_some() {
+            self.erasing.push(who);
+        }
+        if recorded.statement().kind() == Kind::KeyRebind {
+            self.rebinds.push((recorded.index(), recorded.at()));
+        }
+    }
+
     fn new(register: Register) -> Self {
         Self {
             register,
@@ -391,6 +403,7 @@ impl Step {
             parts: HashSet::new(),
             names: Vec::new(),
             erasing: Vec::new(),
+            rebinds: Vec::new(),
         }
     }
 }

@@ -43,6 +43,7 @@ use crate::node::mark::Mark;
 use crate::node::people;
 use crate::node::people::name_bytes;
 use crate::node::publish::Publisher;
+use crate::node::rebinds;
 use crate::node::recent::Recent;
 use crate::node::rotate::Resealed;
 use crate::node::ticket::Accepted;
@@ -379,6 +380,8 @@ impl Sequencer {
         }
         self.announce(first, at, &judged, &inert);
         let certified = certified(first, &judged, &inert);
+        let kinds = judged.iter().map(|one| one.prepared.verified.value().kind());
+        let rebinds = rebinds::among((first..).zip(kinds).zip(&inert), at);
         let touched = self.take_over(copies, first + n);
         let leaves: Vec<[u8; 32]> = batch.entries.iter().map(|e| hash::leaf(e)).collect();
         let list = merkle::List::new(&leaves);
@@ -391,7 +394,8 @@ impl Sequencer {
             Err(error) => return self.halt(judged, &Error::from(error)),
         }
         self.publisher.push(&leaves, at);
-        // Without all its rows a projection would claim what it does not show.
+        // Without all its rows, or a rebind's count, a projection would claim what it does not show.
+        let touched = touched.filter(|_| self.inner.has_counted(&rebinds));
         let Some((rows, subjects)) = touched else { return self.carry_out_all(Vec::new()) };
         match self.project(self.next, &rows) {
             Ok(()) => self.inner.people.projected(self.next, subjects, self.inner.store.as_ref()),

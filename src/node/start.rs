@@ -45,6 +45,7 @@ use crate::node::people::People;
 use crate::node::publish;
 use crate::node::publish::Published;
 use crate::node::publish::Publisher;
+use crate::node::rebinds::Rebinds;
 use crate::node::sequencer::Sequencer;
 use crate::node::state::Admission;
 use crate::node::token::Tokens;
@@ -279,6 +280,7 @@ impl Inner {
             served_at: AtomicU64::new(clock.now().0),
             accepted: Mutex::new(BTreeMap::new()),
             excepted: Uses::new(clock.now()),
+            rebinds: Rebinds::default(),
             uses: OnceLock::new(),
             incidents: Book::default(),
             erasing: Mutex::default(),
@@ -332,6 +334,7 @@ impl Inner {
             None if found.projected > 0 => self.replay_register(found.projected)?,
             None => {}
         }
+        self.load_rebinds()?;
         // Neither sequencer nor check runs before the projection has caught up.
         self.replay(found.projected..found.next, epoch)?;
         *self.tail.lock().unwrap_or_else(PoisonError::into_inner) = Tail::new(found.next, self.settings.told);

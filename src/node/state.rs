@@ -53,6 +53,7 @@ use crate::node::people::People;
 use crate::node::publish;
 use crate::node::publish::Published;
 use crate::node::read_pack;
+use crate::node::rebinds::Rebinds;
 use crate::node::sequencer::Job;
 use crate::node::token::Tokens;
 use crate::node::uselog::UseLog;
@@ -133,6 +134,7 @@ pub struct Inner {
     pub(in crate::node) served_at: AtomicU64,
     pub(in crate::node) accepted: Mutex<BTreeMap<Kind, u64>>,
     pub(in crate::node) excepted: Uses,
+    pub(in crate::node) rebinds: Rebinds,
     /// Set once all else is loaded, if the settings ask for it.
     pub(in crate::node) uses: OnceLock<UseLog>,
     /// Incidents found so far, by number.

@@ -195,6 +195,7 @@ impl Recorder {
         for (name, path) in [
             ("authzenConfiguration", "/.well-known/authzen-configuration"),
             ("securityTxt", "/.well-known/security.txt"),
+            ("rebinds", "/.well-known/naru-rebinds"),
             ("live", "/livez"),
             ("ready", "/readyz"),
         ] {
@@ -221,11 +222,14 @@ fn recorded() -> Value {
     recorder.asked_by_a_link(&bank, &ppid);
     recorder.parameter("myPpid", "party", &"bank".into());
     recorder.get("myPpid", "/v1/subjects/me/ppids/bank", Some(&citizen));
+    recorder.get("myState", "/v1/subjects/me", Some(&citizen));
     recorder.get("myUses", "/v1/subjects/me/uses", Some(&citizen));
     recorder.get("myExceptions", "/v1/subjects/me/exceptions", Some(&citizen));
     let pipc = recorder.served.party("pipc", REGULATOR);
     recorder.parameter("partyExceptions", "id", &"bank".into());
     recorder.get("partyExceptions", "/v1/parties/bank/exceptions", Some(&pipc));
+    recorder.parameter("partyNotices", "id", &"bank".into());
+    recorder.get("partyNotices", "/v1/parties/bank/notices", None);
     recorder.kept.into()
 }
 

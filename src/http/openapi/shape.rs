@@ -7,6 +7,7 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::http::openapi::person;
 use crate::http::sort;
 use crate::model::decision::Reason;
 use crate::model::decision::Why;
@@ -29,6 +30,8 @@ pub(super) fn all() -> Map<String, Value> {
         searches(),
         decisions(),
         requests(),
+        person::notices(),
+        person::own(),
         incidents(),
         feeds(),
     ];
@@ -39,16 +42,16 @@ pub(super) fn all() -> Map<String, Value> {
         .collect()
 }
 
-fn of(name: &str) -> Value {
+pub(super) fn of(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
 }
 
-fn list(name: &str) -> Value {
+pub(super) fn list(name: &str) -> Value {
     json!({ "type": "array", "items": of(name) })
 }
 
 /// An object with these members, those after `?` optional, and no others.
-fn closed(members: &[(&str, Value)]) -> Value {
+pub(super) fn closed(members: &[(&str, Value)]) -> Value {
     object(members, false)
 }
 
@@ -72,7 +75,7 @@ fn text(pattern: &str, help: &str) -> Value {
     json!({ "type": "string", "pattern": pattern, "description": help })
 }
 
-fn one_of(words: impl IntoIterator<Item = &'static str>) -> Value {
+pub(super) fn one_of(words: impl IntoIterator<Item = &'static str>) -> Value {
     json!({ "type": "string", "enum": words.into_iter().collect::<Vec<_>>() })
 }
 
@@ -243,41 +246,12 @@ fn exceptions() -> Value {
 }
 
 fn requests() -> Value {
-    let string = || json!({ "type": "string" });
-    let text = closed(&[
-        ("locale", string()),
-        ("audience", one_of(["adult", "child"])),
-        ("media_type", string()),
-        ("length", of("Count")),
-        ("hash", of("Hash")),
-        ("address", string()),
-    ]);
-    let category = closed(&[
-        ("category", of("Category")),
-        ("?items", json!({ "type": "array", "items": { "type": "string" } })),
-        ("required", json!({ "type": "boolean" })),
-        ("reason", string()),
-    ]);
-    let purpose = closed(&[
-        ("purpose", of("Purpose")),
-        ("class", of("DataClass")),
-        ("categories", json!({ "type": "array", "items": category })),
-        ("actions", list("AskedAction")),
-        ("recipients", list("PartyId")),
-        ("keep-ms", of("Ms")),
-    ]);
     json!({
         "Request": closed(&[
             ("id", of("StatementId")),
             ("state", of("RequestState")),
-            ("controller", closed(&[("id", of("PartyId")), ("name_ko", string()), ("name_en", string())])),
-            ("notice", closed(&[
-                ("id", of("StatementId")),
-                ("name", string()),
-                ("version", of("Count")),
-                ("texts", json!({ "type": "array", "items": text })),
-                ("purposes", json!({ "type": "array", "items": purpose })),
-            ])),
+            ("controller", of("Controller")),
+            ("notice", of("Notice")),
             ("link", of("Base64url")),
             ("until", of("Ms")),
         ]),

@@ -129,6 +129,14 @@ pub(super) const ALL: &[About] = &[
         problems(&[MISSING, NOT_YET, SERVER]),
     ),
     get(
+        "/v1/subjects/me",
+        "myState",
+        "What the caller sees of herself: keys, a rebind that waits, and where her slots stand.",
+        &[],
+        &[ok("What stands.", &[shape("MyState")])],
+        problems(&[MISSING, SERVER]),
+    ),
+    get(
         "/v1/subjects/me/uses",
         "myUses",
         "Who asked about the caller, for what, when, what was told and by which rule; newest first.",
@@ -271,6 +279,14 @@ pub(super) const ALL: &[About] = &[
         problems(&[PARTY, SERVER]),
     ),
     get(
+        "/v1/parties/{id}/notices",
+        "partyNotices",
+        "What a controller asks now: its notices that are not retired.",
+        &[path("id", "PartyId", "The party.")],
+        &[ok("Its notices.", &[shape("PartyNotices")])],
+        problems(&[PARTY, SERVER]),
+    ),
+    get(
         "/v1/requests/{id}",
         "request",
         "What a controller asks; the address is the right to look.",
@@ -381,6 +397,14 @@ pub(super) const ALL: &[About] = &[
         "That this service honours Global Privacy Control.",
         &[],
         &[ok("The statement.", &[shape("Gpc")])],
+        problems(&[]),
+    ),
+    get(
+        "/.well-known/naru-rebinds",
+        "rebinds",
+        "How often key sets were bound anew by an identity provider and the operator, by month that is over.",
+        &[],
+        &[ok("The counts.", &[shape("Rebinds")])],
         problems(&[]),
     ),
     get(

@@ -1,0 +1,106 @@
+//! The shapes of what a person's page reads: notices, and what she sees of herself.
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::http::openapi::shape::closed;
+use crate::http::openapi::shape::list;
+use crate::http::openapi::shape::of;
+use crate::http::openapi::shape::one_of;
+
+pub(super) fn notices() -> Value {
+    let string = || json!({ "type": "string" });
+    let text = closed(&[
+        ("locale", string()),
+        ("audience", one_of(["adult", "child"])),
+        ("media_type", string()),
+        ("length", of("Count")),
+        ("hash", of("Hash")),
+        ("address", string()),
+    ]);
+    let category = closed(&[
+        ("category", of("Category")),
+        ("?items", json!({ "type": "array", "items": { "type": "string" } })),
+        ("required", json!({ "type": "boolean" })),
+        ("reason", string()),
+    ]);
+    let purpose = closed(&[
+        ("purpose", of("Purpose")),
+        ("class", of("DataClass")),
+        ("categories", json!({ "type": "array", "items": category })),
+        ("actions", list("AskedAction")),
+        ("recipients", list("PartyId")),
+        ("keep-ms", of("Ms")),
+    ]);
+    json!({
+        "Controller": closed(&[("id", of("PartyId")), ("name_ko", string()), ("name_en", string())]),
+        "Notice": closed(&[
+            ("id", of("StatementId")),
+            ("name", string()),
+            ("version", of("Count")),
+            ("texts", json!({ "type": "array", "items": text })),
+            ("purposes", json!({ "type": "array", "items": purpose })),
+        ]),
+        "PartyNotices": closed(&[
+            ("controller", of("Controller")),
+            ("jurisdiction", json!({ "anyOf": [of("Text"), { "type": "null" }] })),
+            ("notices", list("Notice")),
+        ]),
+    })
+}
+
+pub(super) fn own() -> Value {
+    let none_or = |shape: Value| json!({ "anyOf": [shape, { "type": "null" }] });
+    let key = closed(&[
+        ("key", of("Hash")),
+        ("use", one_of(["passkey", "device", "recovery"])),
+        ("from", of("Index")),
+        ("live", json!({ "type": "boolean" })),
+    ]);
+    let rebind = closed(&[
+        ("statement", of("StatementId")),
+        ("index", of("Index")),
+        ("key", of("Hash")),
+        ("due", of("Ms")),
+        ("stop", of("Kind")),
+    ]);
+    let terms = closed(&[
+        ("statement", of("StatementId")),
+        ("notice", none_or(of("StatementId"))),
+        ("categories", list("Category")),
+        ("actions", list("AskedAction")),
+        ("recipients", list("PartyId")),
+        ("fetch_until", of("Ms")),
+        ("keep_until", of("Ms")),
+    ]);
+    let states =
+        ["none", "granted", "attested", "disputed", "paused", "refused", "withdrawn", "objected", "expired"];
+    let slot = closed(&[
+        ("controller", json!({ "type": "string", "description": "A party, or `*`." })),
+        ("purpose", json!({ "type": "string", "description": "A term of DPV, or `*`." })),
+        ("class", of("DataClass")),
+        ("state", one_of(states)),
+        ("since", of("Ms")),
+        ("over", none_or(of("StatementId"))),
+        ("carried_by", none_or(of("PartyId"))),
+        ("terms", none_or(terms)),
+    ]);
+    let month =
+        |help: &str| json!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}$", "description": help });
+    let months = closed(&[("month", month("Of UTC.")), ("rebinds", of("Count"))]);
+    json!({
+        "Rebinds": closed(&[
+            ("before", month("This month is not told yet.")),
+            ("months", json!({ "type": "array", "items": months })),
+        ]),
+        "MyState": closed(&[
+            ("keys", json!({ "type": "array", "items": key })),
+            ("keys_over", none_or(of("StatementId"))),
+            ("recovery", json!({ "type": "boolean" })),
+            ("rebind", none_or(rebind)),
+            ("rebound_until", none_or(of("Ms"))),
+            ("minor_until", none_or(of("Ms"))),
+            ("slots", json!({ "type": "array", "items": slot })),
+        ]),
+    })
+}
