@@ -13,6 +13,7 @@ use naru::audit::archive;
 use naru::audit::archive::Proven;
 use naru::ledger::key::Signer;
 use naru::model::id::Ppid;
+use naru::model::id::Timestamp;
 use naru::model::statement::*;
 use naru::model::vocabulary::Action;
 use naru::model::vocabulary::DataClass;
@@ -193,7 +194,7 @@ fn a_side_file_that_is_missing_or_damaged_is_made_again_and_answers_equal_the_sc
     ask(&world, ppid);
     let scan = |world: &World| {
         let mut out = Vec::new();
-        let (from, until) = (naru::model::id::Timestamp(0), naru::model::id::Timestamp(u64::MAX));
+        let (from, until) = (Timestamp(0), Timestamp(u64::MAX));
         let each = &mut |seen: naru::node::Use| {
             out.push(seen);
             Ok(())
@@ -282,17 +283,24 @@ fn an_archive_proves_itself_offline_and_one_flipped_byte_or_cut_is_found() {
     assert!(archive::verify(&mut Cursor::new(&bytes), log.public(), "another/log", None).is_err());
 }
 
+/// When the log had its last entry.
+fn log_time(world: &World) -> Timestamp {
+    let size = world.node().published().size;
+    let entry = world.node().entries(size - 1, size).unwrap().pop().unwrap();
+    Timestamp(naru::ledger::entry::Entry::parse(&entry).unwrap().t())
+}
+
 /// An archive of these files, signed by the log itself.
 fn signed_again(world: &World, files: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut out = Vec::new();
-    let mut archive = portability::Archive::new(&mut out);
-    let tags = ["bagit.txt", "bag-info.txt", "manifest-sha256.txt"];
+    let published = world.node().published();
+    let (origin, size, root) = (ORIGIN.into(), published.size, published.root);
+    let mut archive = portability::Archive::new(&mut out, portability::Head { origin, size, root });
+    let tags = ["bagit.txt", "bag-info.txt", "manifest-sha256.txt", "tagmanifest-sha256.txt"];
     for (path, content) in files.iter().filter(|(path, _)| !tags.contains(&path.as_str())) {
         archive.file(path, content).unwrap();
     }
-    let published = world.node().published();
-    let (origin, size, root) = (ORIGIN.into(), published.size, published.root);
-    archive.finish(portability::Head { origin, size, root }, &signer(LOG)).unwrap();
+    archive.finish(log_time(world), &signer(LOG)).unwrap();
     out
 }
 
@@ -363,7 +371,8 @@ fn a_person_with_a_thousand_events_exports_and_verifies() {
     let mut manifest = Vec::new();
     let mut zip = Cursor::new(fs::read(format!("{out}/mydata.zip")).unwrap());
     let mut zip = zip::ZipArchive::new(&mut zip).unwrap();
-    std::io::Read::read_to_end(&mut zip.by_name(portability::MANIFEST).unwrap(), &mut manifest).unwrap();
+    let name = format!("mydata-{}/{}", proven.head.size, portability::MANIFEST);
+    std::io::Read::read_to_end(&mut zip.by_name(&name).unwrap(), &mut manifest).unwrap();
     let examples = concat!(env!("CARGO_TARGET_TMPDIR"), "/cddl-export");
     fs::create_dir_all(examples).unwrap();
     fs::write(format!("{examples}/archive-manifest-thousand.cbor"), manifest).unwrap();

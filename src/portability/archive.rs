@@ -1,5 +1,8 @@
 //! Writing an archive in one pass, and never twice alike by accident.
 //!
+//! The zip holds one folder, the bag (RFC 8493 section 4.2: a serialised bag is one
+//! folder). Its tag manifest names every tag file but itself and the signed manifest,
+//! which names that one, too.
 //! Every file is stored (the same bytes whatever version of a compressor is built
 //! in), dated 1980-01-01, mode 0644. What stays in memory is one row a file: its
 //! path, length and hash.
@@ -15,11 +18,13 @@ use zip::write::StreamWriter;
 
 use crate::ledger::hash::Running;
 use crate::ledger::key::Signer;
+use crate::model::id::Timestamp;
 use crate::portability::Error;
 use crate::portability::MANIFEST;
 use crate::portability::manifest::Head;
 use crate::portability::manifest::Listed;
 use crate::portability::manifest::Manifest;
+use crate::portability::time::instant;
 
 const BAGIT: &[u8] = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n";
 /// Payload of a bag lies below it. Source: RFC 8493 section 2.1.2
@@ -27,6 +32,7 @@ const PAYLOAD: &str = "data/";
 
 /// An archive under way.
 pub struct Archive<'a> {
+    head: Head,
     zip: ZipWriter<StreamWriter<&'a mut dyn Write>>,
     listed: Vec<Listed>,
     paths: BTreeSet<String>,
@@ -58,10 +64,10 @@ fn is_path(path: &str) -> bool {
 }
 
 impl<'a> Archive<'a> {
-    /// Begins an archive.
-    pub fn new(out: &'a mut dyn Write) -> Self {
+    /// Begins an archive of what stands under a checkpoint.
+    pub fn new(out: &'a mut dyn Write, head: Head) -> Self {
         let zip = ZipWriter::new_stream(out).set_auto_large_file();
-        Self { zip, listed: Vec::new(), paths: BTreeSet::new(), open: None }
+        Self { head, zip, listed: Vec::new(), paths: BTreeSet::new(), open: None }
     }
 
     /// Begins a file; what is written next is its content.
@@ -73,7 +79,7 @@ impl<'a> Archive<'a> {
         if !is_path(path) || !self.paths.insert(path.to_owned()) {
             return Err(Error::Path { path: path.to_owned() });
         }
-        self.zip.start_file(path, options())?;
+        self.zip.start_file(self.head.path_of(path), options())?;
         self.open = Some((path.to_owned(), 0, Running::default()));
         Ok(())
     }
@@ -94,32 +100,43 @@ impl<'a> Archive<'a> {
         Ok(())
     }
 
-    /// Lists, signs and ends the archive.
+    /// Lists, signs and ends the archive. `as_of` is the log's time at the checkpoint, ms.
     ///
     /// # Errors
     /// The writer; the signer.
-    pub fn finish(mut self, head: Head, signer: &dyn Signer) -> Result<(), Error> {
+    pub fn finish(mut self, as_of: Timestamp, signer: &dyn Signer) -> Result<(), Error> {
         self.end();
-        let payload: Vec<&Listed> = self.listed.iter().filter(|l| l.path.starts_with(PAYLOAD)).collect();
-        let bytes = payload.iter().fold(0u64, |sum, l| sum.saturating_add(l.bytes));
+        let payload = self.listed.iter().filter(|l| l.path.starts_with(PAYLOAD));
+        let (bytes, files) = payload.fold((0u64, 0u64), |sum, l| (sum.0.saturating_add(l.bytes), sum.1 + 1));
+        let (head, time) = (&self.head, instant(as_of));
         let info = format!(
-            "External-Identifier: {}\nExternal-Description: checkpoint of {} entries\nPayload-Oxum: {bytes}.{}\n",
+            "External-Identifier: {}\nExternal-Description: checkpoint of {} entries\n\
+             Bagging-Date: {}\nCheckpoint-Time: {time}\nPayload-Oxum: {bytes}.{files}\n",
             head.origin,
             head.size,
-            payload.len()
+            time.split('T').next().unwrap_or_default(),
         );
-        let lines: String = payload.iter().map(|l| format!("{}  {}\n", l.hex(), l.path)).collect();
         self.file("bagit.txt", BAGIT)?;
         self.file("bag-info.txt", info.as_bytes())?;
-        self.file("manifest-sha256.txt", lines.as_bytes())?;
-        self.end();
-        let manifest = Manifest::new(head, std::mem::take(&mut self.listed)).sign(signer)?;
+        self.list("manifest-sha256.txt", |path| path.starts_with(PAYLOAD))?;
+        self.list("tagmanifest-sha256.txt", |path| !path.starts_with(PAYLOAD))?;
+        let manifest = Manifest::new(self.head.clone(), std::mem::take(&mut self.listed)).sign(signer)?;
         self.seal(&manifest)
+    }
+
+    /// One manifest of the bag: the files before it that it is for. Source: RFC 8493 sections 2.1.3, 2.2.1
+    fn list(&mut self, path: &str, of: fn(&str) -> bool) -> Result<(), Error> {
+        self.end();
+        let listed = self.listed.iter().filter(|l| of(&l.path));
+        let lines: String = listed.map(|l| format!("{}  {}\n", l.hex(), l.path)).collect();
+        self.file(path, lines.as_bytes())?;
+        self.end();
+        Ok(())
     }
 
     /// Ends the archive with a manifest that is signed already.
     pub(in crate::portability) fn seal(mut self, manifest: &[u8]) -> Result<(), Error> {
-        self.zip.start_file(MANIFEST, options())?;
+        self.zip.start_file(self.head.path_of(MANIFEST), options())?;
         self.zip.write_all(manifest)?;
         self.zip.finish()?.into_inner().flush()?;
         Ok(())

@@ -5,7 +5,8 @@ KEY is the log's, PEM or DER. `cargo test --test export` leaves an archive of 1,
 `log.spki` in target/tmp/export, the demo one in export/ beside `log.pem`.
 
 - `zipfile` opens it and finds every checksum right,
-- the payload manifest names exactly the files below data/ with their SHA-256 (RFC 8493),
+- `bagit` finds a whole and valid bag in its one folder (RFC 8493), and the manifest names exactly the
+  files below data/ with their SHA-256,
 - `pycose` verifies the manifest, which names every other file in the order of the zip,
 - the lists are JSON, and every statement and use they name has its evidence inside,
 - every incident rests on uses and statements inside, and an accused is named only where confirmed.
@@ -15,9 +16,13 @@ Nothing here shares code with Naru. Exit code 1 if anything differs.
 
 import hashlib
 import json
+import logging
 import sys
+import tempfile
 import zipfile
+from pathlib import Path
 
+import bagit
 import cbor2
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key, load_pem_public_key
 from pycose.keys import OKPKey
@@ -31,19 +36,49 @@ def must(what: str, holds: bool) -> None:
         sys.exit(1)
 
 
+class Bag:
+    """The files of the one folder in a zip, by their path in it."""
+
+    def __init__(self, path: str) -> None:
+        self.zip = zipfile.ZipFile(path)
+        folders = {name.split("/", 1)[0] for name in self.zip.namelist()}
+        must("one folder, and all of the zip below it", len(folders) == 1)
+        self.folder = folders.pop()
+        self.names = [name.split("/", 1)[1] for name in self.zip.namelist()]
+
+    def read(self, name: str) -> bytes:
+        return self.zip.read(f"{self.folder}/{name}")
+
+    def valid(self, flipped: str | None = None) -> bool:
+        """Whether `bagit` takes the unpacked bag, with one bit of a file flipped."""
+        with tempfile.TemporaryDirectory() as out:
+            self.zip.extractall(out)
+            if flipped:
+                file = Path(out, self.folder, flipped)
+                file.write_bytes(bytes([file.read_bytes()[0] ^ 1]) + file.read_bytes()[1:])
+            try:
+                return bagit.Bag(f"{out}/{self.folder}").validate()
+            except bagit.BagError:
+                return False
+
+
 def main() -> None:
-    bag = zipfile.ZipFile(sys.argv[1])
+    logging.getLogger("bagit").setLevel(logging.ERROR)
+    bag = Bag(sys.argv[1])
     given = open(sys.argv[2], "rb").read()
     key = load_pem_public_key(given) if given.startswith(b"-----") else load_der_public_key(given)
     spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    names = bag.namelist()
-    must("zipfile finds every checksum right", bag.testzip() is None)
+    names = bag.names
+    must("zipfile finds every checksum right", bag.zip.testzip() is None)
     must("stored, dated 1980, no name twice", len(set(names)) == len(names) and all(
-        i.compress_type == zipfile.ZIP_STORED and i.date_time == (1980, 1, 1, 0, 0, 0) for i in bag.infolist()))
+        i.compress_type == zipfile.ZIP_STORED and i.date_time == (1980, 1, 1, 0, 0, 0) for i in bag.zip.infolist()))
     digest = {name: hashlib.sha256(bag.read(name)).hexdigest() for name in names}
     lines = bag.read("manifest-sha256.txt").decode().splitlines()
     payload = {path: digest for digest, path in (line.split("  ", 1) for line in lines)}
     must("BagIt payload manifest", payload == {n: d for n, d in digest.items() if n.startswith("data/")})
+    must("bagit: a valid bag", bag.valid())
+    must("bagit: none with a bit flipped in payload or tag file",
+         not bag.valid("data/consents.json") and not bag.valid("bagit.txt") and not bag.valid("bag-info.txt"))
     oxum = sum(len(bag.read(n)) for n in payload), len(payload)
     must("Payload-Oxum", f"Payload-Oxum: {oxum[0]}.{oxum[1]}\n" in bag.read("bag-info.txt").decode())
 

@@ -109,7 +109,8 @@ impl Export {
     pub fn write(&self, out: &mut dyn Write) -> Result<(), Error> {
         let Covering { size, root, .. } = self.covering;
         let as_of = self.as_of()?;
-        let mut archive = Archive::new(out);
+        let head = Head { origin: self.node.settings.origin.clone(), size, root };
+        let mut archive = Archive::new(out, head);
         let mut complete = Completeness::default();
         archive.file(portability::CHECKPOINT, self.covering.note.as_bytes())?;
         let told = self.statements(&mut archive, &mut complete)?;
@@ -122,8 +123,7 @@ impl Export {
         self.withheld(&mut complete);
         archive.begin(portability::COMPLETENESS)?;
         serde_json::to_writer(&mut archive, &complete).map_err(portability::Error::from)?;
-        let head = Head { origin: self.node.settings.origin.clone(), size, root };
-        Ok(archive.finish(head, self.node.log_signer.as_ref())?)
+        Ok(archive.finish(as_of, self.node.log_signer.as_ref())?)
     }
 
     /// Time of the last entry under the checkpoint: what expiry is computed at.
