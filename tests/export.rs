@@ -180,6 +180,41 @@ fn one_export_at_a_time_and_only_of_sizes_that_prove_something() {
     assert!(matches!(node.export(&key_hash(&person_key(9)), None), Err(NoExport::Unknown)));
 }
 
+#[test]
+fn tables_and_linked_data_say_what_the_records_say() {
+    let (world, ppid) = story();
+    let files = files(&archive(&world, 1, None));
+    let table = |path: &str| {
+        let text = std::str::from_utf8(&files[path]).unwrap().strip_prefix('\u{feff}').unwrap();
+        assert!(text.lines().count() == text.matches("\r\n").count());
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let head = reader.headers().unwrap().clone();
+        let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
+        let column = |name: &str| {
+            let at = head.iter().position(|head| head.split(' ').next() == Some(name)).unwrap();
+            rows.iter().map(|row| row[at].to_owned()).collect::<Vec<_>>()
+        };
+        (column("controller"), column(if path.contains("uses") { "told" } else { "state" }), column("ppid"))
+    };
+    let (controllers, states, ppids) = table(portability::CONSENTS_CSV);
+    assert_eq!(
+        (controllers, states),
+        (vec!["bank".into(); 2], vec!["objected".to_owned(), "withdrawn".into()])
+    );
+    assert_eq!(ppids[0], ppid.to_text());
+    let (_, told, _) = table(portability::USES_CSV);
+    assert_eq!(told, ["CONSENT_GIVEN", "CONSENT_GIVEN", "CONSENT_WITHDRAWN"]);
+    let linked = json(&files, portability::CONSENTS_LD);
+    let records = linked["@graph"].as_array().unwrap();
+    let statuses = |n: usize| records[n]["dpv:hasConsentStatus"].as_array().unwrap().iter();
+    let kinds: Vec<_> = statuses(1).map(|status| &status["@type"]).collect();
+    assert_eq!(kinds, ["dpv:ConsentGiven", "dpv:ConsentWithdrawn"]);
+    let objection: Vec<_> = statuses(0).map(|s| (&s["@type"], &s["dct:description"])).collect();
+    assert_eq!(objection, [(&"dpv:ConsentRefused".into(), &"objected".into())]);
+    assert_eq!(records[0]["dpv:hasDataController"][0]["dpv:hasIdentifier"], "bank");
+    assert!(linked["@context"].as_object().unwrap().values().all(serde_json::Value::is_string));
+}
+
 fn side_files(world: &World) -> Vec<PathBuf> {
     let entries = fs::read_dir(world.dir.path().join("use")).unwrap();
     let mut out: Vec<_> = entries.map(|e| e.unwrap().path()).collect();
@@ -323,6 +358,9 @@ fn a_log_that_signs_another_story_than_its_evidence_is_found() {
         (portability::STATEMENTS, "consent.withdraw", "consent.pause"),
         (portability::USES, ".cbor\"", ".cbox\""),
         (portability::COMPLETENESS, "data/evidence/uses", "data/evidence/none"),
+        (portability::CONSENTS_CSV, ",withdrawn,", ",granted,"),
+        (portability::CONSENTS_LD, "dpv:ConsentWithdrawn", "dpv:ConsentGiven"),
+        (portability::USES_CSV, "CONSENT_WITHDRAWN", "CONSENT_GIVEN"),
     ];
     for (path, from, to) in lies {
         let mut files = files.clone();
@@ -334,11 +372,11 @@ fn a_log_that_signs_another_story_than_its_evidence_is_found() {
         assert!(matches!(error, archive::Error::Wrong { .. }), "{path}: {error}");
     }
     for gone in files.iter().map(|(path, _)| path.clone()).filter(|path| path.starts_with("data/")) {
-        let optional = [portability::INCIDENTS, portability::EXCEPTIONS, portability::PARTIES];
+        let rendered = [portability::CONSENTS_CSV, portability::CONSENTS_LD, portability::USES_CSV];
         let files: Vec<_> = files.iter().filter(|(path, _)| *path != gone).cloned().collect();
-        let listed = matches!(gone.as_str(), portability::EXCEPTIONS | portability::INCIDENTS);
         let proven = verify(&signed_again(&world, &files));
-        assert_eq!(proven.is_ok(), listed && optional.contains(&gone.as_str()), "{gone}");
+        let free = [portability::EXCEPTIONS, portability::INCIDENTS].contains(&gone.as_str());
+        assert_eq!(proven.is_ok(), free || rendered.contains(&gone.as_str()), "{gone}");
     }
     let mut more = files.clone();
     more.push(("data/sources/bank/accounts.json".into(), b"{}".to_vec()));

@@ -1,6 +1,6 @@
 //! PURE. What a person carries away: the archive, its manifest, its consent records.
 //!
-//! One zip in BagIt layout (RFC 8493), stored and not compressed, with fixed times
+//! One zip that holds one bag (BagIt, RFC 8493), stored and not compressed, with fixed times
 //! and modes, in the order in which it is written: so the same items at the same
 //! checkpoint are the same bytes. The log signs the manifest, which names every
 //! other file with its length and hash. A reader writes the archive again from
@@ -8,14 +8,16 @@
 //!
 //! A later archive adds files; a reader that does not know one still checks its
 //! hash. Lacks, on purpose: where items come from (`node`), what they prove
-//! (`audit`), encryption, and other renderings. Trusted: nothing that is read.
+//! (`audit`), encryption. Trusted: nothing that is read.
 
 mod archive;
 mod complete;
 mod incident;
+mod linked;
 mod manifest;
 mod read;
 mod record;
+mod table;
 mod time;
 mod usage;
 
@@ -29,6 +31,7 @@ pub use complete::Withheld;
 pub use incident::IncidentRow;
 pub use incident::IncidentStep;
 pub use incident::incident_row;
+pub use linked::Linked;
 pub use manifest::Head;
 pub use manifest::Listed;
 pub use manifest::Manifest;
@@ -42,6 +45,7 @@ pub use record::Record;
 pub use record::Records;
 pub use record::Terms;
 pub use record::event_state;
+pub use table::Table;
 pub use time::duration;
 pub use time::instant;
 pub use usage::use_row;
@@ -55,10 +59,16 @@ pub const MANIFEST: &str = "manifest.cose";
 pub const CHECKPOINT: &str = "data/checkpoint.txt";
 /// Path of the consent records.
 pub const CONSENTS: &str = "data/consents.json";
+/// Path of the consent records as a table.
+pub const CONSENTS_CSV: &str = "data/consents.csv";
+/// Path of the consent records in the Data Privacy Vocabulary.
+pub const CONSENTS_LD: &str = "data/consents.jsonld";
 /// Path of the list of her statements.
 pub const STATEMENTS: &str = "data/statements.ndjson";
 /// Path of the use lines.
 pub const USES: &str = "data/uses.ndjson";
+/// Path of the use lines as a table.
+pub const USES_CSV: &str = "data/uses.csv";
 /// Path of the incidents that concern her.
 pub const INCIDENTS: &str = "data/incidents.json";
 /// Path of the exceptions claimed on her data.
@@ -114,6 +124,9 @@ pub enum Error {
     /// A JSON file cannot be written.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
+    /// A table cannot be written.
+    #[error(transparent)]
+    Table(#[from] csv::Error),
     /// No path of an archive: not ASCII, absolute, upwards, or there twice.
     #[error("`{path}` is no path of an archive, or is there twice")]
     Path {

@@ -9,12 +9,16 @@ KEY is the log's, PEM or DER. `cargo test --test export` leaves an archive of 1,
   files below data/ with their SHA-256,
 - `pycose` verifies the manifest, which names every other file in the order of the zip,
 - the lists are JSON, and every statement and use they name has its evidence inside,
+- `csv` reads the tables: BOM, CRLF, as many rows as the lists, no cell that begins a formula,
+- `pyld` expands the JSON-LD without fetching anything: every key is an IRI, every record has its controller,
 - every incident rests on uses and statements inside, and an accused is named only where confirmed.
 
 Nothing here shares code with Naru. Exit code 1 if anything differs.
 """
 
+import csv
 import hashlib
+import io
 import json
 import logging
 import sys
@@ -28,6 +32,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from pycose.keys import OKPKey
 from pycose.keys.curves import Ed25519
 from pycose.messages import Sign1Message
+from pyld import jsonld
 
 
 def must(what: str, holds: bool) -> None:
@@ -100,6 +105,25 @@ def main() -> None:
     records = json.loads(bag.read("data/consents.json"))["records"]
     events = {e["ext"]["statement"] for r in records for e in r["events"]}
     must(f"{len(records)} consent records rest on listed statements", events <= {row["id"] for row in rows})
+    for path, count in ("data/consents.csv", len(records)), ("data/uses.csv", len(uses)):
+        text = bag.read(path).decode("utf-8-sig")
+        table = list(csv.reader(io.StringIO(text, newline="")))
+        must(f"{path}: {count} rows", bag.read(path).startswith(b"\xef\xbb\xbf") and text.endswith("\r\n")
+             and len(table) == count + 1 and len({len(row) for row in table}) == 1)
+        must(f"{path}: no formula", not any(cell[:1] in "=+-@\t\r" for row in table for cell in row if cell))
+    told = [row[11] for row in csv.reader(io.StringIO(bag.read("data/uses.csv").decode("utf-8-sig"), newline=""))]
+    must("the table of uses tells what the list tells", told[1:] == [row["told"] for row in uses])
+
+    def nothing(url: str, *_) -> None:
+        raise ValueError(f"would fetch {url}")
+
+    graph = jsonld.expand(json.loads(bag.read("data/consents.jsonld")), {"documentLoader": nothing})
+    graph = graph[0]["@graph"] if graph and "@graph" in graph[0] else graph
+    must(f"{len(graph)} records of JSON-LD", len(graph) == len(records)
+         and all(one["@type"] == ["https://w3id.org/dpv#ConsentRecord"] for one in graph))
+    names = [p["purposes"][0]["pii_controllers"][0] for p in (r["pii_processing"] for r in records)]
+    named = [[c["@id"] for c in one.get("https://w3id.org/dpv#hasDataController", [])] for one in graph]
+    must("each with its controller", named == [[f"urn:naru:party:{n}"] if n != "*" else [] for n in names])
     incidents = json.loads(bag.read("data/incidents.json"))["incidents"]
     hers, said = {row["id"] for row in uses}, {row["id"] for row in rows}
     must(f"{len(incidents)} incidents rest on listed uses and statements", all(
