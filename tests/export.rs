@@ -24,6 +24,9 @@ use naru::portability;
 use naru::portability::Bag;
 use support::*;
 
+/// Where archives are left for the programs of others.
+const OUT: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/export");
+
 fn ask(world: &World, ppid: Ppid) {
     let bank = party("bank");
     let asker = Asker { party: &bank, signed: None };
@@ -331,8 +334,7 @@ fn signed_again(world: &World, files: &[(String, Vec<u8>)]) -> Vec<u8> {
     let published = world.node().published();
     let (origin, size, root) = (ORIGIN.into(), published.size, published.root);
     let mut archive = portability::Archive::new(&mut out, portability::Head { origin, size, root });
-    let tags = ["bagit.txt", "bag-info.txt", "manifest-sha256.txt", "tagmanifest-sha256.txt"];
-    for (path, content) in files.iter().filter(|(path, _)| !tags.contains(&path.as_str())) {
+    for (path, content) in files.iter().filter(|(path, _)| !portability::is_around(path)) {
         archive.file(path, content).unwrap();
     }
     archive.finish(log_time(world), &signer(LOG)).unwrap();
@@ -384,6 +386,44 @@ fn a_log_that_signs_another_story_than_its_evidence_is_found() {
     assert_eq!(proven.unknown, ["data/sources/bank/accounts.json"], "later files are no break");
 }
 
+/// Texts that would run if they became markup or script, signed by the log: for `tests/page/check.mjs`.
+#[test]
+fn hostile_texts_stay_texts() {
+    let (world, _) = story();
+    let mark = "<img src=x onerror=globalThis.ran=1></script><script>globalThis.ran=2</script>";
+    let mut files: Vec<_> = files(&archive(&world, 1, None)).into_iter().collect();
+    // The order of an archive: evidence before the lists.
+    files.sort_by_key(|(path, _)| !path.starts_with("data/evidence") && !path.starts_with("data/receipts"));
+    let mut found = 0;
+    for (path, content) in &mut files {
+        if [portability::CONSENTS, portability::USES, portability::PARTIES].contains(&path.as_str()) {
+            let mut text = String::from_utf8(content.clone()).unwrap();
+            let quoted: Vec<_> =
+                ["party_name", "name_en", "purpose", "purpose_type", "consideration", "ppid"]
+                    .map(|name| format!("\"{name}\":\""))
+                    .into();
+            for name in &quoted {
+                found += text.matches(name).count();
+                text = text.replace(name, &format!("{name}{mark}"));
+            }
+            *content = text.into_bytes();
+        }
+    }
+    assert!(found > 10, "{found}");
+    let bytes = signed_again(&world, &files);
+    let mut source = Cursor::new(&bytes);
+    let bag = Bag::open(&mut source, signer(LOG).public()).unwrap();
+    bag.walk::<portability::Error>(&mut |listed, content| {
+        let is_page = portability::is_around(&listed.path);
+        assert!(!is_page || !holds(content.unwrap(), b"globalThis.ran"), "{}", listed.path);
+        Ok(())
+    })
+    .unwrap();
+    fs::create_dir_all(OUT).unwrap();
+    fs::write(format!("{OUT}/hostile.zip"), bytes).unwrap();
+    fs::write(format!("{OUT}/small.zip"), archive(&world, 1, None)).unwrap();
+}
+
 #[test]
 fn a_person_with_a_thousand_events_exports_and_verifies() {
     let world = World::logging();
@@ -400,14 +440,13 @@ fn a_person_with_a_thousand_events_exports_and_verifies() {
     let bytes = archive(&world, 1, None);
     let proven = verify(&bytes).unwrap();
     assert_eq!((proven.statements, proven.consents, proven.uses), (300, 1, 700));
-    let out = concat!(env!("CARGO_TARGET_TMPDIR"), "/export");
-    fs::create_dir_all(out).unwrap();
-    // For `tests/foreign/archive.py`.
-    fs::write(format!("{out}/mydata.zip"), bytes).unwrap();
-    fs::write(format!("{out}/log.spki"), signer(LOG).public().spki()).unwrap();
+    fs::create_dir_all(OUT).unwrap();
+    // For `tests/foreign/archive.py` and `tests/page/check.mjs`.
+    fs::write(format!("{OUT}/mydata.zip"), bytes).unwrap();
+    fs::write(format!("{OUT}/log.spki"), signer(LOG).public().spki()).unwrap();
     // For `tests/foreign/cddl.py`.
     let mut manifest = Vec::new();
-    let mut zip = Cursor::new(fs::read(format!("{out}/mydata.zip")).unwrap());
+    let mut zip = Cursor::new(fs::read(format!("{OUT}/mydata.zip")).unwrap());
     let mut zip = zip::ZipArchive::new(&mut zip).unwrap();
     let name = format!("mydata-{}/{}", proven.head.size, portability::MANIFEST);
     std::io::Read::read_to_end(&mut zip.by_name(&name).unwrap(), &mut manifest).unwrap();

@@ -206,7 +206,7 @@ impl Check<'_> {
                 serde_json::from_slice::<Value>(content)?;
                 Ok(())
             }
-            "bagit.txt" | "bag-info.txt" | "manifest-sha256.txt" | "tagmanifest-sha256.txt" => Ok(()),
+            _ if portability::is_around(path) => Ok(()),
             _ if path.starts_with(portability::EVIDENCE) => self.statement(path, content),
             _ if path.starts_with(portability::USE_EVIDENCE) => self.decision(path, content),
             _ if path.starts_with(portability::RECEIPTS) => match self.receipts.remove(path) {

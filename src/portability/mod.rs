@@ -6,6 +6,8 @@
 //! other file with its length and hash. A reader writes the archive again from
 //! what it read and compares: no byte of the container is left unchecked.
 //!
+//! A page (`index.html`) shows and checks it by a double click.
+//!
 //! A later archive adds files; a reader that does not know one still checks its
 //! hash. Lacks, on purpose: where items come from (`node`), what they prove
 //! (`audit`), encryption. Trusted: nothing that is read.
@@ -15,6 +17,7 @@ mod complete;
 mod incident;
 mod linked;
 mod manifest;
+mod page;
 mod read;
 mod record;
 mod table;
@@ -53,8 +56,10 @@ pub use usage::use_row;
 use crate::ledger::cbor;
 use crate::ledger::cose;
 
-/// Path of the signed manifest: the last file.
+/// Path of the signed manifest: the last file but one.
 pub const MANIFEST: &str = "manifest.cose";
+/// Path of the same as a script for the page: the last file.
+pub const MANIFEST_JS: &str = "manifest.js";
 /// Path of the checkpoint note.
 pub const CHECKPOINT: &str = "data/checkpoint.txt";
 /// Path of the consent records.
@@ -86,6 +91,14 @@ pub const RECEIPTS: &str = "data/receipts/";
 
 /// Most bytes of a file that is read as a whole.
 pub const MAX_FILE: u64 = 64 << 20;
+
+/// Whether a path is a tag file of the bag, or the page's: what they say is said by the files below `data/`.
+#[must_use]
+pub fn is_around(path: &str) -> bool {
+    path.starts_with("view/")
+        || ["bagit.txt", "bag-info.txt", "manifest-sha256.txt", "tagmanifest-sha256.txt", page::INDEX]
+            .contains(&path)
+}
 
 /// Path of the evidence of the statement at an index.
 #[must_use]
