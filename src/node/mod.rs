@@ -91,6 +91,8 @@ pub use evidence::Place;
 pub use evidence::Shown;
 pub use export::Export;
 pub use export::NoExport;
+pub use export::Receiver;
+pub use export::Refused;
 pub use handover::Handover;
 pub use handover::Wanted;
 pub use intake::IAT_FUTURE_MS;
