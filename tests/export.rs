@@ -13,6 +13,7 @@ use naru::audit::archive;
 use naru::audit::archive::Proven;
 use naru::ledger::key::Signer;
 use naru::model::id::Ppid;
+use naru::model::id::Timestamp;
 use naru::model::statement::*;
 use naru::model::vocabulary::Action;
 use naru::model::vocabulary::DataClass;
@@ -22,6 +23,9 @@ use naru::node::Page;
 use naru::portability;
 use naru::portability::Bag;
 use support::*;
+
+/// Where archives are left for the programs of others.
+const OUT: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/export");
 
 fn ask(world: &World, ppid: Ppid) {
     let bank = party("bank");
@@ -179,6 +183,41 @@ fn one_export_at_a_time_and_only_of_sizes_that_prove_something() {
     assert!(matches!(node.export(&key_hash(&person_key(9)), None), Err(NoExport::Unknown)));
 }
 
+#[test]
+fn tables_and_linked_data_say_what_the_records_say() {
+    let (world, ppid) = story();
+    let files = files(&archive(&world, 1, None));
+    let table = |path: &str| {
+        let text = std::str::from_utf8(&files[path]).unwrap().strip_prefix('\u{feff}').unwrap();
+        assert!(text.lines().count() == text.matches("\r\n").count());
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let head = reader.headers().unwrap().clone();
+        let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
+        let column = |name: &str| {
+            let at = head.iter().position(|head| head.split(' ').next() == Some(name)).unwrap();
+            rows.iter().map(|row| row[at].to_owned()).collect::<Vec<_>>()
+        };
+        (column("controller"), column(if path.contains("uses") { "told" } else { "state" }), column("ppid"))
+    };
+    let (controllers, states, ppids) = table(portability::CONSENTS_CSV);
+    assert_eq!(
+        (controllers, states),
+        (vec!["bank".into(); 2], vec!["objected".to_owned(), "withdrawn".into()])
+    );
+    assert_eq!(ppids[0], ppid.to_text());
+    let (_, told, _) = table(portability::USES_CSV);
+    assert_eq!(told, ["CONSENT_GIVEN", "CONSENT_GIVEN", "CONSENT_WITHDRAWN"]);
+    let linked = json(&files, portability::CONSENTS_LD);
+    let records = linked["@graph"].as_array().unwrap();
+    let statuses = |n: usize| records[n]["dpv:hasConsentStatus"].as_array().unwrap().iter();
+    let kinds: Vec<_> = statuses(1).map(|status| &status["@type"]).collect();
+    assert_eq!(kinds, ["dpv:ConsentGiven", "dpv:ConsentWithdrawn"]);
+    let objection: Vec<_> = statuses(0).map(|s| (&s["@type"], &s["dct:description"])).collect();
+    assert_eq!(objection, [(&"dpv:ConsentRefused".into(), &"objected".into())]);
+    assert_eq!(records[0]["dpv:hasDataController"][0]["dpv:hasIdentifier"], "bank");
+    assert!(linked["@context"].as_object().unwrap().values().all(serde_json::Value::is_string));
+}
+
 fn side_files(world: &World) -> Vec<PathBuf> {
     let entries = fs::read_dir(world.dir.path().join("use")).unwrap();
     let mut out: Vec<_> = entries.map(|e| e.unwrap().path()).collect();
@@ -193,7 +232,7 @@ fn a_side_file_that_is_missing_or_damaged_is_made_again_and_answers_equal_the_sc
     ask(&world, ppid);
     let scan = |world: &World| {
         let mut out = Vec::new();
-        let (from, until) = (naru::model::id::Timestamp(0), naru::model::id::Timestamp(u64::MAX));
+        let (from, until) = (Timestamp(0), Timestamp(u64::MAX));
         let each = &mut |seen: naru::node::Use| {
             out.push(seen);
             Ok(())
@@ -282,17 +321,23 @@ fn an_archive_proves_itself_offline_and_one_flipped_byte_or_cut_is_found() {
     assert!(archive::verify(&mut Cursor::new(&bytes), log.public(), "another/log", None).is_err());
 }
 
+/// When the log had its last entry.
+fn log_time(world: &World) -> Timestamp {
+    let size = world.node().published().size;
+    let entry = world.node().entries(size - 1, size).unwrap().pop().unwrap();
+    Timestamp(naru::ledger::entry::Entry::parse(&entry).unwrap().t())
+}
+
 /// An archive of these files, signed by the log itself.
 fn signed_again(world: &World, files: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut out = Vec::new();
-    let mut archive = portability::Archive::new(&mut out);
-    let tags = ["bagit.txt", "bag-info.txt", "manifest-sha256.txt"];
-    for (path, content) in files.iter().filter(|(path, _)| !tags.contains(&path.as_str())) {
-        archive.file(path, content).unwrap();
-    }
     let published = world.node().published();
     let (origin, size, root) = (ORIGIN.into(), published.size, published.root);
-    archive.finish(portability::Head { origin, size, root }, &signer(LOG)).unwrap();
+    let mut archive = portability::Archive::new(&mut out, portability::Head { origin, size, root });
+    for (path, content) in files.iter().filter(|(path, _)| !portability::is_around(path)) {
+        archive.file(path, content).unwrap();
+    }
+    archive.finish(log_time(world), &signer(LOG)).unwrap();
     out
 }
 
@@ -315,6 +360,9 @@ fn a_log_that_signs_another_story_than_its_evidence_is_found() {
         (portability::STATEMENTS, "consent.withdraw", "consent.pause"),
         (portability::USES, ".cbor\"", ".cbox\""),
         (portability::COMPLETENESS, "data/evidence/uses", "data/evidence/none"),
+        (portability::CONSENTS_CSV, ",withdrawn,", ",granted,"),
+        (portability::CONSENTS_LD, "dpv:ConsentWithdrawn", "dpv:ConsentGiven"),
+        (portability::USES_CSV, "CONSENT_WITHDRAWN", "CONSENT_GIVEN"),
     ];
     for (path, from, to) in lies {
         let mut files = files.clone();
@@ -326,16 +374,54 @@ fn a_log_that_signs_another_story_than_its_evidence_is_found() {
         assert!(matches!(error, archive::Error::Wrong { .. }), "{path}: {error}");
     }
     for gone in files.iter().map(|(path, _)| path.clone()).filter(|path| path.starts_with("data/")) {
-        let optional = [portability::INCIDENTS, portability::EXCEPTIONS, portability::PARTIES];
+        let rendered = [portability::CONSENTS_CSV, portability::CONSENTS_LD, portability::USES_CSV];
         let files: Vec<_> = files.iter().filter(|(path, _)| *path != gone).cloned().collect();
-        let listed = matches!(gone.as_str(), portability::EXCEPTIONS | portability::INCIDENTS);
         let proven = verify(&signed_again(&world, &files));
-        assert_eq!(proven.is_ok(), listed && optional.contains(&gone.as_str()), "{gone}");
+        let free = [portability::EXCEPTIONS, portability::INCIDENTS].contains(&gone.as_str());
+        assert_eq!(proven.is_ok(), free || rendered.contains(&gone.as_str()), "{gone}");
     }
     let mut more = files.clone();
     more.push(("data/sources/bank/accounts.json".into(), b"{}".to_vec()));
     let proven = verify(&signed_again(&world, &more)).unwrap();
     assert_eq!(proven.unknown, ["data/sources/bank/accounts.json"], "later files are no break");
+}
+
+/// Texts that would run if they became markup or script, signed by the log: for `tests/page/check.mjs`.
+#[test]
+fn hostile_texts_stay_texts() {
+    let (world, _) = story();
+    let mark = "<img src=x onerror=globalThis.ran=1></script><script>globalThis.ran=2</script>";
+    let mut files: Vec<_> = files(&archive(&world, 1, None)).into_iter().collect();
+    // The order of an archive: evidence before the lists.
+    files.sort_by_key(|(path, _)| !path.starts_with("data/evidence") && !path.starts_with("data/receipts"));
+    let mut found = 0;
+    for (path, content) in &mut files {
+        if [portability::CONSENTS, portability::USES, portability::PARTIES].contains(&path.as_str()) {
+            let mut text = String::from_utf8(content.clone()).unwrap();
+            let quoted: Vec<_> =
+                ["party_name", "name_en", "purpose", "purpose_type", "consideration", "ppid"]
+                    .map(|name| format!("\"{name}\":\""))
+                    .into();
+            for name in &quoted {
+                found += text.matches(name).count();
+                text = text.replace(name, &format!("{name}{mark}"));
+            }
+            *content = text.into_bytes();
+        }
+    }
+    assert!(found > 10, "{found}");
+    let bytes = signed_again(&world, &files);
+    let mut source = Cursor::new(&bytes);
+    let bag = Bag::open(&mut source, signer(LOG).public()).unwrap();
+    bag.walk::<portability::Error>(&mut |listed, content| {
+        let is_page = portability::is_around(&listed.path);
+        assert!(!is_page || !holds(content.unwrap(), b"globalThis.ran"), "{}", listed.path);
+        Ok(())
+    })
+    .unwrap();
+    fs::create_dir_all(OUT).unwrap();
+    fs::write(format!("{OUT}/hostile.zip"), bytes).unwrap();
+    fs::write(format!("{OUT}/small.zip"), archive(&world, 1, None)).unwrap();
 }
 
 #[test]
@@ -354,16 +440,16 @@ fn a_person_with_a_thousand_events_exports_and_verifies() {
     let bytes = archive(&world, 1, None);
     let proven = verify(&bytes).unwrap();
     assert_eq!((proven.statements, proven.consents, proven.uses), (300, 1, 700));
-    let out = concat!(env!("CARGO_TARGET_TMPDIR"), "/export");
-    fs::create_dir_all(out).unwrap();
-    // For `tests/foreign/archive.py`.
-    fs::write(format!("{out}/mydata.zip"), bytes).unwrap();
-    fs::write(format!("{out}/log.spki"), signer(LOG).public().spki()).unwrap();
+    fs::create_dir_all(OUT).unwrap();
+    // For `tests/foreign/archive.py` and `tests/page/check.mjs`.
+    fs::write(format!("{OUT}/mydata.zip"), bytes).unwrap();
+    fs::write(format!("{OUT}/log.spki"), signer(LOG).public().spki()).unwrap();
     // For `tests/foreign/cddl.py`.
     let mut manifest = Vec::new();
-    let mut zip = Cursor::new(fs::read(format!("{out}/mydata.zip")).unwrap());
+    let mut zip = Cursor::new(fs::read(format!("{OUT}/mydata.zip")).unwrap());
     let mut zip = zip::ZipArchive::new(&mut zip).unwrap();
-    std::io::Read::read_to_end(&mut zip.by_name(portability::MANIFEST).unwrap(), &mut manifest).unwrap();
+    let name = format!("mydata-{}/{}", proven.head.size, portability::MANIFEST);
+    std::io::Read::read_to_end(&mut zip.by_name(&name).unwrap(), &mut manifest).unwrap();
     let examples = concat!(env!("CARGO_TARGET_TMPDIR"), "/cddl-export");
     fs::create_dir_all(examples).unwrap();
     fs::write(format!("{examples}/archive-manifest-thousand.cbor"), manifest).unwrap();

@@ -67,12 +67,12 @@ pub fn run(table: &mut Table, size: Size) {
     let took = median(&mut times);
     let began = Instant::now();
     let mut plain = Vec::with_capacity(bytes.len());
-    let mut archive = Archive::new(&mut plain);
+    let mut archive = Archive::new(&mut plain, Head { origin: ORIGIN.into(), size: 2, root: [0; 32] });
     let piece = bytes.len() / (STATEMENTS * 2 + USES);
     for (n, content) in bytes.chunks(piece.max(1)).enumerate() {
         archive.file(&format!("data/{n}"), content).unwrap();
     }
-    archive.finish(Head { origin: ORIGIN.into(), size: 2, root: [0; 32] }, &signer(LOG)).unwrap();
+    archive.finish(naru::model::id::Timestamp(0), &signer(LOG)).unwrap();
     let limit = began.elapsed().as_secs_f64() * 1_000.0;
     let what = format!("export of 1,000 events beside {others} lines, {} KiB", bytes.len() >> 10);
     table.row(

@@ -2,8 +2,8 @@
 //!
 //! Manifest, bytes and hashes first (`portability`); then every statement's and
 //! decision's evidence, each under the checkpoint the manifest names; that the
-//! lists name exactly what is proved; and that the states shown follow from her
-//! statements. It does not prove that nothing was left out, nor that the log shows
+//! lists name exactly what is proved; that the states shown follow from her
+//! statements; and that tables and JSON-LD are what these lists make, byte for byte. It does not prove that nothing was left out, nor that the log shows
 //! everybody the same tree. Trusted: the key and the origin handed in.
 
 use std::collections::BTreeMap;
@@ -19,6 +19,8 @@ use crate::ledger::checkpoint;
 use crate::ledger::entry;
 use crate::ledger::evidence;
 use crate::ledger::evidence::Evidence;
+use crate::ledger::hash;
+use crate::ledger::hash::Hash;
 use crate::ledger::key::PublicKey;
 use crate::model::id::KeyHash;
 use crate::model::id::PartyId;
@@ -29,8 +31,10 @@ use crate::model::vocabulary::DataClass;
 use crate::portability;
 use crate::portability::Bag;
 use crate::portability::Head;
+use crate::portability::Linked;
 use crate::portability::Listed;
 use crate::portability::Source;
+use crate::portability::Table;
 use crate::portability::evidence_path;
 use crate::portability::receipt_path;
 use crate::portability::use_path;
@@ -124,6 +128,7 @@ pub fn verify(
         uses: BTreeMap::new(),
         unproven: BTreeSet::new(),
         incidents: BTreeSet::new(),
+        renderings: BTreeMap::new(),
         listed: None,
         paths: BTreeSet::new(),
         out: Said::default(),
@@ -164,6 +169,8 @@ struct Check<'a> {
     /// Decisions that are listed without.
     unproven: BTreeSet<String>,
     incidents: BTreeSet<String>,
+    /// What the renderings have to be, by path: SHA-256.
+    renderings: BTreeMap<&'static str, Hash>,
     /// Files the completeness list names.
     listed: Option<BTreeSet<String>>,
     paths: BTreeSet<String>,
@@ -187,11 +194,19 @@ impl Check<'_> {
             portability::USES => self.list_of_uses(content),
             portability::COMPLETENESS => self.completeness(content),
             portability::INCIDENTS => self.incidents(content),
+            portability::CONSENTS_CSV | portability::CONSENTS_LD | portability::USES_CSV => {
+                match self.renderings.get(path) {
+                    Some(hash) if *hash == listed.sha256 => Ok(()),
+                    Some(_) | None => {
+                        Err(wrong(path, "it says something else than the list it is made from"))
+                    }
+                }
+            }
             portability::EXCEPTIONS | portability::PARTIES => {
                 serde_json::from_slice::<Value>(content)?;
                 Ok(())
             }
-            "bagit.txt" | "bag-info.txt" | "manifest-sha256.txt" => Ok(()),
+            _ if portability::is_around(path) => Ok(()),
             _ if path.starts_with(portability::EVIDENCE) => self.statement(path, content),
             _ if path.starts_with(portability::USE_EVIDENCE) => self.decision(path, content),
             _ if path.starts_with(portability::RECEIPTS) => match self.receipts.remove(path) {
@@ -268,8 +283,11 @@ impl Check<'_> {
     fn list_of_uses(&mut self, content: &[u8]) -> Result<(), Error> {
         let differs = || wrong(portability::USES, "it does not list exactly the uses inside");
         let mut proven = 0;
+        let mut csv = Vec::new();
+        let mut table = Table::uses(&mut csv)?;
         for line in lines(content) {
             let row: Value = serde_json::from_slice(line)?;
+            table.push(&row)?;
             let id = row.get("id").and_then(Value::as_str).ok_or_else(differs)?;
             match row.get("evidence").and_then(Value::as_str) {
                 None => drop(self.unproven.insert(id.to_owned())),
@@ -277,6 +295,8 @@ impl Check<'_> {
                 Some(_) => return Err(differs()),
             }
         }
+        table.end()?;
+        self.renderings.insert(portability::USES_CSV, hash::sha256(&[&csv]));
         if proven == self.uses.len() { Ok(()) } else { Err(differs()) }
     }
 
@@ -311,7 +331,22 @@ impl Check<'_> {
             }
             self.out.consents += 1;
         }
+        self.render(records)?;
         if self.slots.is_empty() { Ok(()) } else { Err(differs()) }
+    }
+
+    /// The renderings of the records, to be compared when they come.
+    fn render(&mut self, records: &[Value]) -> Result<(), portability::Error> {
+        let (mut csv, mut json) = (Vec::new(), Vec::new());
+        let mut table = Table::consents(&mut csv)?;
+        records.iter().try_for_each(|record| table.push(record))?;
+        table.end()?;
+        let mut linked = Linked::begin(&mut json)?;
+        records.iter().try_for_each(|record| linked.push(record))?;
+        linked.end()?;
+        self.renderings.insert(portability::CONSENTS_CSV, hash::sha256(&[&csv]));
+        self.renderings.insert(portability::CONSENTS_LD, hash::sha256(&[&json]));
+        Ok(())
     }
 
     /// Each incident rests on uses and statements inside, and names an accused only who asked, and only

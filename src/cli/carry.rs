@@ -13,6 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use crate::audit::archive;
 use crate::audit::archive::Proven;
@@ -29,6 +30,8 @@ use crate::identity::login;
 use crate::identity::login::Login;
 use crate::model::id::Nonce;
 use crate::model::statement::V1;
+use crate::node::Receiver;
+use crate::node::Refused;
 use crate::node::clock::Clock;
 
 /// Life of the login, ms.
@@ -39,6 +42,8 @@ const LOGIN_MS: u64 = 55_000;
 The archive is checked as `naru verify` checks it, and only then gets its name: FILE.part is what broke
 off or does not hold. The same state at the same checkpoint is the same bytes.
 It holds your statements with all that proves them: keep it as you keep your papers.
+With a receiver it is checked first and then sealed here: FILE.part lies open on your disk meanwhile.
+Open it with `age -d -i KEYFILE` or, of a passphrase, `age -d`; a JWE with any JOSE library.
 Exit 6 if it does not hold.")]
 pub(in crate::cli) struct Args {
     /// `http[s]://` URL of the service.
@@ -57,10 +62,57 @@ pub(in crate::cli) struct Args {
     /// Everything under an older checkpoint of this size.
     #[arg(long, value_name = "SIZE")]
     at: Option<u64>,
+    /// Seal it for an age recipient, `age1...`.
+    #[arg(long, value_name = "AGE1", group = "receiver")]
+    age_recipient: Option<String>,
+    /// Seal it under the passphrase in this file (its first line, at least 12 characters).
+    #[arg(long, value_name = "FILE", group = "receiver")]
+    passphrase_file: Option<PathBuf>,
+    /// Seal it as a JWE (ECDH-ES, A256GCM) to the public P-256 key in this file (JWK).
+    #[arg(long, value_name = "FILE", group = "receiver")]
+    jwk: Option<PathBuf>,
+}
+
+impl Args {
+    /// For whom it is sealed, if for anybody.
+    fn receiver(&self) -> Result<Option<Receiver>, Fail> {
+        let wrong = |refused: Refused| Fail::usage(refused.to_string());
+        let read =
+            |path: &PathBuf| fs::read(path).map(Zeroizing::new).map_err(|cause| Fail::file(path, cause));
+        if let Some(recipient) = &self.age_recipient {
+            return Receiver::age(recipient).map(Some).map_err(wrong);
+        }
+        if let Some(path) = &self.passphrase_file {
+            let bytes = read(path)?;
+            let text = std::str::from_utf8(&bytes).map_err(|_| Fail::usage("the passphrase is not UTF-8"))?;
+            return Receiver::passphrase(text.lines().next().unwrap_or_default()).map(Some).map_err(wrong);
+        }
+        match &self.jwk {
+            Some(path) => Receiver::jwk(&read(path)?).map(Some).map_err(wrong),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Seals a file that was checked; it has its name only when it is whole.
+fn seal(plain: &Path, out: &Path, receiver: &Receiver) -> Result<(), Fail> {
+    let mut part = out.as_os_str().to_owned();
+    part.push(".sealed");
+    let part = PathBuf::from(part);
+    let failed = |cause| Fail::file(&part, cause);
+    let mut file = BufWriter::new(File::create(&part).map_err(failed)?);
+    let mut sealing = receiver.begin(&mut file).map_err(failed)?;
+    let mut open = File::open(plain).map_err(|cause| Fail::file(plain, cause))?;
+    std::io::copy(&mut open, &mut sealing).map_err(failed)?;
+    sealing.finish().map_err(failed)?;
+    file.flush().map_err(failed)?;
+    fs::rename(&part, out).map_err(failed)?;
+    fs::remove_file(plain).map_err(|cause| Fail::file(plain, cause))
 }
 
 pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     let log = args.trust.read()?;
+    let receiver = args.receiver()?;
     if args.out.exists() {
         return Err(Fail::usage(format!("`{}` is there already", args.out.display()))
             .next("name another file, or move that one away"));
@@ -85,7 +137,10 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
             .next("429: another export of yours is under way; 400: no checkpoint of that size"));
     }
     let exit = tell(&part, &log, None, say)?;
-    fs::rename(&part, &args.out).map_err(|cause| Fail::file(&args.out, cause))?;
+    match &receiver {
+        Some(receiver) => seal(&part, &args.out, receiver)?,
+        None => fs::rename(&part, &args.out).map_err(|cause| Fail::file(&args.out, cause))?,
+    }
     Ok(exit)
 }
 

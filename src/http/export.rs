@@ -2,7 +2,8 @@
 //!
 //! A thread of its own writes it; between the two stand a few pieces and no more,
 //! so a slow reader holds the writer back and a reader who is gone ends it. An
-//! archive that breaks off lacks its last chunk and its directory.
+//! archive that breaks off lacks its last chunk and its directory. Sealed for a receiver
+//! it lacks its end, too. No passphrase is taken here: an address is no place for one.
 
 use std::io;
 use std::io::Write;
@@ -21,6 +22,8 @@ use actix_web::http::header;
 use actix_web::rt::time::timeout;
 use actix_web::web;
 use actix_web::web::Bytes;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -33,6 +36,8 @@ use crate::http::sort;
 use crate::node;
 use crate::node::Export;
 use crate::node::NoExport;
+use crate::node::Receiver;
+use crate::node::Refused;
 
 /// Bytes that go out together.
 const PIECE: usize = 64 << 10;
@@ -61,6 +66,26 @@ impl From<NoExport> for Problem {
 #[serde(deny_unknown_fields)]
 struct Query {
     at: Option<u64>,
+    /// An age recipient: `age1...`.
+    age: Option<String>,
+    /// A public JWK, base64url.
+    jwe: Option<String>,
+}
+
+/// For whom the archive is sealed, if for anybody.
+fn receiver(query: &Query) -> Result<Option<Receiver>, Problem> {
+    let refused = |_: Refused| {
+        Problem::new(sort::BAD_QUERY, "`age` is an age recipient, `jwe` a public P-256 JWK in base64url")
+    };
+    match (&query.age, &query.jwe) {
+        (None, None) => Ok(None),
+        (Some(recipient), None) => Receiver::age(recipient).map(Some).map_err(refused),
+        (None, Some(jwk)) => {
+            let json = URL_SAFE_NO_PAD.decode(jwk).map_err(|_| refused(Refused::Jwk))?;
+            Receiver::jwk(&json).map(Some).map_err(refused)
+        }
+        (Some(_), Some(_)) => Err(Problem::new(sort::BAD_QUERY, "`age` or `jwe`, not both")),
+    }
 }
 
 /// `GET /v1/subjects/me/export`
@@ -69,14 +94,24 @@ pub(in crate::http) async fn mine(
     shared: web::Data<Shared>,
 ) -> Result<HttpResponse, Problem> {
     let key = caller::citizen(&request, &shared.node)?;
-    let wrong = |_| Problem::new(sort::BAD_QUERY, "`at` is the size of a published checkpoint, or absent");
+    let wrong = |_| {
+        Problem::new(
+            sort::BAD_QUERY,
+            "`at` is the size of a published checkpoint, `age` a recipient, `jwe` a JWK in base64url",
+        )
+    };
     let query = web::Query::<Query>::from_query(request.query_string()).map_err(wrong)?.into_inner();
+    let receiver = receiver(&query)?;
     let node = Arc::clone(&shared.node);
     let export = message::blocking(move || node.export(&key, query.at)).await?;
-    let name = format!("attachment; filename=\"mydata-{}.zip\"", export.size());
-    let body = Pieces::of(export).map_err(Problem::internal)?;
+    let (media_type, ending) = match receiver.as_ref().map(Receiver::suite) {
+        None => ("application/zip", String::new()),
+        Some(suite) => (suite.media_type(), format!(".{}", suite.ending())),
+    };
+    let name = format!("attachment; filename=\"mydata-{}.zip{ending}\"", export.size());
+    let body = Pieces::of(export, receiver).map_err(Problem::internal)?;
     Ok(HttpResponse::Ok()
-        .insert_header((header::CONTENT_TYPE, "application/zip"))
+        .insert_header((header::CONTENT_TYPE, media_type))
         .insert_header((header::CONTENT_DISPOSITION, name))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .body(body))
@@ -121,11 +156,14 @@ impl Write for Out {
 struct Pieces(mpsc::Receiver<Piece>);
 
 impl Pieces {
-    fn of(export: Export) -> io::Result<Self> {
+    fn of(export: Export, receiver: Option<Receiver>) -> io::Result<Self> {
         let (send, receive) = mpsc::channel(WAITING);
         let mut out = Out { piece: Vec::with_capacity(PIECE), send, runtime: Handle::current() };
         thread::Builder::new().name("export".into()).spawn(move || {
-            let written = export.write(&mut out);
+            let written = match &receiver {
+                None => export.write(&mut out),
+                Some(receiver) => export.write_for(receiver, &mut out),
+            };
             // The next of hers may begin before the reader has the end of this one.
             drop(export);
             if let Err(error) = written {

@@ -1,5 +1,8 @@
 //! Writing an archive in one pass, and never twice alike by accident.
 //!
+//! The zip holds one folder, the bag (RFC 8493 section 4.2: a serialised bag is one
+//! folder). Its tag manifest names every tag file but itself and the signed manifest,
+//! which names that one, too. Beside the payload stands a page that shows it (`page`).
 //! Every file is stored (the same bytes whatever version of a compressor is built
 //! in), dated 1980-01-01, mode 0644. What stays in memory is one row a file: its
 //! path, length and hash.
@@ -15,11 +18,16 @@ use zip::write::StreamWriter;
 
 use crate::ledger::hash::Running;
 use crate::ledger::key::Signer;
+use crate::model::id::Timestamp;
 use crate::portability::Error;
 use crate::portability::MANIFEST;
+use crate::portability::MANIFEST_JS;
 use crate::portability::manifest::Head;
 use crate::portability::manifest::Listed;
 use crate::portability::manifest::Manifest;
+use crate::portability::page;
+use crate::portability::page::Carried;
+use crate::portability::time::instant;
 
 const BAGIT: &[u8] = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n";
 /// Payload of a bag lies below it. Source: RFC 8493 section 2.1.2
@@ -27,10 +35,13 @@ const PAYLOAD: &str = "data/";
 
 /// An archive under way.
 pub struct Archive<'a> {
+    head: Head,
     zip: ZipWriter<StreamWriter<&'a mut dyn Write>>,
     listed: Vec<Listed>,
     paths: BTreeSet<String>,
     open: Option<(String, u64, Running)>,
+    /// What the page carries; none where an archive is only written again.
+    carried: Option<Carried>,
 }
 
 impl std::fmt::Debug for Archive<'_> {
@@ -58,10 +69,15 @@ fn is_path(path: &str) -> bool {
 }
 
 impl<'a> Archive<'a> {
-    /// Begins an archive.
-    pub fn new(out: &'a mut dyn Write) -> Self {
+    /// Begins an archive of what stands under a checkpoint.
+    pub fn new(out: &'a mut dyn Write, head: Head) -> Self {
+        Self { carried: Some(Carried::default()), ..Self::again(out, head) }
+    }
+
+    /// Begins the same archive again, file by file as it was read.
+    pub(in crate::portability) fn again(out: &'a mut dyn Write, head: Head) -> Self {
         let zip = ZipWriter::new_stream(out).set_auto_large_file();
-        Self { zip, listed: Vec::new(), paths: BTreeSet::new(), open: None }
+        Self { head, zip, listed: Vec::new(), paths: BTreeSet::new(), open: None, carried: None }
     }
 
     /// Begins a file; what is written next is its content.
@@ -69,19 +85,43 @@ impl<'a> Archive<'a> {
     /// # Errors
     /// [`Error::Path`]; the writer.
     pub fn begin(&mut self, path: &str) -> Result<(), Error> {
-        self.end();
+        self.end()?;
         if !is_path(path) || !self.paths.insert(path.to_owned()) {
             return Err(Error::Path { path: path.to_owned() });
         }
-        self.zip.start_file(path, options())?;
+        self.zip.start_file(self.head.path_of(path), options())?;
         self.open = Some((path.to_owned(), 0, Running::default()));
+        if let Some(carried) = &mut self.carried {
+            carried.begin(path);
+        }
         Ok(())
     }
 
-    fn end(&mut self) {
-        if let Some((path, bytes, hasher)) = self.open.take() {
-            self.listed.push(Listed { path, bytes, sha256: hasher.finish() });
+    /// Ends the file that is open, and writes what the page carries once that is enough for a file.
+    fn end(&mut self) -> Result<(), Error> {
+        let Some((path, bytes, hasher)) = self.open.take() else { return Ok(()) };
+        let full = self.carried.as_mut().and_then(|carried| carried.end(&path));
+        self.listed.push(Listed { path, bytes, sha256: hasher.finish() });
+        match full {
+            Some((path, script)) => {
+                self.file(&path, &script)?;
+                self.end()
+            }
+            None => Ok(()),
         }
+    }
+
+    /// The page and its scripts. Source: design §11.
+    fn page(&mut self, log: &[u8]) -> Result<(), Error> {
+        self.end()?;
+        let Some(mut carried) = self.carried.take() else { return Ok(()) };
+        if let Some((path, script)) = carried.rest() {
+            self.file(&path, &script)?;
+        }
+        self.file(page::VIEWER, page::VIEWER_JS)?;
+        self.file(page::WORDS, page::words().as_bytes())?;
+        self.file(page::LOG, page::line("log.spki", log).as_bytes())?;
+        self.file(page::INDEX, carried.index().as_bytes())
     }
 
     /// One whole file.
@@ -94,33 +134,47 @@ impl<'a> Archive<'a> {
         Ok(())
     }
 
-    /// Lists, signs and ends the archive.
+    /// Lists, signs and ends the archive. `as_of` is the log's time at the checkpoint, ms.
     ///
     /// # Errors
     /// The writer; the signer.
-    pub fn finish(mut self, head: Head, signer: &dyn Signer) -> Result<(), Error> {
-        self.end();
-        let payload: Vec<&Listed> = self.listed.iter().filter(|l| l.path.starts_with(PAYLOAD)).collect();
-        let bytes = payload.iter().fold(0u64, |sum, l| sum.saturating_add(l.bytes));
+    pub fn finish(mut self, as_of: Timestamp, signer: &dyn Signer) -> Result<(), Error> {
+        self.page(signer.public().spki())?;
+        self.end()?;
+        let payload = self.listed.iter().filter(|l| l.path.starts_with(PAYLOAD));
+        let (bytes, files) = payload.fold((0u64, 0u64), |sum, l| (sum.0.saturating_add(l.bytes), sum.1 + 1));
+        let (head, time) = (&self.head, instant(as_of));
         let info = format!(
-            "External-Identifier: {}\nExternal-Description: checkpoint of {} entries\nPayload-Oxum: {bytes}.{}\n",
+            "External-Identifier: {}\nExternal-Description: checkpoint of {} entries\n\
+             Bagging-Date: {}\nCheckpoint-Time: {time}\nPayload-Oxum: {bytes}.{files}\n",
             head.origin,
             head.size,
-            payload.len()
+            time.split('T').next().unwrap_or_default(),
         );
-        let lines: String = payload.iter().map(|l| format!("{}  {}\n", l.hex(), l.path)).collect();
         self.file("bagit.txt", BAGIT)?;
         self.file("bag-info.txt", info.as_bytes())?;
-        self.file("manifest-sha256.txt", lines.as_bytes())?;
-        self.end();
-        let manifest = Manifest::new(head, std::mem::take(&mut self.listed)).sign(signer)?;
+        self.list("manifest-sha256.txt", |path| path.starts_with(PAYLOAD))?;
+        self.list("tagmanifest-sha256.txt", |path| !path.starts_with(PAYLOAD))?;
+        let manifest = Manifest::new(self.head.clone(), std::mem::take(&mut self.listed)).sign(signer)?;
         self.seal(&manifest)
     }
 
-    /// Ends the archive with a manifest that is signed already.
+    /// One manifest of the bag: the files before it that it is for. Source: RFC 8493 sections 2.1.3, 2.2.1
+    fn list(&mut self, path: &str, of: fn(&str) -> bool) -> Result<(), Error> {
+        self.end()?;
+        let listed = self.listed.iter().filter(|l| of(&l.path));
+        let lines: String = listed.map(|l| format!("{}  {}\n", l.hex(), l.path)).collect();
+        self.file(path, lines.as_bytes())?;
+        self.end()
+    }
+
+    /// Ends the archive with a manifest that is signed already, and with the same as a script for the page.
     pub(in crate::portability) fn seal(mut self, manifest: &[u8]) -> Result<(), Error> {
-        self.zip.start_file(MANIFEST, options())?;
+        self.end()?;
+        self.zip.start_file(self.head.path_of(MANIFEST), options())?;
         self.zip.write_all(manifest)?;
+        self.zip.start_file(self.head.path_of(MANIFEST_JS), options())?;
+        self.zip.write_all(page::line(MANIFEST, manifest).as_bytes())?;
         self.zip.finish()?.into_inner().flush()?;
         Ok(())
     }
@@ -133,7 +187,11 @@ impl Write for Archive<'_> {
         };
         let written = self.zip.write(content)?;
         *bytes += written as u64;
-        hasher.update(content.get(..written).unwrap_or_default());
+        let content = content.get(..written).unwrap_or_default();
+        hasher.update(content);
+        if let Some(carried) = &mut self.carried {
+            carried.write(content);
+        }
         Ok(written)
     }
 

@@ -26,6 +26,13 @@ pub struct Head {
     pub root: Hash,
 }
 
+impl Head {
+    /// Where a file of the bag stands in the zip: below one folder.
+    pub(in crate::portability) fn path_of(&self, path: &str) -> String {
+        format!("mydata-{}/{path}", self.size)
+    }
+}
+
 /// One file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {

@@ -1,21 +1,26 @@
 //! PURE. What a person carries away: the archive, its manifest, its consent records.
 //!
-//! One zip in BagIt layout (RFC 8493), stored and not compressed, with fixed times
+//! One zip that holds one bag (BagIt, RFC 8493), stored and not compressed, with fixed times
 //! and modes, in the order in which it is written: so the same items at the same
 //! checkpoint are the same bytes. The log signs the manifest, which names every
 //! other file with its length and hash. A reader writes the archive again from
 //! what it read and compares: no byte of the container is left unchecked.
 //!
+//! A page (`index.html`) shows and checks it by a double click.
+//!
 //! A later archive adds files; a reader that does not know one still checks its
 //! hash. Lacks, on purpose: where items come from (`node`), what they prove
-//! (`audit`), encryption, and other renderings. Trusted: nothing that is read.
+//! (`audit`), encryption. Trusted: nothing that is read.
 
 mod archive;
 mod complete;
 mod incident;
+mod linked;
 mod manifest;
+mod page;
 mod read;
 mod record;
+mod table;
 mod time;
 mod usage;
 
@@ -29,6 +34,7 @@ pub use complete::Withheld;
 pub use incident::IncidentRow;
 pub use incident::IncidentStep;
 pub use incident::incident_row;
+pub use linked::Linked;
 pub use manifest::Head;
 pub use manifest::Listed;
 pub use manifest::Manifest;
@@ -42,6 +48,7 @@ pub use record::Record;
 pub use record::Records;
 pub use record::Terms;
 pub use record::event_state;
+pub use table::Table;
 pub use time::duration;
 pub use time::instant;
 pub use usage::use_row;
@@ -49,16 +56,24 @@ pub use usage::use_row;
 use crate::ledger::cbor;
 use crate::ledger::cose;
 
-/// Path of the signed manifest: the last file.
+/// Path of the signed manifest: the last file but one.
 pub const MANIFEST: &str = "manifest.cose";
+/// Path of the same as a script for the page: the last file.
+pub const MANIFEST_JS: &str = "manifest.js";
 /// Path of the checkpoint note.
 pub const CHECKPOINT: &str = "data/checkpoint.txt";
 /// Path of the consent records.
 pub const CONSENTS: &str = "data/consents.json";
+/// Path of the consent records as a table.
+pub const CONSENTS_CSV: &str = "data/consents.csv";
+/// Path of the consent records in the Data Privacy Vocabulary.
+pub const CONSENTS_LD: &str = "data/consents.jsonld";
 /// Path of the list of her statements.
 pub const STATEMENTS: &str = "data/statements.ndjson";
 /// Path of the use lines.
 pub const USES: &str = "data/uses.ndjson";
+/// Path of the use lines as a table.
+pub const USES_CSV: &str = "data/uses.csv";
 /// Path of the incidents that concern her.
 pub const INCIDENTS: &str = "data/incidents.json";
 /// Path of the exceptions claimed on her data.
@@ -76,6 +91,14 @@ pub const RECEIPTS: &str = "data/receipts/";
 
 /// Most bytes of a file that is read as a whole.
 pub const MAX_FILE: u64 = 64 << 20;
+
+/// Whether a path is a tag file of the bag, or the page's: what they say is said by the files below `data/`.
+#[must_use]
+pub fn is_around(path: &str) -> bool {
+    path.starts_with("view/")
+        || ["bagit.txt", "bag-info.txt", "manifest-sha256.txt", "tagmanifest-sha256.txt", page::INDEX]
+            .contains(&path)
+}
 
 /// Path of the evidence of the statement at an index.
 #[must_use]
@@ -114,6 +137,9 @@ pub enum Error {
     /// A JSON file cannot be written.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
+    /// A table cannot be written.
+    #[error(transparent)]
+    Table(#[from] csv::Error),
     /// No path of an archive: not ASCII, absolute, upwards, or there twice.
     #[error("`{path}` is no path of an archive, or is there twice")]
     Path {

@@ -1,7 +1,8 @@
 //! Reading an archive that somebody brings: nothing of it is trusted.
 //!
 //! The manifest's signature is checked first. Then every file is read in order,
-//! compared with its length and hash, and written again as [`Archive`] writes it;
+//! compared with its length and hash, and written again as [`Archive`] writes it
+//! (the script after the manifest from the manifest itself);
 //! the bytes that come out must be the bytes that were brought. So a flipped byte
 //! is found wherever it is, also in headers that no unzipper looks at.
 
@@ -56,16 +57,13 @@ impl<'a> Bag<'a> {
     /// [`Error`].
     pub fn open(source: &'a mut dyn Source, log: &PublicKey) -> Result<Self, Error> {
         let mut zip = ZipArchive::new(source)?;
-        let last = zip.len().checked_sub(1).ok_or(Error::Files)?;
-        let signed = {
+        let last = zip.len().checked_sub(2).ok_or(Error::Files)?;
+        let (name, signed) = {
             let file = zip.by_index(last)?;
-            if file.name()? != MANIFEST {
-                return Err(Error::Files);
-            }
-            whole(file, MANIFEST, MAX_MANIFEST)?
+            (file.name()?.into_owned(), whole(file, MANIFEST, MAX_MANIFEST)?)
         };
         let manifest = manifest::open(&signed, log)?;
-        if manifest.files().count() != last {
+        if name != manifest.head().path_of(MANIFEST) || manifest.files().count() != last {
             return Err(Error::Files);
         }
         Ok(Self { zip, manifest, signed })
@@ -86,9 +84,10 @@ impl<'a> Bag<'a> {
         let Self { mut zip, manifest, signed } = self;
         let mut again = Hashed::default();
         {
-            let mut copy = Archive::new(&mut again);
+            let head = manifest.head();
+            let mut copy = Archive::again(&mut again, head.clone());
             for (place, listed) in manifest.files().enumerate() {
-                let content = take(&mut zip, place, &listed, &mut copy)?;
+                let content = take(&mut zip, (place, head.path_of(&listed.path)), &listed, &mut copy)?;
                 seen(&listed, content.as_deref())?;
             }
             copy.seal(&signed)?;
@@ -104,13 +103,13 @@ impl<'a> Bag<'a> {
 /// Reads one file, compares it, and writes it again.
 fn take(
     zip: &mut ZipArchive<&mut dyn Source>,
-    place: usize,
+    (place, name): (usize, String),
     listed: &Listed,
     copy: &mut Archive<'_>,
 ) -> Result<Option<Vec<u8>>, Error> {
     let other = || Error::File { path: listed.path.clone() };
     let mut file = zip.by_index(place)?;
-    if file.name()? != listed.path.as_str() || file.size() != listed.bytes {
+    if file.name()? != name.as_str() || file.size() != listed.bytes {
         return Err(other());
     }
     copy.begin(&listed.path)?;
@@ -172,20 +171,24 @@ mod tests {
     use super::*;
     use crate::ledger::key::Ed25519Signer;
     use crate::ledger::key::Signer;
+    use crate::model::id::Timestamp;
     use crate::portability::Head;
 
     fn signer() -> Ed25519Signer {
         Ed25519Signer::from_seed([5; 32])
     }
 
+    fn head() -> Head {
+        Head { origin: "log.example/1".into(), size: 9, root: [7; 32] }
+    }
+
     fn archive(files: &[(&str, &[u8])]) -> Result<Vec<u8>, Error> {
         let mut out = Vec::new();
-        let mut archive = Archive::new(&mut out);
+        let mut archive = Archive::new(&mut out, head());
         for (path, content) in files {
             archive.file(path, content)?;
         }
-        let head = Head { origin: "log.example/1".into(), size: 9, root: [7; 32] };
-        archive.finish(head, &signer())?;
+        archive.finish(Timestamp(1_764_000_000_123), &signer())?;
         Ok(out)
     }
 
@@ -207,16 +210,32 @@ mod tests {
         assert_eq!(bytes, archive(&files).unwrap());
         let back = read(&bytes).unwrap();
         let names: Vec<_> = back.iter().map(|(path, _)| path.as_str()).collect();
-        let tags = ["bagit.txt", "bag-info.txt", "manifest-sha256.txt"];
-        assert_eq!(names, files.iter().map(|f| f.0).chain(tags).collect::<Vec<_>>());
+        let page = ["view/000001.js", "view/viewer.js", "view/words.js", "view/log.js", "index.html"];
+        let tags = ["bagit.txt", "bag-info.txt", "manifest-sha256.txt", "tagmanifest-sha256.txt"];
+        assert_eq!(names, files.iter().map(|f| f.0).chain(page).chain(tags).collect::<Vec<_>>());
         assert_eq!(back[2].1, [9; 99]);
-        let lines = String::from_utf8(back[5].1.clone()).unwrap();
+        let lines = String::from_utf8(back[10].1.clone()).unwrap();
         assert!(lines.contains("  data/b/c.cbor\n") && lines.lines().count() == 3, "{lines}");
+        let info = String::from_utf8(back[9].1.clone()).unwrap();
+        assert!(
+            info.contains("\nBagging-Date: 2025-11-24\nCheckpoint-Time: 2025-11-24T16:00:00.123Z\n"),
+            "{info}"
+        );
+        assert!(info.ends_with("Payload-Oxum: 101.3\n"), "{info}");
+        let tagged = String::from_utf8(back[11].1.clone()).unwrap();
+        let tagged: Vec<_> = tagged.lines().filter_map(|line| line.split("  ").nth(1)).collect();
+        assert_eq!(tagged, [&page[..], &tags[..3]].concat());
     }
 
     #[test]
     fn any_flipped_byte_and_any_cut_is_found() {
-        let bytes = archive(&[("data/a.json", b"{\"a\":1}"), ("data/b", b"bb")]).unwrap();
+        // Without the page: every byte of a small one.
+        let mut bytes = Vec::new();
+        let mut archive = Archive::again(&mut bytes, head());
+        archive.file("data/a.json", b"{\"a\":1}").unwrap();
+        archive.file("data/b", b"bb").unwrap();
+        archive.finish(Timestamp(0), &signer()).unwrap();
+        assert!(read(&bytes).is_ok());
         for at in 0..bytes.len() {
             for flip in [1, 0x80] {
                 let mut bad = bytes.clone();

@@ -145,7 +145,9 @@ impl Party<'_> {
 }
 
 impl Record<'_> {
-    fn value(&self) -> Value {
+    /// With the names of the specification: one member of the file's `records`.
+    #[must_use]
+    pub fn value(&self) -> Value {
         let first = self.events.first();
         let terms = self.terms;
         let notice = terms.and_then(|t| t.notice.as_ref());
@@ -268,13 +270,13 @@ impl Records {
         Ok(Self { first: true })
     }
 
-    /// Adds a record.
+    /// Adds a record, as [`Record::value`] makes it.
     ///
     /// # Errors
     /// The writer.
-    pub fn push(&mut self, out: &mut dyn Write, record: &Record<'_>) -> Result<(), Error> {
+    pub fn push(&mut self, out: &mut dyn Write, record: &Value) -> Result<(), Error> {
         out.write_all(if std::mem::take(&mut self.first) { b"\n" } else { b",\n" })?;
-        serde_json::to_writer(out, &record.value())?;
+        serde_json::to_writer(out, record)?;
         Ok(())
     }
 

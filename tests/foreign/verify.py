@@ -496,20 +496,20 @@ def check_archive(log, reader):
         print("skip  archive: none")
         return
     operator = operator_of(tlog.read_entry(reader, 0, log.head_size))
-    bag = zipfile.ZipFile(file)
-    rows = [json.loads(line) for line in bag.read("data/statements.ndjson").splitlines()]
-    uses = [json.loads(line) for line in bag.read("data/uses.ndjson").splitlines()]
+    bag = zipfile.Path(file, zipfile.ZipFile(file).namelist()[0].split("/")[0] + "/")
+    rows = [json.loads(line) for line in bag.joinpath("data/statements.ndjson").read_bytes().splitlines()]
+    uses = [json.loads(line) for line in bag.joinpath("data/uses.ndjson").read_bytes().splitlines()]
 
     def statements():
         for row in rows:
-            says, _ = opening(log, bag.read(row["evidence"]))
+            says, _ = opening(log, bag.joinpath(row["evidence"]).read_bytes())
             if says["type"] != row["type"]:
                 raise ValueError(f"{row['evidence']} is of another type")
         return f"{len(rows)} statements"
 
     def decisions():
         for row in uses:
-            data = bag.read(row["evidence"])
+            data = bag.joinpath(row["evidence"]).read_bytes()
             decision(log, operator, data)
             if cbor2.loads(cbor2.loads(data)["line"])["id"].hex() != row["id"]:
                 raise ValueError(f"{row['evidence']} is of another decision")
@@ -517,7 +517,7 @@ def check_archive(log, reader):
 
     check("archive: scitt-cose, aics-tlog and pycose verify every statement", statements)
     check("archive: and every use", decisions)
-    data = bag.read(rows[-1]["evidence"])
+    data = bag.joinpath(rows[-1]["evidence"]).read_bytes()
     none_survives("archive, newest statement", data, lambda flip: opening(log, flip) and None)
 
 

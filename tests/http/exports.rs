@@ -41,6 +41,54 @@ fn a_citizen_gets_her_archive_and_nobody_else_does() {
     assert_eq!(served.get("/v1/subjects/me/export", Some(&party)).status, 403);
 }
 
+/// Leaves both for `tests/foreign/sealed.py`, which opens them with the tools of others.
+#[test]
+fn an_archive_is_sealed_for_whom_she_names() {
+    let served = story();
+    let token = served.citizen(1);
+    let plain = served.get("/v1/subjects/me/export", Some(&token)).body;
+    let identity = age::x25519::Identity::generate();
+    let path = format!("/v1/subjects/me/export?age={}", identity.to_public());
+    let sealed = served.get(&path, Some(&token));
+    assert_eq!((sealed.status, sealed.header("content-type")), (200, "application/octet-stream"));
+    assert!(sealed.header("content-disposition").ends_with(".zip.age\""));
+    assert!(sealed.body.starts_with(b"age-encryption.org/v1\n"));
+    let mut opened = Vec::new();
+    let decryptor = age::Decryptor::new(&sealed.body[..]).unwrap();
+    let mut reader = decryptor.decrypt(std::iter::once(&identity as _)).unwrap();
+    std::io::Read::read_to_end(&mut reader, &mut opened).unwrap();
+    assert!(opened == plain, "sealed or not, the archive is the same bytes");
+    // The key of RFC 7518 appendix C.
+    let (x, y) =
+        ("weNJy2HscCSM6AEDTDg04biOvhFhyyWvOHQfeF_PxMQ", "e8lnCO-AlStT-NJVX-crhB7QRYhiix03illJOVAOyck");
+    let jwk = format!(r#"{{"kty":"EC","crv":"P-256","kid":"bank-1","x":"{x}","y":"{y}"}}"#);
+    let path = format!("/v1/subjects/me/export?jwe={}", URL_SAFE_NO_PAD.encode(jwk));
+    let jwe = served.get(&path, Some(&token));
+    assert_eq!((jwe.status, jwe.header("content-type")), (200, "application/jose"));
+    assert_eq!(jwe.body.iter().filter(|b| **b == b'.').count(), 4);
+    for query in ["age=age1", "age=", "jwe=e30", "jwe=*", "age=a&jwe=b", "passphrase=x"] {
+        let path = format!("/v1/subjects/me/export?{query}");
+        assert_eq!(served.get(&path, Some(&token)).status, 400, "{query}");
+    }
+    let out = concat!(env!("CARGO_TARGET_TMPDIR"), "/sealed");
+    std::fs::create_dir_all(out).unwrap();
+    let secret = age::secrecy::ExposeSecret::expose_secret(&identity.to_string()).to_owned();
+    for (name, bytes) in [
+        ("plain.zip", &plain),
+        ("key.age", &sealed.body),
+        ("identity.txt", &secret.into_bytes()),
+        ("ec.jwe", &jwe.body),
+    ] {
+        std::fs::write(format!("{out}/{name}"), bytes).unwrap();
+    }
+    let mut passphrase = Vec::new();
+    let receiver = naru::node::Receiver::passphrase("correct horse battery").unwrap();
+    let mut sealing = receiver.begin(&mut passphrase).unwrap();
+    std::io::Write::write_all(&mut sealing, &plain).unwrap();
+    sealing.finish().unwrap();
+    std::fs::write(format!("{out}/passphrase.age"), passphrase).unwrap();
+}
+
 #[test]
 fn a_second_export_waits_for_the_first() {
     let served = story();

@@ -159,8 +159,19 @@ pub(super) const ALL: &[About] = &[
         "/v1/subjects/me/export",
         "myExport",
         "Everything kept about the caller, as one archive that can be checked.",
-        &[query("at", "Index", "Size of a published checkpoint; the newest if absent.")],
-        &[ok("A zip, in pieces.", &[plain("application/zip")])],
+        &[
+            query("at", "Index", "Size of a published checkpoint; the newest if absent."),
+            query("age", "AgeRecipient", "Seal it for an age recipient (X25519)."),
+            query(
+                "jwe",
+                "Jwk",
+                "Seal it as a compact JWE (ECDH-ES, A256GCM) to a public P-256 JWK, base64url.",
+            ),
+        ],
+        &[ok(
+            "A zip, in pieces; sealed if a receiver is named.",
+            &[plain("application/zip"), plain("application/octet-stream"), plain("application/jose")],
+        )],
         problems(&[QUERY, MISSING, &[sort::EXPORT_UNDER_WAY], SERVER]),
     ),
     post(

@@ -26,6 +26,7 @@ use crate::portability::Completeness;
 use crate::portability::Item;
 use crate::portability::ItemKind;
 use crate::portability::Reason;
+use crate::portability::Table;
 use crate::portability::Withheld;
 use crate::portability::use_path;
 use crate::store::Name;
@@ -65,7 +66,7 @@ impl Export {
             last = Some(batch);
         }
         archive.begin(portability::USES)?;
-        for (line, proven) in mine.lines.iter().zip(proven) {
+        for (line, proven) in mine.lines.iter().zip(proven.iter().copied()) {
             let Some(seen) = self.node.use_of(line)? else { continue };
             suspect.see(&self.node, who, &seen.line);
             let row = portability::use_row(&seen.line, seen.exact.as_ref(), line.number, proven);
@@ -78,6 +79,14 @@ impl Export {
             let path = if proven { use_path(&id) } else { portability::USES.into() };
             complete.exported.push(Item { kind: ItemKind::Use, id, path });
         }
+        archive.begin(portability::USES_CSV)?;
+        let mut table = Table::uses(archive)?;
+        for (line, proven) in mine.lines.iter().zip(&proven) {
+            if let Some(seen) = self.node.use_of(line)? {
+                table.push(&portability::use_row(&seen.line, seen.exact.as_ref(), line.number, *proven))?;
+            }
+        }
+        table.end()?;
         if let Some(until) = mine.until {
             let what = format!("use lines from {} on", portability::instant(until));
             complete.withheld.push(Withheld::new(ItemKind::Use, what, Reason::AfterCheckpoint));

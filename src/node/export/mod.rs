@@ -6,7 +6,7 @@
 //! Nobody's private key is inside, no secret of a party, nothing of another person
 //! but what she was shown already. Source: design §11.
 //!
-//! Lacks: the zip (`portability`), encryption, other renderings, data by source.
+//! Lacks: the zip and its page (`portability`), the suites of encryption (`vault`), data by source.
 
 mod incidents;
 mod lists;
@@ -32,6 +32,8 @@ use crate::portability;
 use crate::portability::Archive;
 use crate::portability::Completeness;
 use crate::portability::Head;
+pub use crate::vault::receiver::Receiver;
+pub use crate::vault::receiver::Refused;
 
 /// Persons with an export under way: one each at a time.
 #[derive(Debug, Default)]
@@ -109,7 +111,8 @@ impl Export {
     pub fn write(&self, out: &mut dyn Write) -> Result<(), Error> {
         let Covering { size, root, .. } = self.covering;
         let as_of = self.as_of()?;
-        let mut archive = Archive::new(out);
+        let head = Head { origin: self.node.settings.origin.clone(), size, root };
+        let mut archive = Archive::new(out, head);
         let mut complete = Completeness::default();
         archive.file(portability::CHECKPOINT, self.covering.note.as_bytes())?;
         let told = self.statements(&mut archive, &mut complete)?;
@@ -122,8 +125,17 @@ impl Export {
         self.withheld(&mut complete);
         archive.begin(portability::COMPLETENESS)?;
         serde_json::to_writer(&mut archive, &complete).map_err(portability::Error::from)?;
-        let head = Head { origin: self.node.settings.origin.clone(), size, root };
-        Ok(archive.finish(head, self.node.log_signer.as_ref())?)
+        Ok(archive.finish(as_of, self.node.log_signer.as_ref())?)
+    }
+
+    /// Writes the archive sealed for a receiver. As [`Self::write`], but never twice the same bytes.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn write_for(&self, receiver: &Receiver, out: &mut dyn Write) -> Result<(), Error> {
+        let mut sealing = receiver.begin(out).map_err(portability::Error::from)?;
+        self.write(&mut sealing)?;
+        Ok(sealing.finish().map_err(portability::Error::from)?)
     }
 
     /// Time of the last entry under the checkpoint: what expiry is computed at.

@@ -23,10 +23,12 @@ use crate::portability::Completeness;
 use crate::portability::Event;
 use crate::portability::Item;
 use crate::portability::ItemKind;
+use crate::portability::Linked;
 use crate::portability::Party;
 use crate::portability::Reason;
 use crate::portability::Record;
 use crate::portability::Records;
+use crate::portability::Table;
 use crate::portability::Terms;
 use crate::portability::Withheld;
 use crate::portability::evidence_path;
@@ -48,8 +50,11 @@ pub(in crate::node::export) struct Told {
     pub(in crate::node::export) rows: Vec<Row>,
     /// Her slots as they follow from the statements under the checkpoint.
     person: Person,
-    slots: BTreeMap<SlotKey, (Vec<Event>, Option<Terms>)>,
+    slots: BTreeMap<SlotKey, Said>,
 }
+
+/// The statements of a slot, and what was last granted or attested.
+type Said = (Vec<Event>, Option<Terms>);
 
 impl Export {
     /// Ids and indices of hers under the checkpoint, in the order of the log.
@@ -146,24 +151,40 @@ impl Export {
         archive.begin(portability::CONSENTS)?;
         let origin = self.node.settings.origin.as_str();
         let mut records = Records::begin(archive, origin, self.covering.size, as_of)?;
-        for (key, (events, terms)) in &told.slots {
-            let slot = told.person.slot(key);
-            let record = Record {
-                controller: key.controller.as_str(),
-                purpose: key.purpose.as_str(),
-                class: key.class,
-                state: slot.map_or("none", |slot| slot.now(as_of).as_str()),
-                since: slot.map_or(Timestamp(0), |slot| slot.since),
-                terms: terms.as_ref(),
-                events,
-                parties: self.parties_of(key, terms.as_ref()),
-            };
-            records.push(archive, &record)?;
-            let id = events.first().map(|event| event.id.to_string()).unwrap_or_default();
+        for slot in &told.slots {
+            records.push(archive, &self.record(told, slot, as_of))?;
+            let id = slot.1.0.first().map(|event| event.id.to_string()).unwrap_or_default();
             complete.exported.push(Item { kind: ItemKind::Consent, id, path: portability::CONSENTS.into() });
         }
         records.end(archive)?;
-        Ok(())
+        archive.begin(portability::CONSENTS_CSV)?;
+        let mut table = Table::consents(archive)?;
+        for slot in &told.slots {
+            table.push(&self.record(told, slot, as_of))?;
+        }
+        table.end()?;
+        archive.begin(portability::CONSENTS_LD)?;
+        let mut linked = Linked::begin(archive)?;
+        for slot in &told.slots {
+            linked.push(&self.record(told, slot, as_of))?;
+        }
+        Ok(linked.end()?)
+    }
+
+    fn record(&self, told: &Told, (key, said): (&SlotKey, &Said), as_of: Timestamp) -> serde_json::Value {
+        let slot = told.person.slot(key);
+        let (events, terms) = said;
+        let record = Record {
+            controller: key.controller.as_str(),
+            purpose: key.purpose.as_str(),
+            class: key.class,
+            state: slot.map_or("none", |slot| slot.now(as_of).as_str()),
+            since: slot.map_or(Timestamp(0), |slot| slot.since),
+            terms: terms.as_ref(),
+            events,
+            parties: self.parties_of(key, terms.as_ref()),
+        };
+        record.value()
     }
 
     /// The parties a slot names, as they are registered under the checkpoint.

@@ -1,0 +1,148 @@
+//! The page of an archive: opens by a double click, shows what is inside and checks it.
+//!
+//! A page opened from a disk may read no file beside it, but may load scripts. So the files
+//! below `data/` are written a second time, in base64, into scripts of about a mebibyte: they
+//! hold nothing but paths and base64, so no text of anybody can become code. What is long is
+//! left out: the page says so, and checks it where she names the folder. In memory is one
+//! script and one file. Lacks: anything that the page could fetch. Trusted: `page/viewer.js`.
+
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::model::terms::Vocabulary;
+use crate::portability::EVIDENCE;
+use crate::portability::RECEIPTS;
+use crate::portability::USE_EVIDENCE;
+
+/// Path of the page.
+pub(in crate::portability) const INDEX: &str = "index.html";
+/// Path of its script.
+pub(in crate::portability) const VIEWER: &str = "view/viewer.js";
+/// Path of the labels of purposes and categories.
+pub(in crate::portability) const WORDS: &str = "view/words.js";
+/// Path of the log's key as a script.
+pub(in crate::portability) const LOG: &str = "view/log.js";
+/// The script.
+pub(in crate::portability) const VIEWER_JS: &[u8] = include_bytes!("page/viewer.js");
+
+const INDEX_HTML: &str = include_str!("page/index.html");
+/// Where the scripts that carry files are named.
+const SCRIPTS: &str = "{{scripts}}";
+
+/// Bytes after which a script is full.
+const SCRIPT: usize = 1 << 20;
+/// Longest file that is carried, bytes.
+const LONGEST: usize = 4 << 20;
+/// Bytes of evidence and receipts that are carried, all in all; the lists come on top.
+const ROOM: usize = 48 << 20;
+
+/// Files on their way into scripts.
+#[derive(Debug, Default)]
+pub(in crate::portability) struct Carried {
+    script: String,
+    scripts: usize,
+    spent: usize,
+    file: Option<Vec<u8>>,
+}
+
+impl Carried {
+    /// A file begins.
+    pub(in crate::portability) fn begin(&mut self, path: &str) {
+        let proof = [EVIDENCE, USE_EVIDENCE, RECEIPTS].iter().any(|folder| path.starts_with(folder));
+        let carried = path.starts_with("data/") && (!proof || self.spent < ROOM);
+        self.file = carried.then(Vec::new);
+    }
+
+    /// More of the file.
+    pub(in crate::portability) fn write(&mut self, content: &[u8]) {
+        if let Some(mut file) = self.file.take()
+            && file.len() + content.len() <= LONGEST
+        {
+            file.extend_from_slice(content);
+            self.file = Some(file);
+        }
+    }
+
+    /// The file ends. Answers a script that is full.
+    pub(in crate::portability) fn end(&mut self, path: &str) -> Option<(String, Vec<u8>)> {
+        let file = self.file.take()?;
+        self.spent += file.len();
+        self.script += &line(path, &file);
+        if self.script.len() < SCRIPT { None } else { self.rest() }
+    }
+
+    /// What no script holds yet.
+    pub(in crate::portability) fn rest(&mut self) -> Option<(String, Vec<u8>)> {
+        if self.script.is_empty() {
+            return None;
+        }
+        self.scripts += 1;
+        let path = script_path(self.scripts);
+        let mut script = std::mem::take(&mut self.script);
+        script += &format!("naru(\"{path}\");\n");
+        Some((path, script.into_bytes()))
+    }
+
+    /// The page, which loads every script.
+    pub(in crate::portability) fn index(&self) -> String {
+        let paths = [WORDS, LOG].map(str::to_owned).into_iter().chain((1..=self.scripts).map(script_path));
+        let tags: String = paths.map(|path| format!("<script src=\"{path}\"></script>\n")).collect();
+        INDEX_HTML.replace(SCRIPTS, &tags)
+    }
+}
+
+fn script_path(number: usize) -> String {
+    format!("view/{number:06}.js")
+}
+
+/// A file as a line of a script. The path has no sign that needs escaping (`Archive::begin`).
+pub(in crate::portability) fn line(path: &str, content: &[u8]) -> String {
+    format!("naru(\"{path}\",\"{}\");\n", STANDARD.encode(content))
+}
+
+/// Labels of purposes and categories in Korean and English, as a script.
+pub(in crate::portability) fn words() -> &'static str {
+    static WORDS: LazyLock<String> = LazyLock::new(|| {
+        // The compiled vocabulary is read by a test; without labels the page shows the terms.
+        let terms = Vocabulary::embedded().map(|words| {
+            let terms = words.purposes().chain(words.categories());
+            terms.map(|term| (term.name.to_string(), json!([term.ko, term.en]))).collect()
+        });
+        format!("naruWords({});\n", Value::Object(terms.unwrap_or_default()))
+    });
+    &WORDS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_carried_is_bounded_and_scripts_hold_no_text_of_anybody() {
+        let mut carried = Carried::default();
+        let mut scripts = Vec::new();
+        let mut one = |path: &str, content: &[u8]| {
+            carried.begin(path);
+            content.chunks(1_000).for_each(|piece| carried.write(piece));
+            scripts.extend(carried.end(path));
+        };
+        one("data/uses.ndjson", b"</script><script>alert(1)</script>\"); alert(2)");
+        one("data/long.json", &vec![7; LONGEST + 1]);
+        one("bagit.txt", b"not carried");
+        (0..60).for_each(|n| one(&format!("{EVIDENCE}{n:012}.cbor"), &vec![1; 1 << 20]));
+        one("data/completeness.json", b"{}");
+        scripts.extend(carried.rest());
+        let text: String = scripts.iter().map(|(_, s)| String::from_utf8(s.clone()).unwrap()).collect();
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"()\",;/.+=_-\n".contains(&b);
+        assert!(text.bytes().all(plain) && !text.contains("alert"));
+        assert_eq!((text.matches("long.json").count(), text.matches("bagit").count()), (0, 0));
+        assert_eq!((text.matches(".cbor").count(), text.matches("completeness").count()), (48, 1));
+        let page = carried.index();
+        assert!(scripts.iter().all(|(path, _)| page.contains(&format!("<script src=\"{path}\"></script>"))));
+        assert!(!page.contains(SCRIPTS) && words().contains("\"dpv:Marketing\""));
+    }
+}

@@ -1,0 +1,152 @@
+// Opens archives from the disk in a real Chromium, as a double click does, and judges what the page says.
+//
+// usage: node check.mjs small.zip hostile.zip mydata.zip     (Node 20 or later; nothing to install but Chromium)
+// setup: apt-get install chromium nodejs, or CHROMIUM=/path/to/chromium
+//
+// `cargo test --test export` leaves them in target/tmp/export. A good archive is green in both languages,
+// also when the page is given its folder; one flipped byte, or a file that is gone, is red and named; of
+// texts that would run as markup or script none does, and the page asks for nothing outside its folder.
+// The DevTools protocol goes over a pipe, so no WebSocket library is needed. Exit code 1 if anything differs.
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { spawn } from 'node:child_process';
+
+const [good, hostile, thousand] = process.argv.slice(2);
+const work = fs.mkdtempSync(path.join(os.tmpdir(), 'naru-archive-'));
+let failed = 0;
+const must = (what, holds, beside = '') => {
+  console.log(`${holds ? 'ok   ' : 'FAIL '} ${what}${holds ? '' : ` ${beside}`}`);
+  if (!holds) failed += 1;
+};
+
+// Unpacks a zip whose files are stored.
+const unpack = (file) => {
+  const zip = fs.readFileSync(file), end = zip.lastIndexOf(Buffer.from('PK\x05\x06', 'latin1'));
+  const out = fs.mkdtempSync(path.join(work, 'unpacked-'));
+  let folder;
+  for (let n = zip.readUInt16LE(end + 10), at = zip.readUInt32LE(end + 16); n > 0; n--) {
+    const size = zip.readUInt32LE(at + 20), name = zip.toString('latin1', at + 46, at + 46 + zip.readUInt16LE(at + 28));
+    const local = zip.readUInt32LE(at + 42);
+    const start = local + 30 + zip.readUInt16LE(local + 26) + zip.readUInt16LE(local + 28);
+    fs.mkdirSync(path.dirname(path.join(out, name)), { recursive: true });
+    fs.writeFileSync(path.join(out, name), zip.subarray(start, start + size));
+    folder = path.join(out, name.split('/')[0]);
+    at += 46 + zip.readUInt16LE(at + 28) + zip.readUInt16LE(at + 30) + zip.readUInt16LE(at + 32);
+  }
+  return folder;
+};
+
+// ---- Chromium over a pipe
+const exe = process.env.CHROMIUM ?? 'chromium';
+const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'naru-page-'));
+const child = spawn(exe, ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-sync',
+  '--disable-background-networking', '--disable-component-update', '--remote-debugging-pipe',
+  `--user-data-dir=${profile}`, 'about:blank'], { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] });
+const waiting = new Map();
+const requests = [];
+let last = 0, rest = Buffer.alloc(0);
+child.stdio[4].on('data', (data) => {
+  rest = Buffer.concat([rest, data]);
+  for (let at; (at = rest.indexOf(0)) >= 0; rest = rest.subarray(at + 1)) {
+    const m = JSON.parse(rest.subarray(0, at).toString());
+    if (m.method === 'Network.requestWillBeSent') requests.push(m.params.request.url);
+    const w = waiting.get(m.id);
+    if (w) { waiting.delete(m.id); m.error ? w.no(new Error(m.error.message)) : w.ok(m.result); }
+  }
+});
+const send = (method, params = {}, sessionId) => new Promise((ok, no) => {
+  const id = ++last; waiting.set(id, { ok, no });
+  child.stdio[3].write(JSON.stringify({ id, method, params, ...(sessionId && { sessionId }) }) + '\0');
+});
+
+// Answers when the page is done; the promise lives in the page, so nothing is waited for by the clock.
+const until = (seen) => `new Promise((ok) => {
+  const look = () => (${seen} ? ok(true) : requestAnimationFrame(look)); look(); })`;
+
+// What the page in a folder says. With `named`, the page is given the folder, too.
+const open = async (folder, named = false) => {
+  const { targetId } = await send('Target.createTarget', { url: 'about:blank' });
+  const { sessionId } = await send('Target.attachToTarget', { targetId, flatten: true });
+  const at = (method, params = {}) => send(method, params, sessionId);
+  const run = async (expression) => {
+    const r = await at('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true });
+    if (r.exceptionDetails) throw new Error(r.exceptionDetails.exception?.description ?? r.exceptionDetails.text);
+    return r.result.value;
+  };
+  await at('Network.enable');
+  await at('Page.enable');
+  requests.length = 0;
+  const url = pathToFileURL(path.join(folder, 'index.html')).href;
+  await at('Page.navigate', { url });
+  // The context of the page before may end under the question: then it is asked again.
+  const done = `location.href === ${JSON.stringify(url)} && ${until("document.documentElement.dataset.done === 'yes'")}`;
+  while ((await run(done).catch(() => false)) !== true);
+  if (named) {
+    await at('DOM.enable');
+    const { root } = await at('DOM.getDocument');
+    const { nodeId } = await at('DOM.querySelector', { nodeId: root.nodeId, selector: '#folder' });
+    await at('DOM.setFileInputFiles', { nodeId, files: [folder] });
+    await run(until("document.documentElement.dataset.disk === 'yes'"));
+  }
+  const say = async (language) => {
+    await run(`document.getElementById('${language}').click()`);
+    return run(`({ verdict: document.documentElement.dataset.verdict, words: document.getElementById('verdict').textContent,
+      lang: document.documentElement.lang, text: document.body.innerText, ran: globalThis.ran ?? null,
+      markup: document.querySelectorAll('#page :is(img, script, a, iframe, svg, object)').length })`);
+  };
+  const [en, ko] = [await say('en'), await say('ko')];
+  const away = requests.filter((one) => !one.startsWith(`${pathToFileURL(folder).href}/`));
+  await send('Target.closeTarget', { targetId });
+  return { en, ko, away };
+};
+const whole = (said) => said.en.verdict === 'green' && said.ko.verdict === 'green' && !said.away.length && said.en.ran === null;
+
+try {
+  const folder = unpack(good);
+  let said = await open(folder);
+  must('a good archive is green in both languages', whole(said) && said.en.lang === 'en' && said.ko.lang === 'ko', JSON.stringify(said).slice(0, 900));
+  must('it tells who holds which consent, and what was told', ['my consents', 'bank', 'withdrawn', 'permitted', '4 statements of mine proven', '3 uses proven']
+    .every((word) => said.en.text.includes(word)) && ['내 동의', '철회함', '허용'].every((word) => said.ko.text.includes(word)), said.en.text.slice(0, 900));
+  said = await open(folder, true);
+  must('and stays green when it is given its folder', whole(said) && / files on the disk hold, 0 differ/.test(said.en.text), said.en.words);
+
+  const red = async (what, file, change, { named = false, names = file } = {}) => {
+    const at = path.join(folder, file), before = fs.readFileSync(at);
+    const after = change(Buffer.from(before));
+    if (after === null) fs.rmSync(at); else fs.writeFileSync(at, after);
+    const said = await open(folder, named);
+    fs.writeFileSync(at, before);
+    must(`red: ${what}`, said.en.verdict === 'red' && said.ko.verdict === 'red' && said.en.words.includes(names), `${said.en.verdict}: ${said.en.words}`);
+  };
+  const flip = (where) => (bytes) => { bytes[where(bytes)] ^= 1; return bytes; };
+  const inside = (path, more) => (bytes) => bytes.indexOf(`naru("${path}","`) + path.length + 8 + more;
+  const scripts = fs.readdirSync(path.join(folder, 'view')).filter((name) => /^[0-9]+\.js$/.test(name)).sort();
+  const newest = `view/${scripts.at(-1)}`;
+  const carries = (path) => `view/${scripts.find((name) => fs.readFileSync(`${folder}/view/${name}`).includes(`naru("${path}"`))}`;
+  const first = 'data/evidence/statements/' + fs.readdirSync(path.join(folder, 'data/evidence/statements')).sort()[0].toString();
+  for (const file of [first, 'data/consents.json', 'data/uses.csv', 'data/checkpoint.txt'])
+    await red(`a byte of ${file} as the page carries it`, carries(file), flip(inside(file, 9)), { names: file });
+  await red('a byte of a script around what it carries', newest, flip(() => 1));
+  await red('a script that is gone', newest, () => null);
+  await red('a byte of the manifest', 'manifest.js', flip(inside('manifest.cose', 400)), { names: 'manifest.cose' });
+  await red('a byte of its signature', 'manifest.js', flip((bytes) => bytes.length - 20), { names: 'manifest.cose' });
+  await red('another log key', 'view/log.js', flip(inside('log.spki', 40)), { names: 'manifest.cose' });
+  // In a comment: a script that is broken says nothing, red or green.
+  await red('a byte of view/viewer.js on the disk', 'view/viewer.js', flip(() => 5), { named: true });
+  for (const file of ['data/consents.json', first, 'index.html', 'bagit.txt', 'manifest.cose', 'view/words.js'])
+    await red(`a byte of ${file} on the disk`, file, flip((bytes) => bytes.length - 2), { named: true });
+  await red('a file that is gone from the disk', 'data/consents.csv', () => null, { named: true });
+
+  said = await open(unpack(thousand));
+  must('a thousand events are green', whole(said) && said.en.text.includes('700 uses proven'), said.en.words);
+  said = await open(unpack(hostile));
+  must('hostile texts are shown and do not run', whole(said) && said.en.markup === 0 && said.ko.ran === null
+    && said.en.text.includes('<img src=x onerror=globalThis.ran=1>'), JSON.stringify(said).slice(0, 900));
+} finally {
+  await send('Browser.close').catch(() => {});
+  await new Promise((ok) => (child.exitCode === null ? child.once('exit', ok) : ok()));
+  for (const dir of [profile, work]) fs.rmSync(dir, { recursive: true, force: true });
+}
+process.exit(failed ? 1 : 0);
