@@ -317,6 +317,7 @@ impl Inner {
         self.set_register(step.register);
         let subjects: Vec<SubjectId> = step.people.keys().copied().collect();
         for loaded in step.people.into_values() {
+            self.holds().note(&loaded);
             self.people.replace(Arc::new(loaded), index);
         }
         step.parts.iter().for_each(|(subject, slot)| self.saw(subject, slot.as_ref()));
