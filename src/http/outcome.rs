@@ -112,7 +112,7 @@ pub(in crate::http) fn problem_cbor(out: Writer, problem: &Problem) -> Writer {
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(in crate::http) enum Json<'a> {
-    Accepted(Recorded),
+    Accepted(Box<Recorded>),
     Problem { status: u16, code: &'a str, title: &'a str, detail: &'a str },
 }
 

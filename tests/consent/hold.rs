@@ -10,6 +10,9 @@ use crate::incident::{SIGNERS, by, flagged, world};
 use crate::world::*;
 
 const APPLIED: Effect = Effect::Applied(Touched::Core);
+/// What is wrong with a hold.
+type Change = fn(&mut HoldPlace);
+
 const RECORD: StatementId = StatementId([5; 32]);
 
 fn place(regulator: &str, until: Timestamp) -> HoldPlace {
@@ -95,13 +98,13 @@ fn a_hold_names_its_case_some_records_and_an_end_to_come() {
     let mut w = world();
     let mut incident = flagged(&mut w, "bank");
     let good = place("kisa", until(&w));
-    let cases: [(&dyn Fn(&mut HoldPlace), Why); 6] = [
-        (&|s| s.case = "2026-7".into(), Why::NotThisSubject),
-        (&|s| s.case = "00".repeat(16), Why::NotThisSubject),
-        (&|s| s.records.clear(), Why::State),
-        (&|s| s.records = vec![RECORD; 4_097], Why::State),
-        (&|s| s.until = T0, Why::Dates),
-        (&|s| s.until = Timestamp(0), Why::Dates),
+    let cases: [(Change, Why); 6] = [
+        (|s| s.case = "2026-7".into(), Why::NotThisSubject),
+        (|s| s.case = "00".repeat(16), Why::NotThisSubject),
+        (|s| s.records.clear(), Why::State),
+        (|s| s.records = vec![RECORD; 4_097], Why::State),
+        (|s| s.until = T0, Why::Dates),
+        (|s| s.until = Timestamp(0), Why::Dates),
     ];
     for (change, why) in cases {
         let mut s = good.clone();
