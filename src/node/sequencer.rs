@@ -452,9 +452,7 @@ impl Sequencer {
             if loaded.person.core().erasing.is_some() {
                 erasing.push(loaded.who);
             }
-            let loaded = Arc::new(loaded);
-            self.inner.holds().note(&loaded);
-            self.inner.people.replace(Arc::clone(&loaded), index);
+            let loaded = self.inner.replace_person(loaded, index);
             subjects.push(subject);
             people.insert(subject, loaded);
         }

@@ -7,11 +7,13 @@
 //! Lacks: forgetting the rest of her meanwhile; opening anything to a regulator.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
 use crate::consent::Hold;
+use crate::model::id::LeafIndex;
 use crate::model::id::PartyId;
 use crate::model::id::StatementId;
 use crate::model::id::SubjectId;
@@ -87,6 +89,14 @@ impl Holds {
 }
 
 impl Inner {
+    /// A person, or an incident with what is held for it, as the entries up to `index` leave it.
+    pub(in crate::node) fn replace_person(&self, loaded: Loaded, index: LeafIndex) -> Arc<Loaded> {
+        self.holds().note(&loaded);
+        let loaded = Arc::new(loaded);
+        self.people.replace(Arc::clone(&loaded), index);
+        loaded
+    }
+
     /// The incidents' holds, once the state is there.
     pub(in crate::node) fn load_holds(&self) -> Result<(), Error> {
         for place in self.incident_places()? {
