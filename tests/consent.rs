@@ -6,6 +6,8 @@
 mod decisions;
 #[path = "consent/exception.rs"]
 mod exception;
+#[path = "consent/hold.rs"]
+mod hold;
 #[path = "consent/incident.rs"]
 mod incident;
 #[path = "consent/keys.rs"]

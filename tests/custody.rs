@@ -6,6 +6,8 @@ mod epochs;
 mod erasure;
 #[path = "custody/faults.rs"]
 mod faults;
+#[path = "custody/holds.rs"]
+mod holds;
 mod support;
 #[path = "custody/traces.rs"]
 mod traces;

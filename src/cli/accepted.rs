@@ -27,6 +27,9 @@ pub(in crate::cli) struct Accepted {
     pub(in crate::cli) k1: Option<serde_bytes::ByteArray<32>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::cli) k2: Option<serde_bytes::ByteArray<32>>,
+    /// Of a demand of erasure that waits: what is held back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::cli) held: Vec<Held>,
     pub(in crate::cli) path: Vec<serde_bytes::ByteArray<32>>,
     pub(in crate::cli) entry: serde_bytes::ByteBuf,
     pub(in crate::cli) index: u64,
@@ -39,6 +42,15 @@ pub(in crate::cli) struct Accepted {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::cli) erasure: Option<Erasure>,
     pub(in crate::cli) promise: serde_bytes::ByteBuf,
+}
+
+/// What a regulator holds back from an erasure, and until when at most.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::cli) struct Held {
+    pub(in crate::cli) until: u64,
+    pub(in crate::cli) records: Vec<serde_bytes::ByteArray<32>>,
+    pub(in crate::cli) regulator: String,
 }
 
 /// Since when nothing can be read here, by which certificate, and until when at most in older copies.

@@ -85,6 +85,8 @@ impl Person {
             Statement::IncidentNotify(s) => self.proceed(register, actor, recorded, s.step()),
             Statement::IncidentAppeal(s) => self.proceed(register, actor, recorded, s.step()),
             Statement::IncidentClose(s) => self.proceed(register, actor, recorded, s.step()),
+            Statement::HoldPlace(s) => self.place_hold(register, actor, recorded, s),
+            Statement::HoldLift(s) => self.lift_hold(register, actor, recorded, s),
             Statement::KeyAdd(_)
             | Statement::KeyRevoke(_)
             | Statement::KeyRotate(_)
@@ -101,9 +103,7 @@ impl Person {
             | Statement::DutyAcknowledge(_)
             | Statement::DutyDeleted(_)
             | Statement::ConsiderationSettle(_)
-            | Statement::WarrantGrant(_)
-            | Statement::HoldPlace(_)
-            | Statement::HoldLift(_) => Err(Why::NotServed),
+            | Statement::WarrantGrant(_) => Err(Why::NotServed),
             // Public types are the register's.
             Statement::NoticePublish(_)
             | Statement::NoticeRetire(_)

@@ -19,6 +19,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::consent::hold::Hold;
 use crate::consent::party::Party;
 use crate::consent::person::Person;
 use crate::consent::register::Register;
@@ -117,6 +118,9 @@ pub struct Incident {
     pub id: Nonce,
     /// The `incident.flag` or `incident.complain`.
     pub flag: StatementId,
+    /// What may not be destroyed for its sake, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<Hold>,
     /// Where it stands.
     pub stage: Stage,
     /// What followed, in order.
@@ -287,7 +291,7 @@ impl Register {
         if packs.iter().any(|pack| pack.rule_exists(PUBLISHED_BY_LAW)) { Ok(()) } else { Err(Why::Pack) }
     }
 
-    fn regulator_over<'a>(
+    pub(in crate::consent) fn regulator_over<'a>(
         &'a self,
         actor: &Actor<'_>,
         recorded: &Recorded,
@@ -330,6 +334,7 @@ impl Person {
             at: recorded.at(),
             id: s.incident,
             flag: recorded.id(),
+            holds: Vec::new(),
             stage: Stage::Flagged,
             steps: Vec::new(),
             party: s.party.clone(),
@@ -366,6 +371,7 @@ impl Person {
             at: recorded.at(),
             id: recorded.id().incident(),
             flag: recorded.id(),
+            holds: Vec::new(),
             stage: Stage::Complained,
             steps: Vec::new(),
             party: s.party.clone(),

@@ -12,6 +12,7 @@ use crate::http::request;
 use crate::ledger::cbor::Writer;
 use crate::model::statement::Kind;
 use crate::node::Accepted;
+use crate::node::incidents::HeldBack;
 
 /// Status of a newly recorded statement.
 const CREATED: u16 = 201;
@@ -35,19 +36,23 @@ fn address(accepted: &Accepted) -> Option<String> {
     (accepted.kind == Kind::ConsentRequest).then(|| request::address(&accepted.id))
 }
 
-/// `{at, id, k1?, k2?, path, entry, index, inert?, status?, address?, erasure?, promise}`
+/// `{at, id, k1?, k2?, held?, path, entry, index, inert?, status?, address?, erasure?, promise}`
 pub(in crate::http) fn accepted_cbor(out: Writer, accepted: &Accepted, within: Within) -> Writer {
     let halves = usize::from(accepted.k1.is_some()) + usize::from(accepted.k2.is_some());
     let address = address(accepted);
     let extra = usize::from(accepted.inert.is_some())
         + usize::from(within == Within::Batch)
         + usize::from(address.is_some())
-        + usize::from(accepted.erasure.is_some());
+        + usize::from(accepted.erasure.is_some())
+        + usize::from(!accepted.held.is_empty());
     let mut out = out.map(6 + halves + extra).text("at").uint(accepted.at.0).text("id").bytes(&accepted.id.0);
     for (name, half) in [("k1", &accepted.k1), ("k2", &accepted.k2)] {
         if let Some(half) = half {
             out = out.text(name).bytes(half);
         }
+    }
+    if !accepted.held.is_empty() {
+        out = held_cbor(out.text("held"), &accepted.held);
     }
     out = out.text("path").array(accepted.path.len());
     for hash in &accepted.path {
@@ -70,9 +75,24 @@ pub(in crate::http) fn accepted_cbor(out: Writer, accepted: &Accepted, within: W
     out.text("promise").bytes(&accepted.promise)
 }
 
+/// `[{until, records, regulator}]`
+fn held_cbor(out: Writer, held: &[HeldBack]) -> Writer {
+    let mut out = out.array(held.len());
+    for one in held {
+        out = out.map(3).text("until").uint(one.until.0).text("records").array(one.records.len());
+        for id in &one.records {
+            out = out.bytes(&id.0);
+        }
+        out = out.text("regulator").text(one.regulator.as_str());
+    }
+    out
+}
+
 /// How many bytes a result takes at most in CBOR.
 pub(in crate::http) fn cbor_size(accepted: &Accepted) -> usize {
-    384 + accepted.entry.len() + accepted.promise.len() + 34 * accepted.path.len()
+    let held = |one: &HeldBack| 64 + 34 * one.records.len() + one.regulator.as_str().len();
+    let held: usize = accepted.held.iter().map(held).sum();
+    384 + accepted.entry.len() + accepted.promise.len() + 34 * accepted.path.len() + held
 }
 
 /// `{code, title, detail, status}`
@@ -92,7 +112,7 @@ pub(in crate::http) fn problem_cbor(out: Writer, problem: &Problem) -> Writer {
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(in crate::http) enum Json<'a> {
-    Accepted(Recorded),
+    Accepted(Box<Recorded>),
     Problem { status: u16, code: &'a str, title: &'a str, detail: &'a str },
 }
 
@@ -113,10 +133,20 @@ pub(in crate::http) struct Recorded {
     address: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     erasure: Option<Erasure>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    held: Vec<Held>,
     promise: String,
     path: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     inert: Option<&'static str>,
+}
+
+/// What is held back from an erasure, for which regulator, and until when at most.
+#[derive(Serialize)]
+struct Held {
+    regulator: String,
+    until: u64,
+    records: Vec<String>,
 }
 
 /// Since when nothing of a person can be read here, by which certificate, and until when at most elsewhere.
@@ -125,6 +155,14 @@ struct Erasure {
     at: u64,
     index: u64,
     backups: u64,
+}
+
+fn held_json(held: &HeldBack) -> Held {
+    Held {
+        regulator: held.regulator.as_str().to_owned(),
+        until: held.until.0,
+        records: held.records.iter().map(ToString::to_string).collect(),
+    }
 }
 
 /// A recorded statement for JSON.
@@ -144,6 +182,7 @@ pub(in crate::http) fn accepted_json(accepted: &Accepted, within: Within) -> Rec
             index: erased.certificate,
             backups: erased.backups.0,
         }),
+        held: accepted.held.iter().map(held_json).collect(),
         promise: text(&accepted.promise),
         path: accepted.path.iter().map(|hash| text(hash)).collect(),
         inert: accepted.inert.map(|why| why.as_str()),

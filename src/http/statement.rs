@@ -119,7 +119,7 @@ fn cbor_result(out: Writer, result: &Result<crate::node::Accepted, Problem>) -> 
 
 fn json_result(result: &Result<crate::node::Accepted, Problem>) -> outcome::Json<'_> {
     match result {
-        Ok(accepted) => outcome::Json::Accepted(outcome::accepted_json(accepted, Within::Batch)),
+        Ok(accepted) => outcome::Json::Accepted(Box::new(outcome::accepted_json(accepted, Within::Batch))),
         Err(problem) => outcome::problem_json(problem),
     }
 }

@@ -9,6 +9,7 @@ use crate::ledger::hash;
 use crate::ledger::merkle::List;
 use crate::ledger::promise::Promise;
 use crate::model::id::LeafIndex;
+use crate::model::id::Nonce;
 use crate::model::id::PartyId;
 use crate::model::id::StatementId;
 use crate::model::id::Timestamp;
@@ -115,6 +116,7 @@ impl Inner {
             duplicate: true,
             inert: None,
             erasure: None,
+            held: if kind == Kind::ErasureDemand { self.held_back(&id)? } else { Vec::new() },
         })
     }
 
@@ -206,6 +208,11 @@ impl Inner {
                 };
                 if let Some((incident, ..)) = statement.incident() {
                     return Ok(self.case(&incident, party)?.map(|_| full()));
+                }
+                // Whose records are held for it is not the accused's to know.
+                if let Some(case) = statement.hold_case().and_then(Nonce::from_hex) {
+                    let case = self.case(&case, party)?;
+                    return Ok(case.filter(|(case, _)| case.sight == Sight::Regulator).map(|_| full()));
                 }
                 // Sealed under the regulator in scope: not the accused's, whoever it names.
                 if let Statement::IncidentComplain(_) = &statement {

@@ -263,6 +263,9 @@ impl Inner {
         if let Some((incident, _, document)) = statement.incident() {
             return self.whose_incident(verified, register, &incident, document);
         }
+        if let Some(case) = statement.hold_case() {
+            return self.whose_hold(verified, register, case);
+        }
         if statement.kind() == Kind::KeyCreate {
             for key in statement.new_keys(verified.signer()) {
                 let given = self.people.is_given(&Name::Key(key.0), self.store.as_ref())?;

@@ -96,7 +96,7 @@ impl Judge<'_> {
         match &prepared.target {
             Target::Register => {
                 if let Statement::ErasureCertify(s) = prepared.verified.value()
-                    && let Some(why) = self.certify(s, copies)?
+                    && let Some(why) = self.certify(s, at, copies)?
                 {
                     return Ok(Effect::Inert(why));
                 }
@@ -125,8 +125,8 @@ impl Judge<'_> {
     }
 
     /// Whether a certificate names all there is of whom it names, now; why not, if it does not.
-    fn certify(&self, s: &ErasureCertify, copies: &mut Copies) -> Result<Option<Why>, Error> {
-        let plan = match self.inner.certified(s)? {
+    fn certify(&self, s: &ErasureCertify, at: Timestamp, copies: &mut Copies) -> Result<Option<Why>, Error> {
+        let plan = match self.inner.certified(s, at, &copies.people)? {
             Ok(plan) => plan,
             Err(why) => return Ok(Some(why)),
         };

@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::PoisonError;
 
 use crate::consent::Actor;
@@ -317,7 +316,7 @@ impl Inner {
         self.set_register(step.register);
         let subjects: Vec<SubjectId> = step.people.keys().copied().collect();
         for loaded in step.people.into_values() {
-            self.people.replace(Arc::new(loaded), index);
+            self.replace_person(loaded, index);
         }
         step.parts.iter().for_each(|(subject, slot)| self.saw(subject, slot.as_ref()));
         match self.store.project(epoch, upto, &rows) {

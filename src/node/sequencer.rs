@@ -99,7 +99,7 @@ pub(in crate::node) struct Sequencer {
     pub(in crate::node) inner: Arc<Inner>,
     pub(in crate::node) epoch: Epoch,
     pub(in crate::node) next: u64,
-    at: u64,
+    pub(in crate::node) at: u64,
     pub(in crate::node) recent: Recent,
     mark: Mark,
     publisher: Publisher,
@@ -209,7 +209,7 @@ impl Sequencer {
             records.into_iter().for_each(|(_, place)| place.fill(Err(Refusal::Unavailable(stop))));
             return;
         }
-        let at = Timestamp(self.inner.clock.now().0.max(self.at));
+        let at = self.now();
         let (mut judged, copies) = self.judge(records, at);
         if judged.is_empty() {
             return;
@@ -452,8 +452,7 @@ impl Sequencer {
             if loaded.person.core().erasing.is_some() {
                 erasing.push(loaded.who);
             }
-            let loaded = Arc::new(loaded);
-            self.inner.people.replace(Arc::clone(&loaded), index);
+            let loaded = self.inner.replace_person(loaded, index);
             subjects.push(subject);
             people.insert(subject, loaded);
         }
@@ -557,6 +556,7 @@ impl Sequencer {
                 duplicate: false,
                 inert: *inert,
                 erasure: None,
+                held: Vec::new(),
             };
             self.inner.count_accepted(one.prepared.verified.value().kind());
             for twin in one.twins {

@@ -191,6 +191,7 @@ impl Node {
         let certified = inner.unhonoured(&found)?;
         inner.load_waiting()?;
         inner.load_state(&found, epoch)?;
+        inner.load_holds()?;
         inner.honour(certified, &found, epoch)?;
         if inner.settings.authzen_fixture {
             inner.begin_fixture()?;

@@ -17,6 +17,7 @@ use crate::model::statement::Kind;
 use crate::node::Erased;
 use crate::node::Error;
 use crate::node::Stop;
+use crate::node::incidents::HeldBack;
 use crate::node::lane::Lane;
 use crate::node::state::Admission;
 
@@ -45,6 +46,8 @@ pub struct Accepted {
     pub duplicate: bool,
     /// Of an `erasure.demand`: what became of it; `None` while it waits.
     pub erasure: Option<Erased>,
+    /// Of an `erasure.demand` that waits: what is held back, and by whom.
+    pub held: Vec<HeldBack>,
     /// Recorded, but without effect: somebody else's batch came between.
     pub inert: Option<Why>,
 }

@@ -34,13 +34,13 @@ fn whose(kind: Kind) -> &'static str {
         _ => "kisa",
     }
 }
-const SIGNERS: [&str; 13] = [
+pub(crate) const SIGNERS: [&str; 13] = [
     "kim", "bank", "shop", "lab", "cloud", "anon", "combi", "idp", "kisa", "tokyo", "operator", "log",
     "nobody",
 ];
 
 /// The usual world and a regulator whose scope is another country.
-fn world() -> World {
+pub(crate) fn world() -> World {
     let mut w = World::new(&[kcern_2018()]);
     let mut s = w.registration("tokyo", &[Role::Regulator]);
     s.scope = vec!["jp".into()];
@@ -167,13 +167,13 @@ fn a_complaint_is_due_nothing_before_the_accused_is_told_and_then_what_the_pack_
     assert!(w.register.due_of(&says(&lab)).is_empty());
 }
 
-fn flagged(w: &mut World, accused: &str) -> Person {
+pub(crate) fn flagged(w: &mut World, accused: &str) -> Person {
     let mut incident = Person::new(SubjectId([7; 16]));
     assert_eq!(w.own(&mut incident, "operator", flag(accused)), APPLIED);
     incident
 }
 
-fn by(w: &mut World, incident: &mut Person, signer: &str, kind: Kind) -> Effect {
+pub(crate) fn by(w: &mut World, incident: &mut Person, signer: &str, kind: Kind) -> Effect {
     let actor = match signer {
         "kim" | "operator" | "log" | "nobody" => Actor::Own,
         name => Actor::Party(party(name)),

@@ -2,6 +2,9 @@
 
 use naru::identity::request;
 use naru::identity::request::Request;
+use naru::model::statement::ErasureDemand;
+use naru::model::statement::HoldLift;
+use naru::model::statement::HoldPlace;
 use naru::model::statement::IncidentComplain;
 use naru::model::statement::IncidentOrder;
 use naru::model::statement::Kind;
@@ -136,6 +139,90 @@ fn a_complaint_is_shown_to_the_regulator_and_how_it_stands_to_her() {
         (&"notify-breach".into(), &serde_json::Value::Null)
     );
     assert!(!seen.to_string().contains("called") && !seen.to_string().contains("ppid_"));
+}
+
+#[test]
+fn a_regulator_s_hold_is_placed_over_http_and_she_is_told_what_is_held_back_and_no_more() {
+    let served = Served::new();
+    let key = person_key(1);
+    let created = served.statement(&sign(&served.world.key_create(), &key));
+    assert_eq!(created.status, 201);
+    let json = [("accept", "application/json")];
+    let post = |statement: Statement, key: &dyn Signer| {
+        let item = sign(&statement, key);
+        served.post_with("/v1/statements", "application/cose", None, &json, &item)
+    };
+    let of = |domain| served.node.ppid(&key_hash(&key), domain).unwrap().unwrap();
+    let hospital = party("hospital");
+    let complaint: Statement = IncidentComplain {
+        v: V1,
+        kind: Kind::IncidentComplain,
+        iat: served.world.now(),
+        nonce: nonce(),
+        ppid: of(Some(&hospital)),
+        by: None,
+        party: party("hospital"),
+        text: "they called me".into(),
+    }
+    .into();
+    assert_eq!(post(complaint, &key).status, 201);
+    let case = served.get("/v1/incidents", Some(&served.party("pipc", REGULATOR))).json();
+    let case = case["incidents"][0]["incident"].as_str().unwrap().to_owned();
+    let created: std::collections::BTreeMap<String, serde_cbor::Value> =
+        naru::ledger::cbor::decode(&created.body).unwrap();
+    let serde_cbor::Value::Bytes(record) = &created["id"] else { panic!("{created:?}") };
+    let record = naru::model::id::StatementId(record.as_slice().try_into().unwrap());
+    let until = served.world.now().plus_ms(DAY);
+    let place = |regulator: &str| -> Statement {
+        HoldPlace {
+            v: V1,
+            kind: Kind::HoldPlace,
+            iat: served.world.now(),
+            nonce: nonce(),
+            case: case.clone(),
+            regulator: party(regulator),
+            records: vec![record],
+            until,
+        }
+        .into()
+    };
+    let refused = post(place("hospital"), &signer(HOSPITAL));
+    assert_eq!((refused.status, refused.json()["code"].clone()), (403, "role".into()));
+    assert_eq!(post(place("pipc"), &signer(REGULATOR)).status, 201);
+    let demand: Statement = ErasureDemand {
+        v: V1,
+        kind: Kind::ErasureDemand,
+        iat: served.world.now(),
+        nonce: nonce(),
+        ppid: of(None),
+    }
+    .into();
+    let item = sign(&demand, &key);
+    let told = served.post_with("/v1/statements", "application/cose", None, &json, &item);
+    assert_eq!(told.status, 201);
+    let told = told.json();
+    let held =
+        serde_json::json!([{ "regulator": "pipc", "until": until.0, "records": [record.to_string()] }]);
+    assert_eq!((&told["held"], &told["erasure"]), (&held, &serde_json::Value::Null));
+    assert!(!told.to_string().contains(&case) && !told.to_string().contains("hospital"));
+    // The same in CBOR, canonical, when she asks again.
+    let again = served.statement(&item);
+    assert_eq!(again.status, 200);
+    let again: std::collections::BTreeMap<String, serde_cbor::Value> =
+        naru::ledger::cbor::decode(&again.body).unwrap();
+    assert!(again.contains_key("held") && !again.contains_key("erasure"));
+    let lift: Statement = HoldLift {
+        v: V1,
+        kind: Kind::HoldLift,
+        iat: served.world.now(),
+        nonce: nonce(),
+        case: case.clone(),
+        regulator: party("pipc"),
+    }
+    .into();
+    assert_eq!(post(lift, &signer(REGULATOR)).status, 201);
+    served.node.tick().unwrap();
+    assert_eq!(served.statement(&item).status, 403, "nobody is there any more");
 }
 
 #[test]

@@ -121,6 +121,8 @@ fn numbers() -> Value {
 }
 
 fn statements() -> Value {
+    let erasure = closed(&[("at", of("Ms")), ("index", of("Index")), ("backups", of("Ms"))]);
+    let held = closed(&[("regulator", of("PartyId")), ("until", of("Ms")), ("records", list("StatementId"))]);
     let recorded = [
         ("id", of("StatementId")),
         ("index", of("Index")),
@@ -129,6 +131,8 @@ fn statements() -> Value {
         ("?k1", of("Base64url")),
         ("?k2", of("Base64url")),
         ("?address", json!({ "type": "string" })),
+        ("?erasure", erasure),
+        ("?held", json!({ "type": "array", "minItems": 1, "items": held })),
         ("promise", of("Base64url")),
         ("path", list("Base64url")),
         ("?inert", of("Why")),

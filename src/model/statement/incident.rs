@@ -113,7 +113,7 @@ statement! {
 statement! {
     /// Stops the destruction of named records.
     HoldPlace {
-        /// Case number.
+        /// Case number: the name of the incident, 32 hex digits.
         case: String,
         /// Who signs.
         regulator: PartyId,
@@ -127,7 +127,7 @@ statement! {
 statement! {
     /// Ends a hold.
     HoldLift {
-        /// Case number.
+        /// Case number: the name of the incident, 32 hex digits.
         case: String,
         /// Who signs.
         regulator: PartyId,

@@ -363,6 +363,8 @@ impl Kind {
                 | Self::IncidentAppeal
                 | Self::IncidentClose
                 | Self::IncidentPublish
+                | Self::HoldPlace
+                | Self::HoldLift
         )
     }
 }
@@ -435,6 +437,16 @@ impl Statement {
             _ => return None,
         };
         Some((*step.0, step.1, Some(*step.2)))
+    }
+
+    /// The case of a hold: the name of the incident under which it is sealed.
+    #[must_use]
+    pub fn hold_case(&self) -> Option<&str> {
+        match self {
+            Self::HoldPlace(s) => Some(&s.case),
+            Self::HoldLift(s) => Some(&s.case),
+            _ => None,
+        }
     }
 
     /// The `delegation.grant` under which a delegate signs, if one does.

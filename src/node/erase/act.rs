@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 use crate::identity::Unverified;
 use crate::model::id::LeafIndex;
 use crate::model::id::SubjectId;
+use crate::model::id::Timestamp;
 use crate::model::statement::ErasureCertify;
 use crate::node::Error;
 use crate::node::Inner;
@@ -32,6 +33,11 @@ pub(in crate::node) struct Demanded {
 }
 
 impl Sequencer {
+    /// The log's clock: it never goes back.
+    pub(in crate::node) fn now(&self) -> Timestamp {
+        Timestamp(self.inner.clock.now().0.max(self.at))
+    }
+
     /// Certifies and erases whoever waits, then answers the demands of this commit.
     pub(in crate::node) fn erase_waiting(&mut self) {
         while self.inner.stopped().is_none() {
@@ -49,6 +55,10 @@ impl Sequencer {
             // Where it broke off, the next start goes on: until then she waits.
             let whole = self.inner.stopped().is_none();
             let erased = self.inner.people.erased_at(&subject).filter(|_| whole);
+            if whole && erased.is_none() {
+                // Whether it can be told or not, she waits; asked again, it is told again.
+                accepted.held = self.inner.held_from(&subject, self.now()).unwrap_or_default();
+            }
             accepted.erasure = erased.and_then(|(certificate, here)| {
                 let backups = self.inner.epoch_ends().ok()?;
                 Some(Erased { certificate, here, backups })
@@ -59,7 +69,7 @@ impl Sequencer {
 
     /// One certificate through the log; whether there was anybody, and all went well.
     fn certify(&mut self) -> Result<bool, Error> {
-        let waiting = self.inner.waiting();
+        let waiting = self.inner.may_be_erased(self.now())?;
         let Some(operator) = self.inner.operator.as_ref().filter(|_| !waiting.is_empty()) else {
             return Ok(false);
         };

@@ -8,18 +8,22 @@
 //!
 //! A demand that cannot be certified yet (no operator key here) waits: she is nobody from
 //! its index on, and the next start that can certifies it. The node remembers whom in a row of
-//! nobody's, projected with hers. Requests that she answered go with her.
+//! nobody's, projected with hers. So waits whoever has a record that a regulator holds
+//! ([`held`]), and nobody is certified meanwhile. Requests that she answered go with her.
 //!
 //! **Tombstones** are the indices of her entries: public is their root, in the certificate;
 //! the list itself, a blob, says which missing bodies are no loss. What stays: the leaves, copies
 //! handed out, use lines that nobody can open, and everything in older copies until the
-//! wrapping epoch ends. Lacks: terms, holds.
+//! wrapping epoch ends. Lacks: terms; keeping a held record under its case so that the rest
+//! of her need not wait.
 
 mod act;
 mod found;
+mod held;
 pub(in crate::node) mod honour;
 mod quoted;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::PoisonError;
 
@@ -52,6 +56,8 @@ use crate::vault::Vault;
 pub(in crate::node) use act::Demanded;
 pub(in crate::node) use found::Ground;
 pub(in crate::node) use found::Plan;
+pub use held::HeldBack;
+pub(in crate::node) use held::Holds;
 pub(in crate::node) use quoted::Kept;
 
 /// Most slots that one certificate names: it stays far below the size of a public statement.
@@ -243,9 +249,15 @@ impl Inner {
         Ok(Some(identity::item::sign(&statement, operator.as_ref())?))
     }
 
-    /// What a certificate forgets, if it may stand now; else why not. Before it may, what incidents quote is
+    /// What a certificate forgets, if it may stand now; else why not: among others because something of it
+    /// is held, as the entries `before` leave it. Before it may, what incidents quote is
     /// sealed under them, and the tombstones are durable.
-    pub(in crate::node) fn certified(&self, s: &ErasureCertify) -> Result<Result<Plan, Why>, Error> {
+    pub(in crate::node) fn certified(
+        &self,
+        s: &ErasureCertify,
+        at: Timestamp,
+        before: &HashMap<SubjectId, Loaded>,
+    ) -> Result<Result<Plan, Why>, Error> {
         let refused = |why| Ok(Err(why));
         let who = self.tagged(&s.tags)?;
         let (decoy, _) = self.vault.decoy();
@@ -264,6 +276,9 @@ impl Inner {
         let plan = self.plan(&who)?;
         if plan.indices.len() as u64 != s.records || root_of(&plan.indices) != s.tombstones.0 {
             return refused(Why::Superseded);
+        }
+        if plan.gone.iter().any(|gone| !self.held(&gone.ids, at, before).is_empty()) {
+            return refused(Why::State);
         }
         self.keep_quoted(&who)?;
         let list: Vec<u8> = plan.indices.iter().flat_map(|index| index.to_be_bytes()).collect();

@@ -9,6 +9,7 @@ use crate::identity::Verified;
 use crate::ledger::cose;
 use crate::ledger::entry;
 use crate::model::id::LeafIndex;
+use crate::model::id::Nonce;
 use crate::model::id::PartyId;
 use crate::model::id::StatementId;
 use crate::model::id::SubjectId;
@@ -172,6 +173,9 @@ impl Walk<'_> {
             return leads(&link_name(self.data.vault, &s.controller, &s.link), "the name row of its link");
         }
         if let Some((incident, ..)) = statement.incident() {
+            return leads(&Name::Key(incident_name(&incident)), "the name row of its incident");
+        }
+        if let Some(incident) = statement.hold_case().and_then(Nonce::from_hex) {
             return leads(&Name::Key(incident_name(&incident)), "the name row of its incident");
         }
         let Some(ppid) = statement.ppid() else { return Ok(()) };

@@ -16,6 +16,7 @@ use crate::node::Error;
 use crate::node::Inner;
 use crate::node::Refusal;
 use crate::node::domain::domain_of;
+use crate::node::erase::Holds;
 use crate::node::intake::Acting;
 use crate::node::intake::Whose;
 use crate::node::people::name_bytes;
@@ -24,9 +25,13 @@ use crate::store::NameRow;
 use crate::vault::PersonKey;
 use crate::vault::Pointed;
 
-/// Incidents found so far, by number.
+/// What is known of all incidents.
 #[derive(Debug, Default)]
-pub(in crate::node) struct Book(Mutex<Vec<Pointed>>);
+pub(in crate::node) struct Book {
+    /// Those found so far, by number.
+    places: Mutex<Vec<Pointed>>,
+    holds: Holds,
+}
 
 /// The look-up name of an incident: kept among the names of keys, of which it is none.
 pub(in crate::node) fn incident_name(incident: &Nonce) -> [u8; 32] {
@@ -63,9 +68,14 @@ impl Inner {
         Numbers { inner: self, next: None }
     }
 
+    /// What is held for them.
+    pub(in crate::node) const fn holds(&self) -> &Holds {
+        &self.incidents.holds
+    }
+
     /// All incidents, by number.
     pub(in crate::node) fn incident_places(&self) -> Result<Vec<Pointed>, Error> {
-        let mut known = self.incidents.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.incidents.places.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let name = numbered(known.len() as u64);
             let Some(row) = self.store.locate(&name)? else { return Ok(known.clone()) };
@@ -110,6 +120,21 @@ impl Inner {
 }
 
 impl Inner {
+    /// Whose row a hold touches: that of the incident its case names.
+    pub(in crate::node) fn whose_hold(
+        &self,
+        verified: &Verified<Statement>,
+        register: &crate::consent::Register,
+        case: &str,
+    ) -> Result<Whose, Refusal> {
+        let unknown = Refusal::Inert(Why::NotThisSubject);
+        let Some(incident) = Nonce::from_hex(case) else { return Err(unknown) };
+        let who = self.incident_place(&incident)?.ok_or(unknown)?;
+        // The operator's or a stranger's: the fold refuses it.
+        let acting = register.party_of_key(&verified.signer()).cloned().map_or(Acting::Own, Acting::Party);
+        Ok((who, acting, None))
+    }
+
     /// Whose row a complaint touches: a new slot, under which no key of the person's leads back to it.
     pub(in crate::node) fn whose_complaint(
         &self,

@@ -16,6 +16,7 @@ mod signed;
 
 pub use crate::consent::Due;
 pub use crate::consent::Incident;
+pub use crate::node::erase::HeldBack;
 pub(in crate::node) use book::Book;
 pub(in crate::node) use book::incident_name;
 pub use case::Case;
