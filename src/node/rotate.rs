@@ -10,6 +10,7 @@
 //! (their parties ask again). Lacks: the wrapping itself (`vault`), and backups: a key file
 //! written in an ended epoch opens for nobody, so a new one is due.
 
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
 use tokio::sync::oneshot;
@@ -62,7 +63,11 @@ impl Node {
 
 impl Inner {
     fn rotate(&self, suite: Suite) -> Result<Rotated, Error> {
-        let _one = self.rotating.lock().unwrap_or_else(PoisonError::into_inner);
+        let one = self.rotating.lock().unwrap_or_else(PoisonError::into_inner);
+        self.rotate_alone(suite, &one)
+    }
+
+    fn rotate_alone(&self, suite: Suite, _one: &MutexGuard<'_, ()>) -> Result<Rotated, Error> {
         self.vault.begin_epoch(self.now().0, suite)?;
         self.cohorts_end();
         let keys = self.vault.rewrap()?;
@@ -140,7 +145,13 @@ impl Inner {
         if self.stopped().is_some() {
             return Ok(None);
         }
+        // What another rotation, under way now, leaves behind decides: it is no reason for a second one.
+        let one = self.rotating.lock().unwrap_or_else(PoisonError::into_inner);
         let due = self.now().plus_ms(AHEAD_MS) >= self.epoch_ends()?;
-        if due || self.vault.is_rotating() { self.rotate(self.vault.suite()).map(Some) } else { Ok(None) }
+        if due || self.vault.is_rotating() {
+            self.rotate_alone(self.vault.suite(), &one).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 }
