@@ -2,7 +2,7 @@
 //!
 //! Everything about a person outside the tree is ciphertext under that person's
 //! key; the key lies in a slot file beside the engine, wrapped by the epoch's key
-//! ([`epoch`](mod@epoch)), which lies elsewhere, wrapped by the master key. Overwriting one slot
+//! (`vault::epoch`), which lies elsewhere, wrapped by the master key. Overwriting one slot
 //! forgets one person here; the end of the epoch forgets her in every older copy.
 //! Lacks, on purpose: any idea of what is sealed, when an epoch ends, and whom to
 //! erase: it overwrites the slots it is told.

@@ -7,7 +7,7 @@
 //! ([`lost_id`]), and never invented. *Acceptance*: while the loss is not accepted, the
 //! node serves reads and refuses writes and checks. *Certificates*: whoever is named
 //! by the tag of her slot in an `erasure.certify` entry is forgotten again, by the code of
-//! a start ([`honour`]), so that a restored copy brings nobody back.
+//! a start (`node::erase::honour`), so that a restored copy brings nobody back.
 //!
 //! Trusted: the log's key. Not trusted: the data, the public log's tiles.
 
