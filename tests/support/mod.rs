@@ -6,6 +6,7 @@
     reason = "each test binary uses its own part of the world"
 )]
 
+pub mod certificate;
 pub mod passkey;
 
 use std::sync::Arc;
