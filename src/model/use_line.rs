@@ -29,6 +29,18 @@ pub enum UseAct {
     Opening,
 }
 
+impl UseAct {
+    /// The spelling on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Check => "check",
+            Self::Handover => "handover",
+            Self::Opening => "opening",
+        }
+    }
+}
+
 /// One line. Source: design §6.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

@@ -6,8 +6,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_bytes::ByteBuf;
-
 use crate::consent;
 use crate::model::decision::Decision;
 use crate::model::decision::Question;
@@ -17,10 +15,7 @@ use crate::model::id::PartyId;
 use crate::model::id::Ppid;
 use crate::model::id::Timestamp;
 use crate::model::id::TreeSize;
-use crate::model::statement::V1;
-use crate::model::use_line::Exact;
 use crate::model::use_line::UseAct;
-use crate::model::use_line::UseLine;
 use crate::node::Error;
 use crate::node::Inner;
 use crate::node::people::Loaded;
@@ -260,8 +255,8 @@ impl Inner {
         if uses.is_broken() {
             return self.told(self.unavailable(), asked);
         }
-        let mut line = line(asker, asked, &told, None);
-        match uses.append(&self.vault, self.holder(whose), told.answer.at, &mut line) {
+        let line = line(asker, asked, &told, None);
+        match uses.append(&self.vault, self.holder(whose), told.answer.at, &line) {
             Ok(id) => Told { id: Some(id), ..told },
             Err(error) => {
                 self.uses_failed(uses, &error);
@@ -365,43 +360,37 @@ fn nothing(reason: Reason) -> Decision {
 }
 
 /// The line of one question and what is told of it.
-fn line(asker: Asker<'_>, asked: &Asked, told: &Told, count: Option<u64>) -> Line {
+fn line<'a>(asker: Asker<'a>, asked: &'a Asked, told: &Told, count: Option<u64>) -> Line<'a> {
     let (q, decision) = (&asked.question, &told.answer.decision);
     let reason = decision.told();
     let (ppid, release) = match &asked.resource {
         Resource::Person(ppid) => (Some(*ppid), None),
-        Resource::Release(name) => (None, Some(name.clone())),
+        Resource::Release(name) => (None, Some(name.as_str())),
     };
-    // Always there for a denial of the person: that it is there tells nothing.
-    let exact = (!reason.permits() && !reason.is_of_the_question())
-        .then(|| Exact { rule: decision.rule.to_string(), reason: decision.reason });
-    let says = UseLine {
-        t: told.answer.at,
-        v: V1,
+    Line {
         at: told.answer.at,
-        // Where the line stands is its name: whoever writes it knows.
-        id: DecisionId([0; 16]),
         act: UseAct::Check,
-        pack: decision.pack.to_string(),
+        pack: Arc::clone(&decision.pack),
         ppid,
-        rule: told.rule.to_string(),
+        rule: Arc::clone(&told.rule),
         told: reason,
         as_of: told.answer.as_of,
-        asker: asker.party.clone(),
+        asker: asker.party,
         basis: decision.basis.filter(|_| reason.permits()),
         class: Some(q.class),
         count,
-        exact: None,
         action: Some(q.action),
-        signed: asker.signed.map(ByteBuf::from),
-        use_id: q.use_id.clone(),
-        purpose: Some(q.purpose.clone()),
+        signed: asker.signed,
+        use_id: q.use_id.as_deref(),
+        purpose: Some(&q.purpose),
         release,
         version: decision.version,
-        recipient: q.recipient.clone(),
-        categories: q.categories.clone(),
-        controller: q.controller.clone(),
-        jurisdiction: q.jurisdiction.clone(),
-    };
-    Line { says, exact }
+        recipient: q.recipient.as_ref(),
+        categories: &q.categories,
+        controller: &q.controller,
+        jurisdiction: q.jurisdiction.as_deref(),
+        // Always there for a denial of the person: that it is there tells nothing.
+        exact: (!reason.permits() && !reason.is_of_the_question())
+            .then(|| (Arc::clone(&decision.rule), decision.reason)),
+    }
 }

@@ -349,10 +349,10 @@ fn entry_name(id: StatementId, sealed: Vec<u8>) -> NameRow {
 
 fn seal(verified: &Verified<Statement>, loaded: &Loaded) -> Result<SealedParts, Refusal> {
     let id = verified.id();
-    let openings = loaded.key.openings(&id.0);
+    let key = loaded.key.keyed();
+    let openings = key.openings(&id.0);
     let proof = cose::proof_of(verified.item()).map_err(identity::Error::from).map_err(Refusal::Malformed)?;
-    let body =
-        loaded.key.seal(Sealed::Body, &loaded.who.subject, &id.0, verified.item()).map_err(Error::from)?;
+    let body = key.seal(Sealed::Body, &loaded.who.subject, &id.0, verified.item()).map_err(Error::from)?;
     Ok(SealedParts {
         h1: hash::hmac(&openings.k1, &[verified.statement()]),
         h2: hash::hmac(&openings.k2, &[&proof]),

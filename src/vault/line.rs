@@ -16,6 +16,7 @@ use std::sync::LazyLock;
 use openssl::cipher::Cipher;
 use openssl::cipher_ctx::CipherCtx;
 use openssl::error::ErrorStack;
+use openssl::memcmp;
 
 use crate::model::id::DecisionId;
 use crate::model::id::SubjectId;
@@ -46,9 +47,8 @@ impl Placed {
     #[must_use]
     pub fn hide(&self, who: Pointed) -> [u8; POINTER] {
         let mut out = self.mask;
-        let plain =
-            who.subject.as_bytes().iter().chain(&who.slot.0.to_be_bytes()).copied().collect::<Vec<_>>();
-        out.iter_mut().zip(plain).for_each(|(o, p)| *o ^= p);
+        let slot = who.slot.0.to_be_bytes();
+        out.iter_mut().zip(who.subject.as_bytes().iter().chain(&slot)).for_each(|(o, p)| *o ^= *p);
         out
     }
 
@@ -85,19 +85,28 @@ fn block(part: u8, segment: u64, offset: u64) -> [u8; BLOCK] {
 /// AES-256 block by block, fetched once.
 static AES: LazyLock<Result<Cipher, ErrorStack>> = LazyLock::new(|| Cipher::fetch(None, "AES-256-ECB", None));
 
-/// Contexts that have their cipher: one encrypts, the other decrypts.
-type Contexts = (CipherCtx, CipherCtx);
-
-thread_local! {
-    static CONTEXTS: RefCell<Option<Contexts>> = const { RefCell::new(None) };
+/// Contexts that have cipher and key: one encrypts, the other decrypts.
+struct Contexts {
+    key: Key,
+    forth: CipherCtx,
+    back: CipherCtx,
 }
 
-fn contexts() -> Result<Contexts, Error> {
-    let cipher = AES.as_ref().map_err(|e| Error::Crypto(e.clone()))?;
-    let (mut forth, mut back) = (CipherCtx::new()?, CipherCtx::new()?);
-    forth.encrypt_init(Some(cipher), None, None)?;
-    back.decrypt_init(Some(cipher), None, None)?;
-    Ok((forth, back))
+impl Contexts {
+    fn new(key: &Key) -> Result<Self, Error> {
+        let cipher = AES.as_ref().map_err(|e| Error::Crypto(e.clone()))?;
+        let (mut forth, mut back) = (CipherCtx::new()?, CipherCtx::new()?);
+        forth.encrypt_init(Some(cipher), Some(key.expose()), None)?;
+        back.decrypt_init(Some(cipher), Some(key.expose()), None)?;
+        forth.set_padding(false);
+        back.set_padding(false);
+        Ok(Self { key: key.clone(), forth, back })
+    }
+}
+
+thread_local! {
+    // A process has one vault, a test may have several.
+    static CONTEXTS: RefCell<Option<Contexts>> = const { RefCell::new(None) };
 }
 
 enum Way {
@@ -107,21 +116,15 @@ enum Way {
 
 fn aes<const N: usize>(key: &Key, way: &Way, input: &[u8; N]) -> Result<[u8; N], Error> {
     CONTEXTS.with_borrow_mut(|kept| {
-        let (forth, back) = match kept {
-            Some(contexts) => contexts,
-            None => kept.insert(contexts()?),
+        let contexts = match kept {
+            Some(contexts) if memcmp::eq(contexts.key.expose(), key.expose()) => contexts,
+            _ => kept.insert(Contexts::new(key)?),
         };
+        // Block by block and without padding, a context holds nothing from one call to the next.
         let context = match way {
-            Way::Forth => {
-                forth.encrypt_init(None, Some(key.expose()), None)?;
-                forth
-            }
-            Way::Back => {
-                back.decrypt_init(None, Some(key.expose()), None)?;
-                back
-            }
+            Way::Forth => &mut contexts.forth,
+            Way::Back => &mut contexts.back,
         };
-        context.set_padding(false);
         // The library asks for room of one block more than it fills.
         let mut room = [0u8; 4 * BLOCK];
         let filled = context.cipher_update(input, Some(&mut room))?;

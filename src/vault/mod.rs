@@ -32,6 +32,7 @@ use crate::model::id::SubjectId;
 pub use line::POINTER;
 pub use line::Placed;
 pub use seal::Key;
+pub use seal::Keyed;
 pub use seal::Openings;
 pub use seal::PersonKey;
 pub use slot::SlotNumber;

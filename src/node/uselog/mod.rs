@@ -19,6 +19,7 @@ mod count;
 mod draft;
 mod found;
 mod keeper;
+mod line;
 mod past;
 mod read;
 mod segment;
@@ -67,10 +68,10 @@ pub(in crate::node) use draft::Draft;
 pub(in crate::node) use found::Opening;
 pub(in crate::node) use keeper::Keepers;
 pub(in crate::node) use keeper::record;
+pub(in crate::node) use line::Line;
 pub(in crate::node) use past::each_past;
 pub(in crate::node) use past::is_kept;
 pub use read::Use;
-pub(in crate::node) use track::Line;
 pub use view::Note;
 pub use view::Page;
 pub use view::Seen;
@@ -172,23 +173,23 @@ impl UseLog {
         vault: &Vault,
         whose: (Pointed, &PersonKey),
         now: Timestamp,
-        line: &mut Line,
+        line: &Line<'_>,
     ) -> Result<DecisionId, Error> {
-        let mut track = self.track();
-        track.append(self, vault, whose, now, FrameKind::Line, line).map_err(|fault| self.failed(fault))
+        let written = self.track().append(self, vault, whose, now, FrameKind::Line, line);
+        written.map(|(_, id)| id).map_err(|fault| self.failed(fault))
     }
 
     /// Counts a use of `asker`'s, writes the line that `word` makes of the outcome, and waits for the disk.
     ///
     /// # Errors
     /// Nothing may be answered.
-    pub(in crate::node) fn count(
+    pub(in crate::node) fn count<'a>(
         &self,
         vault: &Vault,
         whose: (Pointed, &PersonKey),
         now: Timestamp,
         wish: &Wish<'_>,
-        word: &mut dyn FnMut(Counted) -> Line,
+        word: &mut dyn FnMut(Counted) -> Line<'a>,
     ) -> Result<DecisionId, Error> {
         let Wish { asker, use_id, counting } = *wish;
         let id = {
@@ -204,11 +205,10 @@ impl UseLog {
                 }
                 None => (Counted::Reached, FrameKind::Line),
             };
-            let mut line = word(outcome);
-            let written = track.append(self, vault, whose, now, kind, &mut line);
-            let id = written.map_err(|fault| self.failed(fault))?;
+            let written = track.append(self, vault, whose, now, kind, &word(outcome));
+            let (t, id) = written.map_err(|fault| self.failed(fault))?;
             if let (Counted::Use(number), FrameKind::Counted) = (outcome, kind) {
-                let noted = Noted { number, t: line.says.t, segment: track.number().unwrap_or_default() };
+                let noted = Noted { number, t, segment: track.number().unwrap_or_default() };
                 counts.add(counting.grant, asker, use_id, noted, counting.kept_until);
             }
             id

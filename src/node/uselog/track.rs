@@ -5,17 +5,14 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::ledger::cbor;
 use crate::ledger::cbor::Writer;
 use crate::ledger::hash;
 use crate::model::id::DecisionId;
-use crate::model::id::Hash;
 use crate::model::id::SubjectId;
 use crate::model::id::Timestamp;
-use crate::model::use_line::Exact;
-use crate::model::use_line::UseLine;
 use crate::node::uselog::BEAT_MS;
 use crate::node::uselog::Fault;
+use crate::node::uselog::Line;
 use crate::node::uselog::UseLog;
 use crate::node::uselog::held;
 use crate::node::uselog::segment::FrameKind;
@@ -35,15 +32,6 @@ pub(in crate::node::uselog) struct Run {
     pub(in crate::node::uselog) gap_from: Timestamp,
     /// A segment is full at this many bytes.
     pub(in crate::node::uselog) segment_bytes: u64,
-}
-
-/// A line on its way: `t`, `id` and the hash of `exact` are filled in where it is written.
-#[derive(Clone, Debug)]
-pub(in crate::node) struct Line {
-    /// The line.
-    pub(in crate::node) says: UseLine,
-    /// The exact reason, where something else may have been told.
-    pub(in crate::node) exact: Option<Exact>,
 }
 
 /// One writer's state.
@@ -94,8 +82,8 @@ impl Track {
         (who, key): (Pointed, &PersonKey),
         now: Timestamp,
         kind: FrameKind,
-        line: &mut Line,
-    ) -> Result<DecisionId, Fault> {
+        line: &Line<'_>,
+    ) -> Result<(Timestamp, DecisionId), Fault> {
         let t = now.max(self.mark);
         let mut segment = match self.open.take() {
             Some(full) if full.offset() >= log.run.segment_bytes => self.roll(log, full, t)?,
@@ -103,11 +91,10 @@ impl Track {
             None => self.begin(log, t)?,
         };
         let placed = vault.place(segment.extent().header.number, segment.offset())?;
-        line.says.t = t;
-        line.says.id = placed.id;
-        let exact = line.exact.as_ref().map(cbor::encode).transpose()?;
-        line.says.exact = exact.as_ref().map(|exact| Hash(hash::hmac(&key.exact_key(&placed.id), &[exact])));
-        let says = cbor::encode(&line.says)?;
+        let key = key.keyed();
+        let exact = line.exact();
+        let hidden = exact.as_ref().map(|exact| hash::hmac(&key.exact_key(&placed.id), &[exact]));
+        let says = line.encode(t, &placed.id, hidden.as_ref());
         let leaf = hash::hmac(&key.line_key(&placed.id), &[&says]);
         let plain = Writer::with_capacity(says.len() + 128).array(2).bytes(&says);
         let plain = match &exact {
@@ -124,7 +111,7 @@ impl Track {
         segment.note(&who.subject, t, offset);
         // A segment that could not be written is never written again: what it holds is not known.
         self.open = Some(segment);
-        Ok(placed.id)
+        Ok((t, placed.id))
     }
 
     /// Opens the first segment, so that marks are written though nobody asks.

@@ -18,7 +18,6 @@ use crate::model::id::Timestamp;
 use crate::model::statement::Statement;
 use crate::model::statement::V1;
 use crate::model::use_line::UseAct;
-use crate::model::use_line::UseLine;
 use crate::node::Caller;
 use crate::node::Error;
 use crate::node::Inner;
@@ -94,8 +93,7 @@ impl Inner {
         };
         let whose = loaded.as_ref().map_or_else(|| self.vault.decoy(), |l| (l.who, &l.key));
         let at = self.clock.now();
-        let mut line = Line { says: note.line(at, self.sequenced()), exact: None };
-        let written = uses.append(&self.vault, whose, at, &mut line);
+        let written = uses.append(&self.vault, whose, at, &note.line(at, self.sequenced()));
         written.map(Some).inspect_err(|error| self.uses_failed(uses, error))
     }
 
@@ -250,33 +248,30 @@ impl Inner {
 }
 
 impl Note {
-    fn line(&self, at: Timestamp, as_of: u64) -> UseLine {
-        UseLine {
-            t: at,
-            v: V1,
+    fn line(&self, at: Timestamp, as_of: u64) -> Line<'_> {
+        Line {
             at,
-            id: DecisionId([0; 16]),
             act: self.act,
             pack: "none".into(),
             ppid: Some(self.ppid),
             rule: "none".into(),
             told: self.told,
             as_of,
-            asker: self.asker.clone(),
+            asker: &self.asker,
             basis: self.basis,
             class: None,
             count: None,
-            exact: None,
             action: None,
             signed: None,
             use_id: None,
-            purpose: self.purpose.clone(),
+            purpose: self.purpose.as_deref(),
             release: None,
             version: 0,
-            recipient: self.recipient.clone(),
-            categories: Vec::new(),
-            controller: self.controller.clone(),
+            recipient: self.recipient.as_ref(),
+            categories: &[],
+            controller: &self.controller,
             jurisdiction: None,
+            exact: None,
         }
     }
 }
