@@ -192,53 +192,49 @@ pub fn run(table: &mut Table, size: Size) {
     let head = client::head("/access/v1/evaluation", "application/json", Some(&token(&ground)));
     let log_head = client::head("/access/v1/evaluation", "application/json", Some(&token(&logged)));
     let plain_head = client::head("/", "application/json", None);
+    let noted_head = client::head("/noted", "application/json", None);
     let plain = plain();
     let database = postgres::start(people);
-    let (mut rates, mut logs, mut limits, mut others) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let [mut rates, mut logs, mut limits, mut others, mut noted] = [const { Vec::new() }; 5];
     for _ in 0..3 {
         limits.push(closed_loop(plain, &plain_head, &bodies, time));
         rates.push(closed_loop(running.addr(), &head, &bodies, time));
         logs.push(logged.syncing(|| closed_loop(log_running.addr(), &log_head, &log_bodies, time)));
         if let Some(database) = &database {
             others.push(closed_loop(database.addr, &plain_head, &bodies, time));
+            noted.push(closed_loop(database.addr, &noted_head, &bodies, time));
         }
     }
-    let ratio = |a: &[f64], b: &[f64]| median(&mut a.iter().zip(b).map(|(a, b)| a / b).collect::<Vec<_>>());
-    let ratio_plain = ratio(&rates, &limits);
-    let ratio_other = if others.is_empty() { 0.0 } else { ratio(&rates, &others) };
-    let value = median(&mut rates);
-    table.row(
-        &format!("checks/s over HTTP, {people} consents (required 0.5, goal 0.8)"),
-        &format!("{value:.0}"),
-        &format!("{:.0} requests/s of a handler that parses 300 bytes of JSON", median(&mut limits)),
-        &format!("{ratio_plain:.2}"),
-    );
-    table.row(
-        "the same, each leaving a use line (required 0.9 of the row above)",
-        &format!("{:.0}", median(&mut logs.clone())),
-        &format!("{value:.0} without"),
-        &format!("{:.2}", ratio(&logs, &rates)),
-    );
-    match others.is_empty() {
-        true => {
-            table.row("the same beside PostgreSQL (required 3)", "-", "no PostgreSQL 15 on this machine", "-")
-        }
-        false => table.row(
-            "the same beside PostgreSQL (required 3)",
-            &format!("{value:.0}"),
-            &format!("{:.0} of a handler that asks PostgreSQL through a pool", median(&mut others)),
-            &format!("{ratio_other:.2}"),
-        ),
+    let value = median(&mut rates.clone());
+    let mut beside = |what: &str, rates: &[f64], limits: &[f64], limit: &str| {
+        let ratio = median(&mut rates.iter().zip(limits).map(|(a, b)| a / b).collect::<Vec<_>>());
+        let (value, most) = (median(&mut rates.to_vec()), median(&mut limits.to_vec()));
+        table.row(what, &format!("{value:.0}"), &format!("{most:.0} {limit}"), &format!("{ratio:.2}"));
+    };
+    let what = format!("checks/s over HTTP, {people} consents (required 0.5, goal 0.8)");
+    let parsing = "requests/s of a handler that parses 300 bytes of JSON";
+    beside(&what, &rates, &limits, parsing);
+    beside("the same, each leaving a use line (required 0.5)", &logs, &limits, parsing);
+    beside("the same beside those that leave none (required 0.9)", &logs, &rates, "without");
+    if others.is_empty() {
+        table.row("checks beside PostgreSQL (required 3)", "-", "no PostgreSQL 15 on this machine", "-");
+    } else {
+        let pool = "of a handler that asks PostgreSQL through a pool";
+        beside("checks beside PostgreSQL (required 3)", &rates, &others, pool);
+        beside("checks with a use line beside the same (required 3)", &logs, &others, pool);
+        let leaving = format!("{pool} and leaves a row, its commit not waited for");
+        beside("checks with a use line beside PostgreSQL that leaves a row, too", &logs, &noted, &leaving);
     }
     let half = value / 2.0;
-    let latencies = open_loop(running.addr(), &head, &bodies, half, time);
-    let p = |p| percentile(&latencies, p);
-    table.row(
-        "a check at half the top rate: p50 / p99 / p99.9",
-        &format!("{:.0} / {:.0} / {:.0} µs", p(0.5), p(0.99), p(0.999)),
-        &format!("{half:.0} due/s, waiting counts"),
-        "-",
-    );
+    let mut latency = |what: &str, latencies: &[f64]| {
+        let p = |p| percentile(latencies, p);
+        let value = format!("{:.0} / {:.0} / {:.0} µs", p(0.5), p(0.99), p(0.999));
+        table.row(what, &value, &format!("{half:.0} due/s, waiting counts"), "-");
+    };
+    let what = "a check at half the top rate: p50 / p99 / p99.9";
+    latency(what, &open_loop(running.addr(), &head, &bodies, half, time));
+    let with_line = || open_loop(log_running.addr(), &log_head, &log_bodies, half, time);
+    latency("the same at the same rate, each leaving a use line", &logged.syncing(with_line));
     withdraw_to_deny(table, &ground, &ppids, running.addr(), &head);
 }
 
