@@ -128,15 +128,18 @@ pub fn run(table: &mut Table, size: Size) {
     ground.ticking(|| {
         for (per_s, seconds) in [(4_000, calm), (8_000, storm)] {
             let time = Duration::from_secs(seconds);
+            let start = Instant::now();
             let counts = phase(&ground, running.addr(), &mut citizens, per_s, time);
+            // Longer than was due, if it fell behind.
+            let took = start.elapsed().as_secs_f64();
             let get = |c: &AtomicU64| c.load(Ordering::Relaxed);
             acked += get(&counts.acked);
             let mean_ms = get(&counts.late_us) as f64 / 1e3 / (get(&counts.sent) / BATCH).max(1) as f64;
             let worst = get(&counts.worst_us) as f64 / 1e3;
             table.row(
                 &format!("open loop, {per_s} statements/s due for {seconds} s"),
-                &format!("{:.0}/s durable", get(&counts.acked) as f64 / seconds as f64),
-                &format!("{} sent, {} refused by 503", get(&counts.sent), get(&counts.refused)),
+                &format!("{:.0}/s durable", get(&counts.acked) as f64 / took),
+                &format!("{} sent in {took:.1} s, {} refused by 503", get(&counts.sent), get(&counts.refused)),
                 &format!("batch of {BATCH}: mean {mean_ms:.1} ms, worst {worst:.0} ms"),
             );
         }
