@@ -139,7 +139,11 @@ pub fn run(table: &mut Table, size: Size) {
             table.row(
                 &format!("open loop, {per_s} statements/s due for {seconds} s"),
                 &format!("{:.0}/s durable", get(&counts.acked) as f64 / took),
-                &format!("{} sent in {took:.1} s, {} refused by 503", get(&counts.sent), get(&counts.refused)),
+                &format!(
+                    "{} sent in {took:.1} s, {} refused by 503",
+                    get(&counts.sent),
+                    get(&counts.refused)
+                ),
                 &format!("batch of {BATCH}: mean {mean_ms:.1} ms, worst {worst:.0} ms"),
             );
         }
