@@ -188,6 +188,10 @@ fn of_party(kind: Kind, o: Optional) -> Statement {
             office: office(),
             licence: o.some(Licence { number: text("2026-1"), regulator: party("pipc") }),
             scope: o.many(text("finance")),
+            transfer: o.some(TransferEnd {
+                url: text("https://bank.example.kr:8443/naru"),
+                key: Some(ByteBuf::from(vec![7; 91])),
+            }),
         }),
         Kind::PartyRotate => s!(PartyRotate { party: party("bank"), new: KEY, epoch: o.some(1) }),
         Kind::PartyEngage => s!(PartyEngage {
@@ -373,7 +377,13 @@ fn of_transfer(kind: Kind, o: Optional) -> Statement {
             })
         }
         Kind::TransferFail => {
-            s!(TransferFail { ppid: PPID, party: party("bank"), demand: ID, run: 1, code: text("timeout") })
+            s!(TransferFail {
+                ppid: PPID,
+                party: party("bank"),
+                demand: ID,
+                run: 1,
+                code: FailCode::SenderUnreachable
+            })
         }
         Kind::RightRequest => s!(RightRequest {
             ppid: PPID,
