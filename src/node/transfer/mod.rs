@@ -4,6 +4,12 @@
 //! person and never the other's. Read from the same state that judges the steps. Lacks: the
 //! rules (`consent`), and what was carried (nobody is shown it here).
 
+mod carrier;
+mod files;
+
+use std::sync::Arc;
+use std::sync::PoisonError;
+
 use crate::consent::Transfer;
 use crate::consent::TransferStanding;
 use crate::model::id::KeyHash;
@@ -13,7 +19,10 @@ use crate::model::id::StatementId;
 use crate::node::Error;
 use crate::node::Inner;
 use crate::node::Node;
+use crate::node::Queue;
+use crate::outbound::Calls;
 use crate::store::Name;
+use carrier::Carrier;
 
 /// A demand and how it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +50,30 @@ impl Inner {
     }
 }
 
+/// One pass of the carrier, if anybody calls parties here; how many steps were done.
+pub(in crate::node) fn carry(inner: &Arc<Inner>, intake: &Queue) -> Result<usize, Error> {
+    let Some(calls) = inner.calls.get() else { return Ok(0) };
+    let _one = inner.carrying.lock().unwrap_or_else(PoisonError::into_inner);
+    if inner.stopped().is_some() {
+        return Ok(0);
+    }
+    Carrier { inner, intake, calls: calls.as_ref() }.pass()
+}
+
 impl Node {
+    /// From now on demands are carried, by whoever calls parties. The first one told stays.
+    pub fn carry_with(&self, calls: Arc<dyn Calls>) {
+        drop(self.inner.calls.set(calls));
+    }
+
+    /// One pass of the carrier by hand; how many steps were done. With the system's clock a thread does it.
+    ///
+    /// # Errors
+    /// The disk, the store.
+    pub fn carry(&self) -> Result<usize, Error> {
+        carry(&self.inner, &self.intake)
+    }
+
     /// What an end of a demand sees of it, and its own ppid of the person; `None` to anybody else, and
     /// if there is none.
     ///
