@@ -120,6 +120,26 @@ pub(in crate::node) struct Carrier<'a> {
     pub(in crate::node) calls: &'a dyn Calls,
 }
 
+/// What is asked of an end.
+struct Wish<'a> {
+    method: Method,
+    path: &'a str,
+    /// Media type and bytes.
+    body: Option<(&'a str, &'a [u8])>,
+    /// Largest answer, bytes.
+    most: u64,
+}
+
+impl<'a> Wish<'a> {
+    const fn get(path: &'a str, most: u64) -> Self {
+        Self { method: Method::Get, path, body: None, most }
+    }
+
+    const fn post(path: &'a str, json: &'a str, most: u64) -> Self {
+        Self { method: Method::Post, path, body: Some((PLAIN, json.as_bytes())), most }
+    }
+}
+
 /// A demand while it is carried.
 struct Job<'a> {
     transfer: &'a Transfer,
@@ -263,8 +283,8 @@ impl Carrier<'_> {
             members.insert("additional".into(), brings.additional.into());
         }
         let path = format!("{}/items", base(job));
-        let body = Some((PLAIN, asked.to_string().into_bytes()));
-        let reply = self.call(job, Side::Sender, (Method::Post, &path, body, MAX_LIST), &[])?;
+        let asked = asked.to_string();
+        let reply = self.call(job, Side::Sender, &Wish::post(&path, &asked, MAX_LIST), &[])?;
         // The code of the answer is part of its list.
         kmydata::envelope(&reply.body)?;
         job.run.items = Some(announced(&reply.body, &scopes)?);
@@ -275,7 +295,7 @@ impl Carrier<'_> {
         let (mut accounts, mut page) = (Vec::new(), None);
         for _ in 0..MOST_PAGES {
             let path = kmydata::accounts_path(job.transfer.sender.as_str(), page.as_deref());
-            let reply = self.call(job, Side::Sender, (Method::Get, &path, None, MAX_LIST), &[])?;
+            let reply = self.call(job, Side::Sender, &Wish::get(&path, MAX_LIST), &[])?;
             let read = kmydata::accounts(&reply.body)?;
             accounts.extend(read.accounts);
             page = read.next_page;
@@ -289,14 +309,12 @@ impl Carrier<'_> {
     fn fetch(&self, job: &mut Job<'_>, number: usize) -> Result<(), Trouble> {
         let item = job.run.items().get(number).ok_or(Wrong::Count)?.clone();
         let named = format!("{}/items/{}", base(job), item.id);
-        let (method, path, body) = match &item.ask {
-            Ask::Named => (Method::Get, named.as_str(), None),
-            Ask::Read(path, None) => (Method::Get, path.as_str(), None),
-            Ask::Read(path, Some(body)) => {
-                (Method::Post, path.as_str(), Some((PLAIN, body.clone().into_bytes())))
-            }
+        let wish = match &item.ask {
+            Ask::Named => Wish::get(&named, MAX_ITEM),
+            Ask::Read(path, None) => Wish::get(path, MAX_ITEM),
+            Ask::Read(path, Some(body)) => Wish::post(path, body, MAX_ITEM),
         };
-        let reply = self.call(job, Side::Sender, (method, path, body, MAX_ITEM), &[])?;
+        let reply = self.call(job, Side::Sender, &wish, &[])?;
         if let Ask::Read(..) = item.ask {
             kmydata::envelope(&reply.body)?;
         }
@@ -318,7 +336,9 @@ impl Carrier<'_> {
         let path = format!("{}/items/{}", base(job), item.id);
         let hash = item.hash.map(|hash| hash.to_string()).unwrap_or_default();
         let headers = [("x-naru-scope", item.scope.as_str()), ("x-naru-sha256", hash.as_str())];
-        self.call(job, Side::Receiver, (Method::Put, &path, Some((&item.media, bytes)), MAX_LIST), &headers)?;
+        let body = Some((item.media.as_str(), bytes.as_slice()));
+        let wish = Wish { method: Method::Put, path: &path, body, most: MAX_LIST };
+        self.call(job, Side::Receiver, &wish, &headers)?;
         job.run.sent = number + 1;
         Ok(())
     }
@@ -396,8 +416,7 @@ impl Carrier<'_> {
     /// Has an end sign a step; the bytes of its item.
     fn have_step(&self, job: &Job<'_>, side: Side, step: &str, said: &Value) -> Result<Vec<u8>, Trouble> {
         let path = format!("{}/{step}", base(job));
-        let body = Some((PLAIN, said.to_string().into_bytes()));
-        Ok(self.call(job, side, (Method::Post, &path, body, MAX_STEP), &[])?.body)
+        Ok(self.call(job, side, &Wish::post(&path, &said.to_string(), MAX_STEP), &[])?.body)
     }
 
     /// The end that kept its word is asked to sign that the run failed; if it does not, nobody says so.
@@ -435,7 +454,7 @@ impl Carrier<'_> {
         &self,
         job: &Job<'_>,
         side: Side,
-        (method, path, body, most): (Method, &str, Option<(&str, Vec<u8>)>, u64),
+        wish: &Wish<'_>,
         more: &[(&str, &str)],
     ) -> Result<Reply, Trouble> {
         let party = match side {
@@ -445,7 +464,7 @@ impl Carrier<'_> {
         let later = || Trouble::Later(side.unreachable());
         let end = self.end(party)?.ok_or_else(later)?;
         let ppid = self.name(job.of, party)?.to_text();
-        let tran_id = kmydata::tran_id(&job.transfer.demand, job.run.number, path, job.run.tries);
+        let tran_id = kmydata::tran_id(&job.transfer.demand, job.run.number, wish.path, job.run.tries);
         let (demand, run) = (job.transfer.demand.to_string(), job.run.number.to_string());
         let api_type = if job.transfer.scheduled { "regular" } else { "user-on-demand" };
         let mut headers = vec![
@@ -456,7 +475,7 @@ impl Carrier<'_> {
             ("x-naru-ppid", &ppid),
         ];
         headers.extend_from_slice(more);
-        let body = body.as_ref().map(|(media, bytes)| (*media, bytes.as_slice()));
+        let Wish { method, path, body, most } = *wish;
         let reply = match self.calls.call(&end, &Call { method, path, headers: &headers, body, most }) {
             Ok(reply) => reply,
             Err(outbound::Error::TooLarge) => return Err(Trouble::Never(FailCode::TooLarge)),
