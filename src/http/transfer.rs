@@ -70,8 +70,14 @@ fn members(of: &Demanded) -> Map<String, Value> {
             "failed_by": run.failed.as_ref().map(|f| f.by.as_str()),
         })
     });
+    let carrying = of.carrying.map(|c| {
+        json!({
+            "run": c.run, "items": c.items, "fetched": c.fetched, "sent": c.sent,
+            "tries": c.tries, "not_before": c.not_before.0,
+        })
+    });
     let value = json!({
-        "demand": t.demand.to_string(), "state": of.standing.as_str(), "over": t.last.to_string(),
+        "carrying": carrying, "demand": t.demand.to_string(), "state": of.standing.as_str(), "over": t.last.to_string(),
         "at": t.at.0, "snd_org_code": t.sender.as_str(), "rcv_org_code": t.recipient.as_str(),
         "is_scheduled": t.scheduled, "fnd_cycle": t.fund_cycle, "add_cycle": t.add_cycle,
         "end_date": t.end.0, "purpose": t.purpose, "period": t.keep_until.0, "mode": t.mode,

@@ -116,7 +116,7 @@ pub use token::Caller;
 pub use token::Claims;
 pub use token::Denied;
 pub use token::TOKEN_LIFE_S;
-pub use transfer::Demanded;
+pub use transfer::{Carrying, Demanded};
 pub use uselog::Batch;
 pub use uselog::Note;
 pub use uselog::Page;

@@ -169,6 +169,18 @@ impl Scene {
         (one.transfer, one.standing)
     }
 
+    /// What is told of the run under way is what was called.
+    fn is_told_how_far(&self) {
+        let called = self.wire.called.lock().unwrap().clone();
+        let all = self.world.node().transfers_of(&key_hash(&person_key(1))).unwrap().unwrap();
+        let Some(carrying) = all[0].carrying else { return };
+        let puts = called.iter().filter(|path| path.starts_with("PUT")).count() as u64;
+        assert!(carrying.sent <= puts && puts <= carrying.sent + 1);
+        assert!(carrying.sent <= carrying.fetched && carrying.fetched <= carrying.items.unwrap_or(0));
+        assert!(carrying.fetched == ITEMS || carrying.sent == 0);
+        assert_eq!(carrying.not_before.0 > self.world.now().0, carrying.tries > 0);
+    }
+
     fn run(&self, number: u64) -> Option<RunState> {
         self.seen().0.run(number).map(|run| run.state())
     }
@@ -274,6 +286,7 @@ fn interrupted_at_every_call_nothing_is_lost_or_doubled() {
                 s.answers(calls + u64::from(lose), lose);
                 s.carry();
                 s.kept();
+                s.is_told_how_far();
                 // Another process, a later time: the pause of the failed call is over.
                 s.reopen();
                 s.answers(u64::MAX, false);
@@ -376,6 +389,56 @@ fn a_stop_or_an_end_or_a_withdrawal_halts_it_wherever_it_is() {
             }
         }
     }
+}
+
+#[test]
+fn what_was_barred_goes_on_when_she_lifts_it_and_is_fetched_again() {
+    for sealed in [true, false] {
+        let s = Scene::new(true, sealed);
+        s.answers(1 + ITEMS + 2, false);
+        s.carry();
+        let ppid = s.world.ppid(1, Some("wallet"));
+        let (real, one) = (naru::model::vocabulary::DataClass::RealName, Scope::One("wallet".into()));
+        let object = sign(&s.world.object(ppid, one.clone(), real), &person_key(1));
+        let over = s.world.accept(object).id;
+        s.answers(u64::MAX, false);
+        s.world.advance(60_000);
+        s.carry();
+        assert!(!s.kept().iter().any(|file| file.starts_with("item-")));
+        let lift = ConsentLift {
+            v: V1,
+            kind: Kind::ConsentLift,
+            iat: s.world.now(),
+            nonce: nonce(),
+            ppid,
+            by: None,
+            over: Some(over),
+            controller: one,
+            purpose: Scope::Any,
+            class: real,
+        };
+        s.world.accept(sign(&lift.into(), &person_key(1)));
+        s.carry();
+        assert_eq!((s.run(0), s.arrived(0)), (Some(RunState::Completed), ITEMS), "{sealed}");
+    }
+}
+
+#[test]
+fn of_a_suspended_receiver_nothing_is_read() {
+    let s = Scene::new(true, true);
+    let suspend = PartySuspend {
+        v: V1,
+        kind: Kind::PartySuspend,
+        iat: s.world.now(),
+        nonce: nonce(),
+        party: party("wallet"),
+        until: None,
+        case: "1".into(),
+    };
+    s.world.accept(sign(&suspend.into(), &signer(REGULATOR)));
+    s.carry();
+    // Not sealed, and not in the clear either.
+    assert!(s.called().is_empty());
 }
 
 #[test]

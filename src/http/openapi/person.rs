@@ -125,7 +125,16 @@ pub(super) fn transfers() -> Value {
         ("failed", none_or(one_of(FailCode::ALL.iter().map(|code| code.as_str())))),
         ("failed_by", none_or(of("PartyId"))),
     ]);
+    let carrying = closed(&[
+        ("run", of("Count")),
+        ("items", none_or(of("Count"))),
+        ("fetched", of("Count")),
+        ("sent", of("Count")),
+        ("tries", of("Count")),
+        ("not_before", of("Ms")),
+    ]);
     let transfer = [
+        ("carrying", none_or(carrying)),
         ("demand", of("StatementId")),
         ("state", one_of(["live", "barred", "stopped", "expired", "done"])),
         ("over", of("StatementId")),

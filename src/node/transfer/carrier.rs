@@ -155,7 +155,7 @@ impl Carrier<'_> {
     pub(in crate::node) fn pass(&self) -> Result<usize, Error> {
         let mut done = 0;
         for (demand, since) in self.inner.marked_transfers()? {
-            if self.inner.stopped().is_some() {
+            if self.inner.stopped().is_some() || self.inner.cohorts.closing() {
                 break;
             }
             done += self.look(&demand, since)?;
@@ -239,13 +239,16 @@ impl Carrier<'_> {
 
     /// Looked at again before each step: what was stopped meanwhile goes no further.
     fn still_stands(&self, job: &Job<'_>) -> Result<bool, Error> {
+        if self.inner.cohorts.closing() || self.inner.stopped().is_some() {
+            return Ok(false);
+        }
         if job.run.next() == Next::Confirm {
             return Ok(true);
         }
         let Some(of) = self.load(&job.transfer.demand)? else { return Ok(false) };
         let now = self.inner.now();
         let stands = |transfer| of.person.transfer_stands(transfer, now) == TransferStanding::Live;
-        Ok(of.person.transfer(&job.transfer.demand).is_some_and(stands) && self.inner.stopped().is_none())
+        Ok(of.person.transfer(&job.transfer.demand).is_some_and(stands))
     }
 
     fn step(&self, job: &mut Job<'_>) -> Result<(), Trouble> {
@@ -264,7 +267,9 @@ impl Carrier<'_> {
         let before = transfer.last_run().map(|run| run.number).filter(|number| *number < job.run.number);
         let brings = transfer.schedule().brings(job.run.number, before);
         let scopes: Vec<String> = transfer.targets.iter().map(|target| target.scope.clone()).collect();
-        let Some(key) = self.end(&transfer.recipient)?.and_then(|end| end.key) else {
+        // Without its record nobody knows whether it wants its data sealed: then nothing is read.
+        let end = self.end(&transfer.recipient)?.ok_or(Trouble::Later(FailCode::ReceiverUnreachable))?;
+        let Some(key) = end.key else {
             let mut plan = kmydata::plan(&transfer.targets, brings)?;
             if plan.accounts {
                 let accounts = self.accounts(job)?;
@@ -329,8 +334,8 @@ impl Carrier<'_> {
         let item = job.run.items().get(number).ok_or(Wrong::Count)?.clone();
         let place = (job.run.number, number);
         let Some(bytes) = self.inner.kept_item(&job.transfer.demand, job.of, place)? else {
-            // Damaged or gone: fetched again, and it must be the same.
-            job.run.fetched = job.run.fetched.min(number);
+            // Damaged, or dropped while the demand was barred.
+            job.run.fetch_again(number);
             return Ok(());
         };
         let path = format!("{}/items/{}", base(job), item.id);

@@ -16,10 +16,12 @@ use crate::model::id::KeyHash;
 use crate::model::id::PartyId;
 use crate::model::id::Ppid;
 use crate::model::id::StatementId;
+use crate::model::id::Timestamp;
 use crate::node::Error;
 use crate::node::Inner;
 use crate::node::Node;
 use crate::node::Queue;
+use crate::node::people::Loaded;
 use crate::outbound::Calls;
 use crate::store::Name;
 use carrier::Carrier;
@@ -31,6 +33,25 @@ pub struct Demanded {
     pub transfer: Transfer,
     /// Whether it is carried.
     pub standing: TransferStanding,
+    /// The run under way, if one is.
+    pub carrying: Option<Carrying>,
+}
+
+/// How far the run under way is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carrying {
+    /// Its number.
+    pub run: u64,
+    /// Items, once the sender has listed them.
+    pub items: Option<u64>,
+    /// Items fetched from the sender.
+    pub fetched: u64,
+    /// Items the receiver has taken.
+    pub sent: u64,
+    /// Failures in a row.
+    pub tries: u32,
+    /// Nothing is tried before.
+    pub not_before: Timestamp,
 }
 
 impl Inner {
@@ -41,12 +62,23 @@ impl Inner {
     pub fn transfers_of(&self, key: &KeyHash) -> Result<Option<Vec<Demanded>>, Error> {
         let Some(who) = self.person_of_key(key)? else { return Ok(None) };
         let loaded = self.people.load(who, self.store.as_ref(), &self.vault)?;
-        let now = self.now();
-        let demanded = |transfer: &Transfer| Demanded {
-            standing: loaded.person.transfer_stands(transfer, now),
-            transfer: transfer.clone(),
-        };
-        Ok(Some(loaded.person.transfers().iter().map(demanded).collect()))
+        let all = loaded.person.transfers().iter().map(|transfer| self.demanded(&loaded, transfer));
+        all.collect::<Result<_, _>>().map(Some)
+    }
+
+    fn demanded(&self, of: &Loaded, transfer: &Transfer) -> Result<Demanded, Error> {
+        let standing = of.person.transfer_stands(transfer, self.now());
+        let run = self.read_run(&transfer.demand, of)?.filter(|run| run.over.is_none());
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let carrying = run.map(|run| Carrying {
+            run: run.number,
+            items: run.items.as_ref().map(|items| count(items.len())),
+            fetched: count(run.fetched),
+            sent: count(run.sent),
+            tries: run.tries,
+            not_before: run.not_before,
+        });
+        Ok(Demanded { transfer: transfer.clone(), standing, carrying })
     }
 }
 
@@ -91,8 +123,7 @@ impl Node {
         else {
             return Ok(None);
         };
-        let standing = loaded.person.transfer_stands(transfer, self.now());
         let ppid = self.name_ppid(who, Some(party))?;
-        Ok(Some((Demanded { transfer: transfer.clone(), standing }, ppid)))
+        Ok(Some((self.inner.demanded(&loaded, transfer)?, ppid)))
     }
 }

@@ -316,6 +316,17 @@ impl Run {
         Ok(())
     }
 
+    /// What was fetched from here on is gone: what the sender announced still binds it, what it only
+    /// answered may have changed since.
+    pub fn fetch_again(&mut self, from: usize) {
+        self.fetched = self.fetched.min(from);
+        for item in self.items.iter_mut().flatten().skip(from) {
+            if let Ask::Read(..) = item.ask {
+                (item.length, item.hash) = (None, None);
+            }
+        }
+    }
+
     /// Something went well: the next failure is a first one.
     pub const fn done(&mut self) {
         self.tries = 0;
