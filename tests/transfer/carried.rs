@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use naru::consent::RunState;
 use naru::consent::Transfer;
 use naru::consent::TransferStanding;
+use naru::ledger::key::Signer;
 use naru::model::id::StatementId;
 use naru::model::statement::*;
 use naru::model::vocabulary::Role;
@@ -17,6 +18,7 @@ use naru::outbound::Call;
 use naru::outbound::Calls;
 use naru::outbound::Method;
 use naru::outbound::Reply;
+use naru::portability;
 use openssl::ec::EcGroup;
 use openssl::ec::EcKey;
 use openssl::nid::Nid;
@@ -571,6 +573,35 @@ fn a_receiver_that_refuses_or_claims_too_much_is_not_believed() {
     s.carry();
     assert_eq!(s.run(0), Some(RunState::Partial));
     drop(kept);
+}
+
+#[test]
+fn her_archive_tells_her_transfers_and_an_auditor_finds_them_so() {
+    let s = Scene::new(true, true);
+    s.carry();
+    s.world.advance(5_000);
+    s.world.node().tick().unwrap();
+    let mut bytes = Vec::new();
+    s.world.node().export(&key_hash(&person_key(1)), None).unwrap().write(&mut bytes).unwrap();
+    let mut source = std::io::Cursor::new(&bytes);
+    let proven = naru::audit::archive::verify(&mut source, signer(LOG).public(), ORIGIN, None).unwrap();
+    assert_eq!(proven.unknown, Vec::<String>::new());
+    let mut source = std::io::Cursor::new(&bytes);
+    let bag = portability::Bag::open(&mut source, signer(LOG).public()).unwrap();
+    let mut told = serde_json::Value::Null;
+    bag.walk::<portability::Error>(&mut |listed, content| {
+        if listed.path == portability::TRANSFERS {
+            told = serde_json::from_slice(content.unwrap()).unwrap();
+        }
+        Ok(())
+    })
+    .unwrap();
+    let one = &told["transfers"][0];
+    assert_eq!(one["demand"], s.demand.to_string());
+    assert_eq!((&one["snd_org_code"], &one["rcv_org_code"]), (&"holder".into(), &"wallet".into()));
+    let steps: Vec<_> = one["steps"].as_array().unwrap().iter().map(|step| step["type"].clone()).collect();
+    assert_eq!(steps, ["transfer.deliver", "transfer.confirm"]);
+    assert_eq!((&one["steps"][1]["received"], &one["steps"][1]["by"]), (&ITEMS.into(), &"wallet".into()));
 }
 
 #[test]

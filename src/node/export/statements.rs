@@ -152,15 +152,12 @@ impl Export {
         archive: &mut Archive<'_>,
         complete: &mut Completeness,
     ) -> Result<(), Error> {
-        let mut all = Vec::new();
-        for (id, value) in told.transfers.values() {
+        for (id, _) in told.transfers.values() {
             let (id, path) = (id.to_string(), portability::TRANSFERS.into());
             complete.exported.push(Item { kind: ItemKind::Transfer, id, path });
-            all.push(value);
         }
-        archive.begin(portability::TRANSFERS)?;
-        let written = serde_json::to_writer(archive, &json!({ "transfers": all }));
-        Ok(written.map_err(portability::Error::from)?)
+        let file = told.transfers.file().map_err(portability::Error::from)?;
+        Ok(archive.file(portability::TRANSFERS, &file)?)
     }
 
     pub(in crate::node::export) fn consents(

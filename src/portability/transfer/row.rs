@@ -64,6 +64,15 @@ impl Transfers {
         }
     }
 
+    /// The file as it stands in an archive.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON.
+    pub fn file(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let all: Vec<Value> = self.values().map(|(_, value)| value).collect();
+        serde_json::to_vec(&json!({ "transfers": all }))
+    }
+
     /// The demands, each with its steps.
     pub fn values(&self) -> impl Iterator<Item = (StatementId, Value)> {
         self.0.iter().map(|(id, demand, steps)| {
