@@ -3,6 +3,9 @@
 //! In the clear by the reads of the profile (`/v1/bank/…`, `/v1/card/…`); sealed for the recipient
 //! by the list of a run (`/v1/transfers/…/items`). What a run brings is fixed when it is first
 //! listed, so that asking twice is asking once. It signs what it delivered.
+//!
+//! A real bank compares the key it is told (`recipient_jwk`) with the recipient's own registration in
+//! the public log before it seals for it: else whoever carries could name a key of its own.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
