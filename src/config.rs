@@ -65,6 +65,13 @@ pub struct Config {
     /// `keys.operator`: PEM of the operator's key, which signs use batches. Without it the lines of the
     /// use log are kept and never batched.
     pub operator_key: Option<PathBuf>,
+    /// `outbound.cert`: PEM of the certificate that this log shows the parties it calls, and of those that
+    /// lead to its authority. With it transfers are carried; both ends always authenticate. Default: none.
+    pub outbound_cert: Option<PathBuf>,
+    /// `outbound.key`: PEM of its private key, without passphrase. Required with a certificate.
+    pub outbound_key: Option<PathBuf>,
+    /// `outbound.ca`: PEM of the authorities that parties are believed by. Default: the system's.
+    pub outbound_ca: Option<PathBuf>,
     /// `use_log`: every answer to an asker leaves a use line. Default true.
     pub use_log: bool,
     /// `use_batch_ms`: a use batch is made this often, ms. Default 60000.
@@ -142,7 +149,7 @@ impl std::fmt::Display for Error {
 }
 
 /// Every key, as written in the file; tables joined by a dot.
-pub const KEYS: [&str; 36] = [
+pub const KEYS: [&str; 39] = [
     "origin",
     "listen",
     "base_url",
@@ -162,6 +169,9 @@ pub const KEYS: [&str; 36] = [
     "keys.token",
     "keys.master",
     "keys.operator",
+    "outbound.cert",
+    "outbound.key",
+    "outbound.ca",
     "use_log",
     "use_batch_ms",
     "tick_ms",
@@ -272,6 +282,9 @@ impl Default for Config {
             token_key: "keys/token.pem".into(),
             master_key: "keys/master.key".into(),
             operator_key: None,
+            outbound_cert: None,
+            outbound_key: None,
+            outbound_ca: None,
             use_log: true,
             use_batch_ms: 60_000,
             tick_ms: 1_000,
@@ -440,6 +453,9 @@ impl Draft {
             "keys.token" => config.token_key = path()?,
             "keys.master" => config.master_key = path()?,
             "keys.operator" => config.operator_key = Some(path()?),
+            "outbound.cert" => config.outbound_cert = Some(path()?),
+            "outbound.key" => config.outbound_key = Some(path()?),
+            "outbound.ca" => config.outbound_ca = Some(path()?),
             "use_log" => config.use_log = raw.boolean()?,
             "use_batch_ms" => config.use_batch_ms = raw.int()?,
             "tick_ms" => config.tick_ms = raw.int()?,
@@ -490,6 +506,9 @@ impl Draft {
         }
         if config.tls_cert.is_some() != config.tls_key.is_some() {
             self.fault("tls", "`cert` and `key` come together");
+        }
+        if config.outbound_cert.is_some() != config.outbound_key.is_some() {
+            self.fault("outbound", "`cert` and `key` come together");
         }
         self.security(&config);
         match config.engine {

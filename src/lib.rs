@@ -12,6 +12,7 @@
 //! - [`audit`]: what a stranger checks; over a source.
 //! - [`vault`]: person keys and sealing.
 //! - [`store`]: durable bytes.
+//! - [`outbound`]: the one HTTP client.
 //! - [`node`]: a running instance.
 //! - [`http`], [`web`], [`cli`]: the edges.
 #![cfg_attr(
@@ -35,6 +36,7 @@ pub mod identity;
 pub mod ledger;
 pub mod model;
 pub mod node;
+pub mod outbound;
 pub mod portability;
 pub mod reidentification;
 pub mod store;

@@ -17,6 +17,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("audit", &["model", "ledger", "identity", "consent", "portability", "reidentification"]),
     ("vault", &["model"]),
     ("store", &["model", "ledger"]),
+    ("outbound", &["model", "ledger"]),
     ("config", &["model"]),
     ("telemetry", &["model"]),
     (
@@ -31,6 +32,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "audit",
             "vault",
             "store",
+            "outbound",
         ],
     ),
     ("http", &["node", "identity", "ledger", "model", "config", "telemetry"]),
@@ -47,6 +49,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "audit",
             "vault",
             "store",
+            "outbound",
             "config",
             "telemetry",
             "node",

@@ -24,5 +24,7 @@ mod person;
 mod register;
 #[path = "consent/table.rs"]
 mod table;
+#[path = "consent/transfer.rs"]
+mod transfer;
 #[path = "consent/world.rs"]
 mod world;

@@ -43,6 +43,8 @@ mod strangers;
 mod support;
 #[path = "http/tls.rs"]
 mod tls;
+#[path = "http/transfers.rs"]
+mod transfers;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -37,6 +37,7 @@ use crate::portability::Source;
 use crate::portability::Table;
 use crate::portability::evidence_path;
 use crate::portability::receipt_path;
+use crate::portability::transfer::Transfers;
 use crate::portability::use_path;
 
 /// Why an archive proves nothing.
@@ -128,6 +129,7 @@ pub fn verify(
         uses: BTreeMap::new(),
         unproven: BTreeSet::new(),
         incidents: BTreeSet::new(),
+        transfers: Transfers::default(),
         renderings: BTreeMap::new(),
         listed: None,
         paths: BTreeSet::new(),
@@ -169,6 +171,8 @@ struct Check<'a> {
     /// Decisions that are listed without.
     unproven: BTreeSet<String>,
     incidents: BTreeSet<String>,
+    /// Transfer demands as her statements tell them.
+    transfers: Transfers,
     /// What the renderings have to be, by path: SHA-256.
     renderings: BTreeMap<&'static str, Hash>,
     /// Files the completeness list names.
@@ -194,6 +198,10 @@ impl Check<'_> {
             portability::USES => self.list_of_uses(content),
             portability::COMPLETENESS => self.completeness(content),
             portability::INCIDENTS => self.incidents(content),
+            portability::TRANSFERS if content == self.transfers.file()? => Ok(()),
+            portability::TRANSFERS => {
+                Err(wrong(path, "it says something else than follows from the statements"))
+            }
             portability::CONSENTS_CSV | portability::CONSENTS_LD | portability::USES_CSV => {
                 match self.renderings.get(path) {
                     Some(hash) if *hash == listed.sha256 => Ok(()),
@@ -246,6 +254,7 @@ impl Check<'_> {
         if let Some(followed) = self.person.follow(&recorded) {
             self.slots.entry(followed.slot).or_default().push(id.clone());
         }
+        self.transfers.take(&recorded);
         self.statements.insert(opened.index, (id, recorded.statement().kind().as_str()));
         self.receipts.insert(receipt_path(opened.index), evidence.receipt);
         Ok(())

@@ -18,6 +18,8 @@ use crate::node::Node;
 use crate::node::Readiness;
 use crate::node::Stop;
 use crate::node::clock::Clock;
+use crate::outbound::Client;
+use crate::outbound::Credentials;
 use crate::telemetry;
 use crate::web;
 
@@ -72,6 +74,9 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
             &format!("writes are refused: {stop}; reads are served. Next: {way_out}"),
         );
     }
+    if let Some(client) = outbound(&config)? {
+        node.carry_with(Arc::new(client));
+    }
     let control = control::listen(&node, &config.data);
     if let Err(cause) = &control {
         tracing::warn!(%cause, "no backups while serving: the control socket cannot be made");
@@ -125,6 +130,19 @@ fn options(config: &Config, listen: SocketAddr, metrics: Option<SocketAddr>) -> 
         more: web::ROUTES,
         ..http::Options::new(listen)
     })
+}
+
+/// Who calls parties, if the configuration names a certificate to show them.
+fn outbound(config: &Config) -> Result<Option<Client>, Fail> {
+    let Some((certificate, key)) = config.outbound_cert.as_ref().zip(config.outbound_key.as_ref()) else {
+        return Ok(None);
+    };
+    let read = |path: &PathBuf| std::fs::read(path).map_err(|cause| Fail::file(path, cause));
+    let authorities = config.outbound_ca.as_ref().map(read).transpose()?;
+    let credentials = Credentials { identity: Some((read(certificate)?, read(key)?)), authorities };
+    let wrong =
+        |cause| Fail::new("parties cannot be called").why(cause).next("check `outbound.cert`, `.key`, `.ca`");
+    Client::new(&credentials).map(Some).map_err(wrong)
 }
 
 fn address(key: &str, text: &str) -> Result<SocketAddr, Fail> {

@@ -85,6 +85,11 @@ impl Person {
             Statement::IncidentNotify(s) => self.proceed(register, actor, recorded, s.step()),
             Statement::IncidentAppeal(s) => self.proceed(register, actor, recorded, s.step()),
             Statement::IncidentClose(s) => self.proceed(register, actor, recorded, s.step()),
+            Statement::TransferDemand(s) => self.demand(register, actor, recorded, s),
+            Statement::TransferStop(s) => self.stop_transfer(actor, recorded, s),
+            Statement::TransferDeliver(s) => self.deliver(register, actor, recorded, s),
+            Statement::TransferConfirm(s) => self.confirm(register, actor, recorded, s),
+            Statement::TransferFail(s) => self.fail(register, actor, recorded, s),
             Statement::HoldPlace(s) => self.place_hold(register, actor, recorded, s),
             Statement::HoldLift(s) => self.lift_hold(register, actor, recorded, s),
             Statement::KeyAdd(_)
@@ -93,11 +98,6 @@ impl Person {
             | Statement::KeyRecover(_)
             | Statement::KeyRebind(_) => self.on_keys(register, actor, recorded),
             Statement::KeyCreate(_)
-            | Statement::TransferDemand(_)
-            | Statement::TransferStop(_)
-            | Statement::TransferDeliver(_)
-            | Statement::TransferConfirm(_)
-            | Statement::TransferFail(_)
             | Statement::RightRequest(_)
             | Statement::RightAnswer(_)
             | Statement::DutyAcknowledge(_)

@@ -17,7 +17,9 @@ use crate::consent::succeed::Succession;
 use crate::identity::Recorded;
 use crate::model::decision::Why;
 use crate::model::id::{KeyHash, LeafIndex, PartyId, Timestamp, TreeSize};
-use crate::model::statement::{Licence, LogCreate, Office, PartyClose, PartyRegister, PartySuspend};
+use crate::model::statement::{
+    Licence, LogCreate, Office, PartyClose, PartyRegister, PartySuspend, TransferEnd,
+};
 use crate::model::vocabulary::Role;
 
 /// The longest suspension by the operator. Source: design §4.
@@ -92,6 +94,9 @@ pub struct Party {
     /// Keys it had before, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former: Vec<FormerKey>,
+    /// Where it takes part in transfers, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<TransferEnd>,
     /// Who follows it, and from when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub succeeded: Option<Succession>,
@@ -188,6 +193,7 @@ impl Register {
                 epoch: 0,
                 keyed: None,
                 former: Vec::new(),
+                transfer: None,
                 succeeded: None,
             };
             if first.scope.is_empty() {
@@ -254,6 +260,9 @@ impl Register {
         if !notice::is_country(&s.jurisdiction) {
             return Err(Why::Vocabulary);
         }
+        if s.transfer.as_ref().is_some_and(|end| !end.is_sound()) {
+            return Err(Why::NoticeIncomplete);
+        }
         if ![&s.name_ko, &s.name_en, &s.office.name, &s.office.contact]
             .into_iter()
             .all(|w| notice::is_said(w))
@@ -287,6 +296,7 @@ impl Register {
             epoch: 0,
             keyed: None,
             former: Vec::new(),
+            transfer: s.transfer.clone(),
             succeeded: None,
         };
         Arc::make_mut(&mut self.keys).insert(key, s.party.clone());

@@ -16,6 +16,7 @@ use crate::consent::keys::Rebind;
 use crate::consent::one;
 use crate::consent::request::Request;
 use crate::consent::slot::{Slot, State};
+use crate::consent::transfer::{Stopped, Transfer};
 use crate::model::id::{KeyHash, LeafIndex, PartyId, StatementId, SubjectId, Timestamp};
 use crate::model::statement::{KeyUse, Kind, ProofMethod};
 use crate::model::vocabulary::DataClass;
@@ -148,6 +149,9 @@ pub struct Core {
     /// What a controller asks: then this subject is a request, and no person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Request>,
+    /// Stops of transfer demands that have not arrived: they never will.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stopped: Vec<Stopped>,
     /// The incident, where this is the row of one and of nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident: Option<Box<Incident>>,
@@ -156,6 +160,9 @@ pub struct Core {
     pub key_last: Option<StatementId>,
     /// A printed key that may replace all others; it signs nothing else.
     pub recovery: Option<KeyHash>,
+    /// Transfer demands, in order of arrival.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transfers: Vec<Transfer>,
     /// What identity providers say.
     pub attestations: Vec<Attestation>,
     /// Reasons given for uses that an exception permitted first, in order of arrival.

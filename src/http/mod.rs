@@ -36,6 +36,7 @@ mod statement;
 mod subject;
 mod tls;
 mod token;
+mod transfer;
 
 use std::io;
 use std::net::SocketAddr;
@@ -218,6 +219,8 @@ pub const ROUTES: &[Route] = &[
     Route::get("/v1/cohorts/{id}/verdicts", &[Party], |r| r.to(cohort::verdicts)),
     Route::get("/v1/cohorts/{id}/summary", &[Party], |r| r.to(cohort::summary)),
     Route::get("/v1/subjects/me/exceptions", &[Citizen], |r| r.to(exception::mine)),
+    Route::get("/v1/subjects/me/transfers", &[Citizen], |r| r.to(transfer::mine)),
+    Route::get("/v1/transfers/{id}", &[Party], |r| r.to(transfer::half)),
     Route::get("/v1/incidents", &[Citizen, Party, Regulator], |r| r.to(incident::list)),
     Route::get("/v1/incidents/{id}", &[Party, Regulator], |r| r.to(incident::one)),
     Route::post("/v1/incidents/{id}/documents", &[Party, Regulator], MIB, |r| r.to(incident::keep)),

@@ -160,6 +160,10 @@ sorts! {
         "Some types need a second signature, in the order of the table. Have it endorsed.";
     W_LINK 403 "link" "It does not answer this request"
         "There is no such request, it has ended, it asks for something else, or somebody else has answered it. Ask the controller for a new one.";
+    W_COUNT 409 "transfer-count" "The numbers contradict what was delivered"
+        "A confirmation names as many announced items as the sender's `transfer.deliver` of that run. Compare both and sign again.";
+    W_MORE 409 "more-than-delivered" "More is confirmed than was delivered"
+        "A receiver confirms at most as many items as were delivered in that run. Count what arrived and sign again.";
     W_DATES 403 "dates" "The dates contradict each other"
         "An end lies before its beginning, or beyond what the notice allows. Correct them and sign again.";
     W_TOO_SOON 403 "too-soon" "It would take force at an instant that is past or too near"
@@ -196,6 +200,8 @@ pub(in crate::http) const fn of_why(why: Why) -> &'static Sort {
         Why::Vocabulary => W_VOCABULARY,
         Why::Endorsement => W_ENDORSEMENT,
         Why::Link => W_LINK,
+        Why::Count => W_COUNT,
+        Why::MoreThanDelivered => W_MORE,
         Why::Dates => W_DATES,
         Why::TooSoon => W_TOO_SOON,
         Why::Genesis => W_GENESIS,

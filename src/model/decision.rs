@@ -266,6 +266,10 @@ whys! {
     Endorsement = "endorsement",
     /// The request it answers is not there, has ended, asks for something else, or is another person's.
     Link = "link",
+    /// The numbers of a transfer's step contradict what was delivered.
+    Count = "transfer-count",
+    /// The receiver confirms more than was delivered.
+    MoreThanDelivered = "more-than-delivered",
     /// Dates contradict each other.
     Dates = "dates",
     /// It would take force at an instant that is past or too near.
@@ -280,7 +284,16 @@ impl Why {
     /// Whether somebody was first (409); else the signer may not (403).
     #[must_use]
     pub const fn is_conflict(self) -> bool {
-        matches!(self, Self::Superseded | Self::Objected | Self::State | Self::NameTaken | Self::KeyTaken)
+        matches!(
+            self,
+            Self::Superseded
+                | Self::Objected
+                | Self::State
+                | Self::NameTaken
+                | Self::KeyTaken
+                | Self::Count
+                | Self::MoreThanDelivered
+        )
     }
 }
 

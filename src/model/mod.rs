@@ -9,6 +9,7 @@
 //! use batch; ppid; key set; transfer demand (전송요구); release; canary; finding,
 //! incident, dossier; warrant; hold.
 
+pub mod cycle;
 pub mod decision;
 pub mod id;
 pub mod pack;

@@ -42,6 +42,8 @@ pub(in crate::node) enum Domain {
     Party(PartyId),
     /// Of a name no party can have.
     Nobody,
+    /// Any: a stop names its demand, and closes whatever the domain in which it knows her.
+    Any,
 }
 
 /// In whose domain a statement's ppid stands. Source: design §4, "Whose".
@@ -63,6 +65,11 @@ pub(in crate::node) fn domain_of(statement: &Statement, carrier: Option<&PartyId
         Statement::IncidentComplain(s) => of(&s.party),
         Statement::ConsentObject(s) => scoped(&s.controller),
         Statement::ConsentLift(s) => scoped(&s.controller),
+        Statement::TransferDemand(s) => of(&s.sender),
+        Statement::TransferStop(_) => Domain::Any,
+        Statement::TransferDeliver(s) => of(&s.party),
+        Statement::TransferConfirm(s) => of(&s.party),
+        Statement::TransferFail(s) => of(&s.party),
         // A party that carries a signal knows the person only in its own domain.
         Statement::ConsentSignal(_) => carrier.map_or(Domain::Own, of),
         _ => Domain::Own,
@@ -107,10 +114,15 @@ impl Pairwise<'_> {
             Domain::Party(party) if self.register.epoch_of(party) > 0 => {
                 Some(self.ppid(Some(party), subject))
             }
-            Domain::Party(_) | Domain::Own | Domain::Nobody => None,
+            Domain::Party(_) | Domain::Own | Domain::Nobody | Domain::Any => None,
         };
         let today = own.and_then(|_| raised()).filter(|today| Some(*today) != own);
-        own.into_iter().chain(today)
+        // The recipient of a transfer must be able to say what it received.
+        let recipient = match statement {
+            Statement::TransferDemand(s) => Some(self.ppid(Some(&s.recipient), subject)),
+            _ => None,
+        };
+        own.into_iter().chain(today).chain(recipient)
     }
 
     /// Whether a statement's ppid is this person's where it must be.
@@ -127,6 +139,10 @@ impl Pairwise<'_> {
         match domain {
             Domain::Own => self.ppid(None, subject) == ppid,
             Domain::Nobody => false,
+            Domain::Any => {
+                let mut parties = self.register.parties();
+                self.ppid(None, subject) == ppid || parties.any(|party| self.is_of(&party.id, ppid, subject))
+            }
             Domain::Party(party) => {
                 let today = self.register.epoch_of(party);
                 let first = if statement.kind().bearing() == Bearing::Closing { 0 } else { today };

@@ -40,6 +40,7 @@ mod start;
 mod state;
 mod ticket;
 pub mod token;
+mod transfer;
 mod uselog;
 
 use std::path::PathBuf;
@@ -115,6 +116,7 @@ pub use token::Caller;
 pub use token::Claims;
 pub use token::Denied;
 pub use token::TOKEN_LIFE_S;
+pub use transfer::{Carrying, Demanded};
 pub use uselog::Batch;
 pub use uselog::Note;
 pub use uselog::Page;

@@ -219,10 +219,8 @@ impl Sequencer {
             Err(error) => return self.halt(judged, &error),
         };
         // A new person's key must be durable before her first entry is.
-        if judged.iter().any(|j| matches!(j.prepared.target, Target::Person { new: true, .. }))
-            && let Err(error) = self.inner.vault.sync()
-        {
-            return self.halt(judged, &Error::from(error));
+        if let Err(error) = self.inner.make_ready(judged.iter().map(|j| j.prepared.as_ref())) {
+            return self.halt(judged, &error);
         }
         // At this point nothing is durable; a crash leaves no trace.
         let watch = clock::Watch::start();

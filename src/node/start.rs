@@ -288,6 +288,8 @@ impl Inner {
             tags: Mutex::default(),
             tombstones: Mutex::default(),
             rotating: Mutex::default(),
+            calls: OnceLock::new(),
+            carrying: Mutex::default(),
             operator: keys.operator,
             log_signer: keys.log,
             vocabulary,

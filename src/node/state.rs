@@ -57,6 +57,7 @@ use crate::node::rebinds::Rebinds;
 use crate::node::sequencer::Job;
 use crate::node::token::Tokens;
 use crate::node::uselog::UseLog;
+use crate::outbound::Calls;
 use crate::store::Name;
 use crate::store::Store;
 use crate::vault::Pointed;
@@ -145,6 +146,10 @@ pub struct Inner {
     pub(in crate::node) tags: Mutex<HashMap<SubjectId, Pointed>>,
     /// Entries that a start does not replay: what they said is erased.
     pub(in crate::node) tombstones: Mutex<BTreeSet<u64>>,
+    /// Who calls parties, once it is told: without it nothing is carried.
+    pub(in crate::node) calls: OnceLock<Arc<dyn Calls>>,
+    /// One pass of the carrier at a time.
+    pub(in crate::node) carrying: Mutex<()>,
     /// One rotation of the wrapping epoch at a time.
     pub(in crate::node) rotating: Mutex<()>,
     pub(in crate::node) operator: Option<Box<dyn Signer>>,

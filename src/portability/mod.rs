@@ -22,6 +22,7 @@ mod read;
 mod record;
 mod table;
 mod time;
+pub mod transfer;
 mod usage;
 
 pub use archive::Archive;
@@ -76,6 +77,8 @@ pub const USES: &str = "data/uses.ndjson";
 pub const USES_CSV: &str = "data/uses.csv";
 /// Path of the incidents that concern her.
 pub const INCIDENTS: &str = "data/incidents.json";
+/// Path of her transfer demands and their steps.
+pub const TRANSFERS: &str = "data/transfers.json";
 /// Path of the exceptions claimed on her data.
 pub const EXCEPTIONS: &str = "data/exceptions.json";
 /// Path of who knows her, and by which ppid.

@@ -202,6 +202,14 @@ impl Receiver {
     /// # Errors
     /// The writer; a library.
     pub fn begin<'a>(&self, out: &'a mut dyn Write) -> io::Result<Sealing<'a>> {
+        self.begin_of("application/zip", out)
+    }
+
+    /// The same for content of another media type than an archive's; age does not say it.
+    ///
+    /// # Errors
+    /// The writer; a library.
+    pub fn begin_of<'a>(&self, media: &str, out: &'a mut dyn Write) -> io::Result<Sealing<'a>> {
         let wrap = |recipient: &dyn age::Recipient, out: &'a mut dyn Write| {
             let encryptor = Encryptor::with_recipients(iter::once(recipient)).map_err(io::Error::other)?;
             Ok(Sealing(Way::Age(Box::new(encryptor.wrap_output(out)?))))
@@ -213,7 +221,9 @@ impl Receiver {
                 recipient.set_work_factor(WORK);
                 wrap(&recipient, out)
             }
-            Key::Jwe { key, kid } => Ok(Sealing(Way::Jwe(Box::new(Jwe::begin(key, kid.as_deref(), out)?)))),
+            Key::Jwe { key, kid } => {
+                Ok(Sealing(Way::Jwe(Box::new(Jwe::begin(key, (kid.as_deref(), media), out)?))))
+            }
         }
     }
 }
@@ -280,14 +290,18 @@ struct Jwe<'a> {
 }
 
 impl<'a> Jwe<'a> {
-    fn begin(key: &PKey<Public>, kid: Option<&str>, out: &'a mut dyn Write) -> io::Result<Self> {
+    fn begin(
+        key: &PKey<Public>,
+        (kid, media): (Option<&str>, &str),
+        out: &'a mut dyn Write,
+    ) -> io::Result<Self> {
         let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?;
         let own = EcKey::generate(&group)?;
         let (mut x, mut y) = (BigNum::new()?, BigNum::new()?);
         own.public_key().affine_coordinates(&group, &mut x, &mut y, &mut *BigNumContext::new()?)?;
         let half = |n: &BigNum| Ok::<_, ErrorStack>(URL_SAFE_NO_PAD.encode(n.to_vec_padded(32)?));
         let epk = json!({ "kty": "EC", "crv": "P-256", "x": half(&x)?, "y": half(&y)? });
-        let mut header = json!({ "alg": "ECDH-ES", "enc": "A256GCM", "cty": "application/zip", "epk": epk });
+        let mut header = json!({ "alg": "ECDH-ES", "enc": "A256GCM", "cty": media, "epk": epk });
         if let (Some(kid), Some(members)) = (kid, header.as_object_mut()) {
             members.insert("kid".into(), json!(kid));
         }

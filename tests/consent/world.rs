@@ -183,6 +183,7 @@ impl World {
             office: office(),
             licence: licensed.then(|| Licence { number: "1".into(), regulator: party("kisa") }),
             scope: if roles.contains(&Role::Regulator) { vec!["all".into()] } else { Vec::new() },
+            transfer: None,
         }
     }
 
@@ -507,6 +508,68 @@ pub(crate) fn delegation_end(delegate: &str) -> DelegationEnd {
         nonce: NONCE,
         ppid: ppid(),
         delegate: key(delegate),
+    }
+}
+
+/// One item, once, for ten days.
+pub(crate) fn demand(sender: &str, recipient: &str, now: Timestamp) -> TransferDemand {
+    TransferDemand {
+        v: V1,
+        kind: Kind::TransferDemand,
+        iat: now,
+        nonce: NONCE,
+        ppid: ppid(),
+        by: None,
+        over: None,
+        sender: party(sender),
+        recipient: party(recipient),
+        scheduled: false,
+        fund_cycle: None,
+        add_cycle: None,
+        end: now.plus_ms(10 * DAY),
+        purpose: MARKETING.into(),
+        keep_until: now.plus_ms(20 * DAY),
+        targets: vec![Target { scope: "bank.deposit".into(), assets: Vec::new() }],
+        mode: Mode::Store,
+    }
+}
+
+pub(crate) fn stop(demand: StatementId) -> TransferStop {
+    TransferStop { v: V1, kind: Kind::TransferStop, iat: T0, nonce: NONCE, ppid: ppid(), by: None, demand }
+}
+
+macro_rules! run_step {
+    ($name:ident, $kind:ident, $($field:ident: $ty:ty = $value:expr),*) => {
+        pub(crate) fn $name(by: &str, demand: StatementId, run: u64, $($field: $ty),*) -> $kind {
+            $kind {
+                v: V1,
+                kind: Kind::$kind,
+                iat: T0,
+                nonce: NONCE,
+                ppid: ppid(),
+                party: party(by),
+                demand,
+                run,
+                $($field: $value,)*
+            }
+        }
+    };
+}
+run_step!(confirm, TransferConfirm, received: u64 = received, announced: u64 = announced);
+run_step!(fail, TransferFail, code: FailCode = code);
+
+pub(crate) fn deliver(by: &str, demand: StatementId, run: u64, items: u64) -> TransferDeliver {
+    TransferDeliver {
+        v: V1,
+        kind: Kind::TransferDeliver,
+        iat: T0,
+        nonce: NONCE,
+        ppid: ppid(),
+        party: party(by),
+        demand,
+        run,
+        items,
+        hash: hash("delivered"),
     }
 }
 

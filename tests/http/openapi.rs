@@ -101,6 +101,22 @@ impl Recorder {
         ppid
     }
 
+    fn transfer(&mut self, bank: &str, citizen: &str, ppid: Ppid) {
+        let world = &self.served.world;
+        let item = sign(&world.demand(ppid).into(), &person_key(1));
+        let id = naru::identity::open(&item).unwrap().id();
+        let theirs = self.served.node.ppid(&key_hash(&person_key(1)), Some(&party("hospital")));
+        let theirs = theirs.unwrap().unwrap();
+        let delivered = sign(&world.deliver(ppid, id, 0, 3), &signer(BANK));
+        let confirmed = sign(&world.confirm(theirs, id, 0, (2, 3)), &signer(HOSPITAL));
+        for item in [item, delivered, confirmed] {
+            assert_eq!(self.served.statement(&item).status, 201);
+        }
+        self.get("myTransfers", "/v1/subjects/me/transfers", Some(citizen));
+        self.parameter("transfer", "id", &id.to_string().into());
+        self.get("transfer", &format!("/v1/transfers/{id}"), Some(bank));
+    }
+
     fn questions(&mut self, bank: &str, ppid: &Ppid) {
         let one = question("bank", &ppid.to_text());
         let told = self.ask("evaluate", "/access/v1/evaluation", bank, &one);
@@ -225,6 +241,7 @@ fn recorded() -> Value {
     recorder.get("myState", "/v1/subjects/me", Some(&citizen));
     recorder.get("myUses", "/v1/subjects/me/uses", Some(&citizen));
     recorder.get("myExceptions", "/v1/subjects/me/exceptions", Some(&citizen));
+    recorder.transfer(&bank, &citizen, ppid);
     let pipc = recorder.served.party("pipc", REGULATOR);
     recorder.parameter("partyExceptions", "id", &"bank".into());
     recorder.get("partyExceptions", "/v1/parties/bank/exceptions", Some(&pipc));

@@ -20,6 +20,7 @@ struct Whole {
     document: String,
     cohort: String,
     request: String,
+    transfer: String,
 }
 
 fn abroad(served: &Served) -> Vec<u8> {
@@ -36,6 +37,7 @@ fn abroad(served: &Served) -> Vec<u8> {
         office: Office { name: "office".into(), contact: "office@example.eu".into() },
         licence: Some(Licence { number: "1".into(), regulator: party("pipc") }),
         scope: vec!["eu".into()],
+        transfer: None,
     }
     .into();
     endorse(&endorse(&sign(&statement, &signer(OTHER_REGULATOR)), OPERATOR), REGULATOR)
@@ -78,6 +80,8 @@ impl Whole {
         let ppid = served.node.ppid(&key_hash(&person_key(1)), Some(&party("bank"))).unwrap().unwrap();
         let grant = sign(&served.world.grant(ppid, None).into(), &person_key(1));
         assert_eq!(served.statement(&grant).status, 201);
+        let transfer = sign(&served.world.demand(ppid).into(), &person_key(1));
+        assert_eq!(served.statement(&transfer).status, 201);
         let (bank, hospital) = (served.party("bank", BANK), served.party("hospital", HOSPITAL));
         let decision = served.check(&bank, &ppid)["context"]["evaluation_id"].as_str().unwrap().to_owned();
         // The hospital asks about a person of the bank's whom nothing joins to it, and signs that it did.
@@ -108,7 +112,8 @@ impl Whole {
         while served.get(&format!("/v1/cohorts/{cohort}"), Some(&bank)).json()["state"] != "done" {}
         let request = asks(&served);
         let grant = naru::identity::open(&grant).unwrap().id().to_string();
-        Self { served, grant, decision, incident, document, cohort, request }
+        let transfer = naru::identity::open(&transfer).unwrap().id().to_string();
+        Self { served, grant, decision, incident, document, cohort, request, transfer }
     }
 
     /// The id that makes a route with a variable part somebody's, and whose it is.
@@ -124,6 +129,8 @@ impl Whole {
             (&self.incident, &["pipc"])
         } else if is("/v1/incidents/") {
             (&self.incident, &["hospital", "pipc"])
+        } else if is("/v1/transfers/") {
+            (&self.transfer, &["bank", "hospital"])
         } else if path == "/v1/requests/{id}/answer" {
             (&self.request, &["bank"])
         } else if path == "/v1/parties/{id}/exceptions" {
@@ -178,7 +185,7 @@ fn whatever_exists_is_to_strangers_as_if_it_did_not() {
             assert_eq!(told(&there), told(&ask(&none, token.as_deref())), "{place}");
         }
     }
-    assert_eq!(walked, 11, "a new route with somebody's id belongs into `owned`");
+    assert_eq!(walked, 12, "a new route with somebody's id belongs into `owned`");
 }
 
 #[test]
@@ -195,6 +202,8 @@ fn a_persons_own_routes_tell_her_own_things_alone() {
     assert!(!text("/v1/subjects/me/uses", &two).contains(&whole.decision));
     let mine = "/v1/subjects/me/ppids/bank";
     assert_ne!(text(mine, &one), text(mine, &two));
+    assert!(text("/v1/subjects/me/transfers", &one).contains(&whole.transfer));
+    assert!(!text("/v1/subjects/me/transfers", &two).contains(&whole.transfer));
     // What another's name in a query or body would change: nothing.
     assert_eq!(text(&format!("{mine}?subject=1"), &two), text(mine, &two));
     let events = |name: &str, seed| text("/v1/events", &served.party(name, seed));

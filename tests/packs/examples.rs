@@ -188,6 +188,10 @@ fn of_party(kind: Kind, o: Optional) -> Statement {
             office: office(),
             licence: o.some(Licence { number: text("2026-1"), regulator: party("pipc") }),
             scope: o.many(text("finance")),
+            transfer: o.some(TransferEnd {
+                url: text("https://bank.example.kr:8443/naru"),
+                key: Some(ByteBuf::from(vec![7; 91])),
+            }),
         }),
         Kind::PartyRotate => s!(PartyRotate { party: party("bank"), new: KEY, epoch: o.some(1) }),
         Kind::PartyEngage => s!(PartyEngage {
@@ -341,23 +345,27 @@ fn of_key(kind: Kind, o: Optional) -> Statement {
     }
 }
 
+fn of_demand(o: Optional) -> Statement {
+    s!(TransferDemand {
+        ppid: PPID,
+        by: o.some(ID),
+        over: o.some(ID),
+        sender: party("bank"),
+        recipient: party("wallet"),
+        scheduled: o == Optional::Present,
+        fund_cycle: o.some(text("1/w")),
+        add_cycle: o.some(text("1/d")),
+        end: AT,
+        purpose: text("dpv:ServiceProvision"),
+        keep_until: LATER,
+        targets: vec![Target { scope: text("bank.deposit"), assets: o.many(text("1234567890")) }],
+        mode: if o == Optional::Present { Mode::Store } else { Mode::View },
+    })
+}
+
 fn of_transfer(kind: Kind, o: Optional) -> Statement {
     match kind {
-        Kind::TransferDemand => s!(TransferDemand {
-            ppid: PPID,
-            by: o.some(ID),
-            over: o.some(ID),
-            sender: party("bank"),
-            recipient: party("wallet"),
-            scheduled: o == Optional::Present,
-            fund_cycle: o.some(text("1/w")),
-            add_cycle: o.some(text("1/d")),
-            end: AT,
-            purpose: text("dpv:ServiceProvision"),
-            keep_until: LATER,
-            targets: vec![Target { scope: text("bank.deposit"), assets: o.many(text("1234567890")) }],
-            mode: if o == Optional::Present { Mode::Store } else { Mode::View },
-        }),
+        Kind::TransferDemand => of_demand(o),
         Kind::TransferStop => s!(TransferStop { ppid: PPID, by: o.some(ID), demand: ID }),
         Kind::TransferDeliver => {
             s!(TransferDeliver { ppid: PPID, party: party("bank"), demand: ID, run: 0, items: 3, hash: HASH })
@@ -373,7 +381,13 @@ fn of_transfer(kind: Kind, o: Optional) -> Statement {
             })
         }
         Kind::TransferFail => {
-            s!(TransferFail { ppid: PPID, party: party("bank"), demand: ID, run: 1, code: text("timeout") })
+            s!(TransferFail {
+                ppid: PPID,
+                party: party("bank"),
+                demand: ID,
+                run: 1,
+                code: FailCode::SenderUnreachable
+            })
         }
         Kind::RightRequest => s!(RightRequest {
             ppid: PPID,

@@ -301,6 +301,7 @@ impl World {
             office: Office { name: "privacy office".into(), contact: "privacy@example.kr".into() },
             licence: licensed.then(|| Licence { number: "1".into(), regulator: party("pipc") }),
             scope: Vec::new(),
+            transfer: None,
         }
         .into()
     }
@@ -369,6 +370,76 @@ impl World {
             notice: Shown { id: self.notice, hash: self.text, locale: "ko".into() },
             link: None,
         }
+    }
+
+    /// A demand of one item, once, from the bank to the hospital, for thirty days.
+    pub fn demand(&self, ppid: Ppid) -> TransferDemand {
+        TransferDemand {
+            v: V1,
+            kind: Kind::TransferDemand,
+            iat: self.now(),
+            nonce: nonce(),
+            ppid,
+            by: None,
+            over: None,
+            sender: party("bank"),
+            recipient: party("hospital"),
+            scheduled: false,
+            fund_cycle: None,
+            add_cycle: None,
+            end: self.now().plus_ms(30 * DAY),
+            purpose: PURPOSE.into(),
+            keep_until: self.now().plus_ms(60 * DAY),
+            targets: vec![Target { scope: "bank.deposit".into(), assets: Vec::new() }],
+            mode: Mode::Store,
+        }
+    }
+
+    pub fn stop(&self, ppid: Ppid, demand: StatementId) -> Statement {
+        TransferStop {
+            v: V1,
+            kind: Kind::TransferStop,
+            iat: self.now(),
+            nonce: nonce(),
+            ppid,
+            by: None,
+            demand,
+        }
+        .into()
+    }
+
+    /// The bank has delivered so many items of a run.
+    pub fn deliver(&self, ppid: Ppid, demand: StatementId, run: u64, items: u64) -> Statement {
+        TransferDeliver {
+            v: V1,
+            kind: Kind::TransferDeliver,
+            iat: self.now(),
+            nonce: nonce(),
+            ppid,
+            party: party("bank"),
+            demand,
+            run,
+            items,
+            hash: Hash([7; 32]),
+        }
+        .into()
+    }
+
+    /// The hospital confirms n of m.
+    pub fn confirm(&self, ppid: Ppid, demand: StatementId, run: u64, (n, m): (u64, u64)) -> Statement {
+        TransferConfirm {
+            v: V1,
+            kind: Kind::TransferConfirm,
+            iat: self.now(),
+            nonce: nonce(),
+            ppid,
+            party: party("hospital"),
+            demand,
+            run,
+            received: n,
+            announced: m,
+        }
+        .into()
     }
 
     pub fn withdraw(&self, ppid: Ppid) -> Statement {

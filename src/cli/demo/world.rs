@@ -201,6 +201,7 @@ impl World {
             office: office(party),
             licence,
             scope: Vec::new(),
+            transfer: None,
         };
         Ok(says.into())
     }

@@ -7,6 +7,7 @@ use crate::http::openapi::shape::closed;
 use crate::http::openapi::shape::list;
 use crate::http::openapi::shape::of;
 use crate::http::openapi::shape::one_of;
+use crate::model::statement::FailCode;
 
 pub(super) fn notices() -> Value {
     let string = || json!({ "type": "string" });
@@ -102,5 +103,58 @@ pub(super) fn own() -> Value {
             ("minor_until", none_or(of("Ms"))),
             ("slots", json!({ "type": "array", "items": slot })),
         ]),
+    })
+}
+
+pub(super) fn transfers() -> Value {
+    let none_or = |shape: Value| json!({ "anyOf": [shape, { "type": "null" }] });
+    let cycle = || none_or(json!({ "type": "string", "pattern": "^[1-9][0-9]{0,3}/[dwmy]$" }));
+    let target = closed(&[
+        ("scope", json!({ "type": "string" })),
+        ("asset_list", json!({ "type": "array", "items": { "type": "string" } })),
+    ]);
+    let run = closed(&[
+        ("run", of("Count")),
+        ("state", one_of(["delivered", "completed", "partial", "failed"])),
+        ("due", none_or(of("Ms"))),
+        ("items", none_or(of("Count"))),
+        ("delivered_at", none_or(of("Ms"))),
+        ("hash", none_or(of("Hash"))),
+        ("received", none_or(of("Count"))),
+        ("confirmed_at", none_or(of("Ms"))),
+        ("failed", none_or(one_of(FailCode::ALL.iter().map(|code| code.as_str())))),
+        ("failed_by", none_or(of("PartyId"))),
+    ]);
+    let carrying = closed(&[
+        ("run", of("Count")),
+        ("items", none_or(of("Count"))),
+        ("fetched", of("Count")),
+        ("sent", of("Count")),
+        ("tries", of("Count")),
+        ("not_before", of("Ms")),
+    ]);
+    let transfer = [
+        ("carrying", none_or(carrying)),
+        ("demand", of("StatementId")),
+        ("state", one_of(["live", "barred", "stopped", "expired", "done"])),
+        ("over", of("StatementId")),
+        ("at", of("Ms")),
+        ("snd_org_code", of("PartyId")),
+        ("rcv_org_code", of("PartyId")),
+        ("is_scheduled", json!({ "type": "boolean" })),
+        ("fnd_cycle", cycle()),
+        ("add_cycle", cycle()),
+        ("end_date", of("Ms")),
+        ("purpose", of("Purpose")),
+        ("period", of("Ms")),
+        ("mode", one_of(["view", "store"])),
+        ("target_info", json!({ "type": "array", "items": target })),
+        ("runs", json!({ "type": "array", "items": run })),
+    ];
+    let half: Vec<_> = transfer.clone().into_iter().chain([("ppid", of("Ppid"))]).collect();
+    json!({
+        "Transfer": closed(&transfer),
+        "TransferHalf": closed(&half),
+        "MyTransfers": closed(&[("transfers", list("Transfer"))]),
     })
 }

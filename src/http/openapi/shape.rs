@@ -32,6 +32,7 @@ pub(super) fn all() -> Map<String, Value> {
         requests(),
         person::notices(),
         person::own(),
+        person::transfers(),
         incidents(),
         feeds(),
     ];

@@ -230,6 +230,22 @@ pub(super) const ALL: &[About] = &[
         problems(&[MISSING, SERVER]),
     ),
     get(
+        "/v1/subjects/me/transfers",
+        "myTransfers",
+        "The caller's transfer demands, how each stands, and its newest runs.",
+        &[],
+        &[ok("All of them.", &[shape("MyTransfers")])],
+        problems(&[MISSING, SERVER]),
+    ),
+    get(
+        "/v1/transfers/{id}",
+        "transfer",
+        "A transfer demand, to its sender and its recipient: each with its own ppid of the person.",
+        &[path("id", "StatementId", "The `transfer.demand`.")],
+        &[ok("The caller's half.", &[shape("TransferHalf")])],
+        problems(&[MISSING, SERVER]),
+    ),
+    get(
         "/v1/incidents",
         "incidents",
         "Incidents: to a regulator those of its scope, to a party those it is accused in, to a person her complaints.",

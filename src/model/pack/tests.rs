@@ -343,6 +343,7 @@ fn a_party_names_its_office() {
         office: office(),
         licence: None,
         scope: vec![],
+        transfer: None,
     };
     assert_eq!(home().refuses_party(&party), None);
     party.office.contact.clear();

@@ -365,6 +365,11 @@ impl Kind {
                 | Self::IncidentPublish
                 | Self::HoldPlace
                 | Self::HoldLift
+                | Self::TransferDemand
+                | Self::TransferStop
+                | Self::TransferDeliver
+                | Self::TransferConfirm
+                | Self::TransferFail
         )
     }
 }

@@ -16,6 +16,45 @@ pub struct Office {
     pub contact: String,
 }
 
+/// Where a party takes part in transfers, and the key that what is sent to it is sealed for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransferEnd {
+    /// Base of its interface, `https://host[:port][/path]`: the only address that is ever called for it.
+    pub url: String,
+    /// DER SPKI of a P-256 key for ECDH-ES. With it, senders seal what they send to this party, and the
+    /// carrier cannot read it; without it, it is carried in the clear inside TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<serde_bytes::ByteBuf>,
+}
+
+impl TransferEnd {
+    /// Longest address, bytes.
+    pub const MAX_URL: usize = 256;
+
+    /// Whether the address is one that may be called: `https`, a host, perhaps a port and a plain path;
+    /// no user, query, fragment, escape or empty part, and no slash at the end.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        let Some(rest) = self.url.strip_prefix("https://").filter(|_| self.url.len() <= Self::MAX_URL) else {
+            return false;
+        };
+        let mut parts = rest.split('/');
+        let authority = parts.next().unwrap_or_default();
+        let (host, port) = authority.split_once(':').map_or((authority, None), |(h, p)| (h, Some(p)));
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
+        let name = |text: &str| text.bytes().all(plain) && text.bytes().any(|b| b.is_ascii_alphanumeric());
+        let number =
+            |text: &str| text.parse::<u16>().is_ok_and(|n| n > 0 && text.bytes().all(|b| b.is_ascii_digit()));
+        name(host)
+            && port.is_none_or(number)
+            && parts.all(|part| {
+                part.bytes().all(|b| plain(b) || b == b'_') && part.bytes().any(|b| b.is_ascii_alphanumeric())
+            })
+            && self.key.as_ref().is_none_or(|key| key.len() == 91)
+    }
+}
+
 /// A licence a regulator gave.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,6 +86,9 @@ statement! {
         /// A regulator's field of supervision; empty for others.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         scope: Vec<String>,
+        /// Where it takes part in transfers, if it does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        transfer: Option<TransferEnd>,
     }
 }
 
@@ -303,5 +345,46 @@ statement! {
         release: StatementId,
         /// The commitment.
         commitment: Hash,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_plain_https_address_is_ever_called() {
+        let sound = |url: &str| TransferEnd { url: url.into(), key: None }.is_sound();
+        for good in ["https://bank.example.kr", "https://127.0.0.1:8443/naru", "https://a/b/c_d.e-f"] {
+            assert!(sound(good), "{good}");
+        }
+        let bad = [
+            "http://bank.example.kr",
+            "https://",
+            "https://:443",
+            "https://bank:0",
+            "https://bank:65536",
+            "https://bank:+1",
+            "https://user@bank",
+            "https://bank/",
+            "https://bank/a//b",
+            "https://bank/..",
+            "https://bank/a/../b",
+            "https://bank?x",
+            "https://bank#x",
+            "https://bank/%2e",
+            "https://ba nk",
+            "https://[::1]",
+            "file:///etc/passwd",
+            "https://bank\\@other",
+            "HTTPS://bank",
+            "https://bänk",
+        ];
+        for bad in bad {
+            assert!(!sound(bad), "{bad}");
+        }
+        assert!(!sound(&format!("https://{}", "a".repeat(260))));
+        let key = |n| Some(serde_bytes::ByteBuf::from(vec![0; n]));
+        assert!(!TransferEnd { url: "https://a".into(), key: key(44) }.is_sound());
     }
 }

@@ -7,6 +7,53 @@ use crate::model::statement::consent::Mode;
 use crate::model::statement::{present, statement};
 use crate::model::vocabulary::DataClass;
 
+/// Why a run of a transfer failed. Closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailCode {
+    /// The sender does not answer.
+    SenderUnreachable,
+    /// The sender refuses, or has no such data.
+    SenderRefused,
+    /// What the sender sent is not what it said it would send.
+    SenderMismatch,
+    /// An item, or all of them, are larger than is carried.
+    TooLarge,
+    /// The receiver does not answer.
+    ReceiverUnreachable,
+    /// The receiver refuses.
+    ReceiverRefused,
+    /// The demand ended before the run did.
+    Ended,
+}
+
+impl FailCode {
+    /// All codes.
+    pub const ALL: [Self; 7] = [
+        Self::SenderUnreachable,
+        Self::SenderRefused,
+        Self::SenderMismatch,
+        Self::TooLarge,
+        Self::ReceiverUnreachable,
+        Self::ReceiverRefused,
+        Self::Ended,
+    ];
+
+    /// The spelling on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SenderUnreachable => "sender-unreachable",
+            Self::SenderRefused => "sender-refused",
+            Self::SenderMismatch => "sender-mismatch",
+            Self::TooLarge => "too-large",
+            Self::ReceiverUnreachable => "receiver-unreachable",
+            Self::ReceiverRefused => "receiver-refused",
+            Self::Ended => "ended",
+        }
+    }
+}
+
 /// One item of a transfer demand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -116,7 +163,7 @@ step! {
         /// Number of the run.
         run: u64,
         /// Closed code.
-        code: String,
+        code: FailCode,
     }
 }
 step! {

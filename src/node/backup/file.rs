@@ -125,7 +125,11 @@ pub fn write(
     })?;
     let head = head.ok_or(frame::Error::Frame("a moment without a head"))?;
     for path in beside(data)? {
-        put_file(&mut writer, data, &path)?;
+        match put_file(&mut writer, data, &path) {
+            // Gone since it was listed, as what is carried or has ended is: nothing of it was written.
+            Err(Error::File { cause, .. }) if cause.kind() == std::io::ErrorKind::NotFound => {}
+            put => put?,
+        }
         progress(writer.written());
     }
     let keys = write_keys(&head, &data.join(VAULT), keys)?;

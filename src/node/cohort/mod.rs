@@ -191,7 +191,8 @@ impl Cohorts {
         self.bell.notify_all();
     }
 
-    fn closing(&self) -> bool {
+    /// Whether the node is closing.
+    pub(in crate::node) fn closing(&self) -> bool {
         self.desk().closing
     }
 

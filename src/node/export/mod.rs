@@ -118,6 +118,7 @@ impl Export {
         let told = self.statements(&mut archive, &mut complete)?;
         self.list_statements(&told, &mut archive)?;
         self.consents(&told, as_of, &mut archive, &mut complete)?;
+        self.transfers(&told, &mut archive, &mut complete)?;
         let suspect = self.uses(&mut archive, &mut complete)?;
         self.exceptions(&told, as_of, &mut archive, &mut complete)?;
         self.parties(&mut archive, &mut complete)?;

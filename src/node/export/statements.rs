@@ -33,6 +33,7 @@ use crate::portability::Terms;
 use crate::portability::Withheld;
 use crate::portability::evidence_path;
 use crate::portability::receipt_path;
+use crate::portability::transfer::Transfers;
 use crate::store::Name;
 use crate::vault::Sealed;
 
@@ -51,6 +52,8 @@ pub(in crate::node::export) struct Told {
     /// Her slots as they follow from the statements under the checkpoint.
     person: Person,
     slots: BTreeMap<SlotKey, Said>,
+    /// Her transfer demands.
+    transfers: Transfers,
 }
 
 /// The statements of a slot, and what was last granted or attested.
@@ -75,7 +78,8 @@ impl Export {
         complete: &mut Completeness,
     ) -> Result<Told, Error> {
         let person = Person::new(self.loaded.who.subject);
-        let mut told = Told { rows: Vec::new(), person, slots: BTreeMap::new() };
+        let transfers = Transfers::default();
+        let mut told = Told { rows: Vec::new(), person, slots: BTreeMap::new(), transfers };
         for (index, id) in self.covered()? {
             let Some((evidence, at, item)) = self.evidence(index, id)? else {
                 let what = format!("statement {id}, entry {index}");
@@ -139,6 +143,21 @@ impl Export {
             writeln!(archive, "{line}").map_err(portability::Error::from)?;
         }
         Ok(())
+    }
+
+    /// Her transfer demands, with every step that was signed.
+    pub(in crate::node::export) fn transfers(
+        &self,
+        told: &Told,
+        archive: &mut Archive<'_>,
+        complete: &mut Completeness,
+    ) -> Result<(), Error> {
+        for (id, _) in told.transfers.values() {
+            let (id, path) = (id.to_string(), portability::TRANSFERS.into());
+            complete.exported.push(Item { kind: ItemKind::Transfer, id, path });
+        }
+        let file = told.transfers.file().map_err(portability::Error::from)?;
+        Ok(archive.file(portability::TRANSFERS, &file)?)
     }
 
     pub(in crate::node::export) fn consents(
@@ -220,6 +239,7 @@ impl Told {
         let notice = terms.as_ref().and_then(|t| t.notice.as_ref());
         let notice = notice.map(|(id, hash, _)| (id.clone(), hash.clone()));
         self.rows.push(Row { id, index, at, kind, notice });
+        self.transfers.take(recorded);
         let Some(followed) = self.person.follow(recorded) else { return };
         let (events, kept) = self.slots.entry(followed.slot).or_default();
         if followed.inert.is_none() && terms.is_some() {

@@ -34,12 +34,15 @@ use crate::node::clock;
 use crate::node::enqueue;
 use crate::node::incidents::Days;
 use crate::node::ticket::Ticket;
+use crate::node::transfer;
 use crate::node::uselog::Batch;
 use crate::node::uselog::Draft;
 use crate::node::uselog::Opening;
 use crate::node::uselog::ROUND_MS;
 use crate::node::uselog::UseLog;
 
+/// How often is looked whether a transfer is due.
+const CARRIER: Duration = Duration::from_secs(1);
 /// How often is looked whether the wrapping epoch must end.
 const CUSTODY: Duration = Duration::from_secs(60);
 
@@ -67,7 +70,15 @@ impl Keepers {
                 }
             }
         })?;
-        keepers.hold([custody]);
+        let (node, queue, over) = (Arc::clone(inner), Arc::clone(intake), Arc::clone(&keepers.over));
+        let carrier = thread::Builder::new().name("carrier".into()).spawn(move || {
+            while !is_over(&over, CARRIER) {
+                if let Err(error) = transfer::carry(&node, &queue) {
+                    tracing::error!(cause = %error, "transfers were not carried; it is tried again");
+                }
+            }
+        })?;
+        keepers.hold([custody, carrier]);
         if inner.uses.get().is_none() {
             return Ok(keepers);
         }

@@ -1,0 +1,17 @@
+//! Transfers carried from an example bank to an example wallet: in process with a clock set by
+//! hand, and by the real binary, killed at every call.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
+
+#[path = "../examples/holder/bank.rs"]
+mod bank;
+#[path = "transfer/carried.rs"]
+mod carried;
+#[path = "../examples/holder/end.rs"]
+#[allow(dead_code, clippy::allow_attributes, reason = "each binary uses its own part")]
+mod end;
+#[path = "transfer/killed.rs"]
+mod killed;
+mod support;
+#[path = "../examples/holder/wallet.rs"]
+#[allow(dead_code, clippy::allow_attributes, reason = "each binary uses its own part")]
+mod wallet;
