@@ -6,6 +6,8 @@
 mod backup;
 #[path = "cli/custody.rs"]
 mod custody;
+#[path = "cli/logkey.rs"]
+mod logkey;
 mod support;
 #[path = "cli/tls.rs"]
 mod tls;
@@ -734,7 +736,7 @@ fn opened(desk: &Desk) -> naru::node::Node {
     let data = desk.path("log/data");
     let vault = naru::vault::Vault::open_with(&data.join("vault"), &desk.path("log/keys"), &master).unwrap();
     let store = naru::store::fjall::Fjall::open(data.join("store")).unwrap();
-    let keys = naru::node::Keys { log: pem("log"), token: pem("token"), operator: None };
+    let keys = naru::node::Keys { log: pem("log"), logs: Vec::new(), token: pem("token"), operator: None };
     let settings =
         naru::node::Settings { grain_ms: 200, use_log: true, ..naru::node::Settings::new(ORIGIN, data) };
     let clock = naru::node::clock::Clock::manual(naru::model::id::Timestamp(START));

@@ -89,7 +89,7 @@ impl Accepted {
 
     /// The log's promise, if it is the log's, of this time, and covers the entry.
     pub(in crate::cli) fn promise_of(&self, log: &LogKey) -> Result<Promise, String> {
-        let promise = promise::open(&self.promise, &log.key).map_err(text)?;
+        let promise = promise::open(&self.promise, &log.keys).map_err(text)?;
         if promise.origin != log.origin {
             return Err(format!("the promise is of another log, `{}`", promise.origin));
         }
@@ -105,7 +105,7 @@ impl Accepted {
     pub(in crate::cli) fn kept(&self, source: &dyn Source, log: &LogKey) -> Result<Kept, Unkept> {
         let note = source.checkpoint().map_err(Unkept::Unread)?;
         let head =
-            checkpoint::open(note.as_bytes(), &log.key, &log.origin).map_err(|e| Unkept::Log(text(e)))?;
+            checkpoint::open(note.as_bytes(), &log.keys, &log.origin).map_err(|e| Unkept::Log(text(e)))?;
         if self.index >= head.size {
             return Ok(Kept::NotReached(head.size));
         }

@@ -78,7 +78,7 @@ pub(in crate::cli) fn checked(
             .exit(Exit::Tampered)
     };
     let checked =
-        dossier::verify(document, &log.key, &log.origin, grain_ms).map_err(|e| tampered(e.to_string()))?;
+        dossier::verify(document, &log.keys, &log.origin, grain_ms).map_err(|e| tampered(e.to_string()))?;
     let finding = &checked.finding;
     if checked.unproven > 0 {
         return Err(tampered(format!("{} lines are quoted without evidence", checked.unproven)));

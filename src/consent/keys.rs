@@ -209,7 +209,7 @@ impl Person {
         Ok(())
     }
 
-    /// By an identity provider, endorsed by the operator; in force after the wait, if no old key stops it.
+    /// By an identity provider, endorsed by the operator, by both if there are two; in force after the wait, if no old key stops it.
     ///
     /// Reading: while one waits there is no second: its wait would hide behind the first one's.
     fn rebind_keys(
@@ -222,6 +222,7 @@ impl Person {
         let Actor::Party(provider) = actor else { return Err(Why::Role) };
         authority::of_party(register, provider, recorded, Some(Role::IdentityProvider))?;
         register.endorsed_by_operator(recorded)?;
+        register.both_operators(&recorded.signed().endorsers)?;
         self.must_be_free(register, &s.new)?;
         if self.core().rebind.is_some() {
             return Err(Why::State);

@@ -241,6 +241,7 @@ pub const ROUTES: &[Route] = &[
     Route::get("/.well-known/naru-rebinds", &[Anyone], |r| r.to(health::rebinds)),
     Route::get("/openapi.json", &[Anyone], |r| r.to(openapi::serve)),
     Route::get("/log/checkpoint", &[Anyone], |r| r.to(log::checkpoint)).taking(Meter::Free),
+    Route::get("/log/rotations", &[Anyone], |r| r.to(log::rotations)).taking(Meter::Free),
     Route::get("/log/tile/{path:.*}", &[Anyone], |r| r.to(log::tile)).taking(Meter::Free),
     Route::get("/log/attachments/{hash}", &[Anyone], |r| r.to(attachment::serve)).taking(Meter::Free),
     Route::get("/problems/{code}", &[Anyone], |r| r.to(problem::explain)),

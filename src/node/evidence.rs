@@ -111,7 +111,7 @@ impl Inner {
             entry,
             k1: openings.map(|o| o.k1),
             k2: openings.map(|o| o.k2),
-            promise: std::sync::Arc::new(promise.sign(self.log_signer.as_ref())?),
+            promise: std::sync::Arc::new(promise.sign(self.signers.now().as_ref())?),
             path: list.path(position)?,
             duplicate: true,
             inert: None,

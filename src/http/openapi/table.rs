@@ -435,6 +435,14 @@ pub(super) const ALL: &[About] = &[
         problems(&[]),
     ),
     get(
+        "/log/rotations",
+        "rotations",
+        "Public evidence of every rotation of the log key, in order: whoever knows one key knows them all.",
+        &[],
+        &[ok("The list, empty if the log has had one key.", &[cddl(CBOR, "rotations")])],
+        problems(&[SERVER]),
+    ),
+    get(
         "/log/tile/{path:.*}",
         "tile",
         "A tile of hashes or a bundle of entries (C2SP tlog-tiles).",

@@ -241,8 +241,8 @@ impl Inner {
         let way = uses.way(number, &batch, &root, &kept.leaf)?.ok_or_else(damaged)?;
         let evidence = evidence_of(kept, &way.path, way.sides, entry);
         // What does not hold is never handed out.
-        let (log, origin) = (self.log_key(), self.settings.origin.as_str());
-        evidence.verify(log, origin, Some(self.settings.grain_ms)).map_err(|_| damaged())?;
+        let (log, origin) = (self.log_keys(), self.settings.origin.as_str());
+        evidence.verify(log.as_ref(), origin, Some(self.settings.grain_ms)).map_err(|_| damaged())?;
         Ok(Shown::Evidence(evidence.encode().map_err(|_| damaged())?))
     }
 }
