@@ -14,6 +14,7 @@
 //! Trusted: the key and the origin handed in, nothing else; what follows that key, its own rotations say.
 
 pub mod archive;
+pub mod case;
 pub mod chain;
 pub mod decision;
 pub mod dossier;

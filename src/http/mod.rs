@@ -223,6 +223,7 @@ pub const ROUTES: &[Route] = &[
     Route::post("/v1/incidents/{id}/documents", &[Party, Regulator], MIB, |r| r.to(incident::keep)),
     Route::get("/v1/incidents/{id}/documents/{hash}", &[Party, Regulator], |r| r.to(incident::document)),
     Route::get("/v1/incidents/{id}/dossier", &[Regulator], |r| r.to(incident::dossier)),
+    Route::post("/v1/incidents/{id}/openings", &[Regulator], 16 * KIB, |r| r.to(incident::openings)),
     Route::get("/v1/parties/{id}/exceptions", &[Regulator], |r| r.to(exception::of_party)),
     Route::get("/v1/parties/{id}/jwks.json", &[Anyone], |r| r.to(party::keys)),
     Route::get("/v1/parties/{id}/notices", &[Anyone], |r| r.to(notice::of_party)),

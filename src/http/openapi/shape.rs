@@ -164,6 +164,7 @@ fn uses() -> Value {
     let use_line = closed(&[
         ("id", of("DecisionId")),
         ("act", one_of(["check", "handover", "opening"])),
+        ("?case", of("IncidentId")),
         ("at", of("Ms")),
         ("asker", of("PartyId")),
         ("controller", of("PartyId")),
@@ -338,6 +339,17 @@ fn incidents() -> Value {
         "DossierFormat": one_of(["json", "html"]),
         // Its own format names its parts: `naru verify` reads them.
         "Dossier": { "type": "object" },
+        "OpeningsQuestion": closed(&[("records", list("StatementId"))]),
+        "Openings": closed(&[
+            ("format", json!({ "const": "naru-case/1" })),
+            ("origin", of("Text")),
+            ("case", of("IncidentId")),
+            ("records", json!({ "type": "array", "items": closed(&[
+                ("statement", of("StatementId")),
+                ("told", one_of(["given", "not-yet", "denied"])),
+                ("evidence", json!({ "anyOf": [of("Text"), { "type": "null" }] })),
+            ]) })),
+        ]),
     })
 }
 

@@ -270,6 +270,14 @@ pub(super) const ALL: &[About] = &[
         &[ok("The dossier.", &[shape("Dossier"), plain("text/html; charset=utf-8")])],
         problems(&[QUERY, MISSING, NOT_YET, SERVER]),
     ),
+    post(
+        "/v1/incidents/{id}/openings",
+        "openings",
+        "Openings of named records for a regulator in scope, each first a use line of the person.",
+        &[shape("OpeningsQuestion")],
+        &[ok("What became of each record.", &[shape("Openings")])],
+        problems(&[MEDIA, BODY, &[sort::BAD_JSON], MISSING, SERVER]),
+    ),
     get(
         "/v1/parties/{id}/exceptions",
         "partyExceptions",
