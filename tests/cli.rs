@@ -166,13 +166,26 @@ fn a_recovery_code_on_paper_gives_its_key_back_and_a_misread_one_gives_none() {
     let code = fs::read_to_string(desk.path("paper.txt")).unwrap();
     assert_eq!(code.trim().split('-').count(), 9, "{code}");
     assert_eq!(fs::metadata(desk.path("paper.txt")).unwrap().permissions().mode() & 0o777, 0o600);
-    desk.write("typed.txt", code.to_lowercase().replace('-', " ").as_bytes());
-    let back = ["keygen", "--json", "--from-recovery", "typed.txt", "--out", "recovery.pem"];
-    let back = desk.naru(&back).exits(0).json();
-    assert_eq!(back["key_hash"], made["key_hash"]);
+    // The whole paper, the groups alone, the words alone.
+    let (groups, words) = code.trim().split_once('\n').unwrap();
+    assert_eq!(words.split(' ').count(), 15);
+    for (n, typed) in [code.as_str(), &groups.to_lowercase().replace('-', " "), &words.to_uppercase()]
+        .into_iter()
+        .enumerate()
+    {
+        desk.write("typed.txt", typed.as_bytes());
+        let out = if n == 0 { "recovery.pem".to_owned() } else { format!("again-{n}.pem") };
+        let back = desk.naru(&["keygen", "--json", "--from-recovery", "typed.txt", "--out", &out]);
+        assert_eq!(back.exits(0).json()["key_hash"], made["key_hash"]);
+    }
+    desk.naru(&["keygen", "--recovery", "--words", "ko", "--out", "ko.txt"]).exits(0);
+    let korean = fs::read_to_string(desk.path("ko.txt")).unwrap();
+    assert!(korean.lines().nth(1).unwrap().chars().all(|c| !c.is_ascii_alphanumeric()));
+    desk.naru(&["keygen", "--from-recovery", "ko.txt", "--out", "ko-back.pem"]).exits(0);
+    desk.naru(&["keygen", "--recovery", "--words", "xx", "--out", "xx.txt"]).exits(2);
     let signed = ["sign", "--key", "recovery.pem", "--type", "key.create", "--field", "key-use=recovery"];
     desk.naru(&[&signed[..], &["--field", "recovery=null", "--out", "x.cbor"]].concat()).exits(0);
-    let last = if code.trim().ends_with('0') { "1" } else { "0" };
+    let last = if groups.ends_with('0') { "1" } else { "0" };
     desk.write("misread.txt", format!("{}{last}", &code[..43]).as_bytes());
     desk.naru(&["keygen", "--from-recovery", "misread.txt", "--out", "y.pem"]).exits(1).says("misread");
     assert!(!desk.path("y.pem").exists());
