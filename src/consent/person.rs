@@ -156,6 +156,9 @@ pub struct Core {
     pub key_last: Option<StatementId>,
     /// A printed key that may replace all others; it signs nothing else.
     pub recovery: Option<KeyHash>,
+    /// Keys that were there while she was a ward, and those that they brought since: her guardian may hold them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub childhood: Vec<KeyHash>,
     /// What identity providers say.
     pub attestations: Vec<Attestation>,
     /// Reasons given for uses that an exception permitted first, in order of arrival.
