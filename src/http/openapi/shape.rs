@@ -400,6 +400,7 @@ fn rest() -> Value {
             ("access_token", string()),
             ("token_type", one_of(["Bearer", "DPoP"])),
             ("expires_in", of("Seconds")),
+            ("?key", string()),
         ]),
         "IntrospectionRequest": open(&[("token", string())]),
         "Introspection": open(&[
