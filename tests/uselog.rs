@@ -587,6 +587,7 @@ fn a_handover_and_an_opening_are_lines_of_the_person() {
     let ppid = world.enrol(1);
     let note = Note {
         act: UseAct::Opening,
+        case: None,
         asker: party("pipc"),
         controller: party("bank"),
         ppid,

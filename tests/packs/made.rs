@@ -162,7 +162,7 @@ fn lines(exact: &[u8]) -> [UseLine; 2] {
     };
     let full = UseLine {
         act: UseAct::Opening,
-        case: Some(naru::model::id::Nonce([6; 16])),
+        case: Some(Nonce([6; 16])),
         told: Reason::ConsentNotGiven,
         ppid: Some(Ppid([3; 16])),
         basis: Some(StatementId([5; 32])),
