@@ -277,7 +277,8 @@ pub(super) const ALL: &[About] = &[
         &[shape("OpeningsQuestion")],
         &[ok("What became of each record.", &[shape("Openings")])],
         problems(&[MEDIA, BODY, &[sort::BAD_JSON], MISSING, SERVER]),
-    ),
+    )
+    .asking(&[INCIDENT]),
     get(
         "/v1/parties/{id}/exceptions",
         "partyExceptions",
