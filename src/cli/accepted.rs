@@ -8,6 +8,7 @@ use crate::audit::Unread;
 use crate::cli::open::LogKey;
 use crate::ledger::cbor;
 use crate::ledger::checkpoint;
+use crate::ledger::cose;
 use crate::ledger::hash;
 use crate::ledger::merkle;
 use crate::ledger::promise;
@@ -85,6 +86,12 @@ pub(in crate::cli) enum Unkept {
 impl Accepted {
     pub(in crate::cli) fn parse(bytes: &[u8]) -> Result<Self, String> {
         cbor::decode_exact(bytes).map_err(text)
+    }
+
+    /// Whether the promise names another key than those known: a log may have rotated its key since.
+    pub(in crate::cli) fn is_by_other_key(&self, log: &LogKey) -> bool {
+        let known = |kid: &[u8]| log.keys.keys().any(|key| key.hash() == kid);
+        cose::parse(&self.promise).is_ok_and(|promise| !known(&promise.kid))
     }
 
     /// The log's promise, if it is the log's, of this time, and covers the entry.

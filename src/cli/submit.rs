@@ -65,9 +65,14 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
             exit = Exit::Denied;
             continue;
         }
-        // Another key may sign by now: then the log's rotations show that it is the log's.
+        // Another key may sign by now: then the log's rotations show whether it is the log's.
         let held = match hold(&answer.body, &item, &log) {
-            Err(_) => hold(&answer.body, &item, &log.at(&Service::new(&args.url, &args.reach)?)?),
+            Err(why) if Accepted::parse(&answer.body).is_ok_and(|one| one.is_by_other_key(&log)) => {
+                match log.at(&Service::new(&args.url, &args.reach)?) {
+                    Ok(log) => hold(&answer.body, &item, &log),
+                    Err(_) => Err(why),
+                }
+            }
             held => held,
         };
         let accepted = held.map_err(|why| {
