@@ -1,5 +1,7 @@
 //! What anybody can check, and what the operator can: over worlds in which somebody cheated.
 
+#[path = "audit/keys.rs"]
+mod keys;
 #[path = "audit/mirror.rs"]
 mod mirror;
 mod support;
@@ -57,6 +59,7 @@ struct Copy {
     checkpoint: String,
     tiles: RefCell<HashMap<String, Vec<u8>>>,
     attachments: HashMap<Hash, Vec<u8>>,
+    rotations: Vec<u8>,
 }
 
 impl Copy {
@@ -80,7 +83,8 @@ impl Copy {
                 attachments.extend(node.attachment(&hash).unwrap().map(|bytes| (hash, bytes)));
             }
         }
-        Self { checkpoint: published.note.clone(), tiles: RefCell::new(tiles), attachments }
+        let rotations = node.rotations().unwrap();
+        Self { checkpoint: published.note.clone(), tiles: RefCell::new(tiles), attachments, rotations }
     }
 
     fn audit(&self) -> Report {
@@ -88,7 +92,11 @@ impl Copy {
     }
 
     fn audit_from(&self, older: Option<&str>) -> Report {
-        let log = signer(LOG);
+        self.audit_by(LOG, older)
+    }
+
+    fn audit_by(&self, key: u8, older: Option<&str>) -> Report {
+        let log = signer(key);
         let known = Known { key: log.public(), origin: ORIGIN, older };
         audit::audit(self, &known, &mut |_, _| {}).unwrap()
     }
@@ -105,6 +113,10 @@ impl Source for Copy {
 
     fn attachment(&self, hash: &Hash) -> Result<Option<Vec<u8>>, Unread> {
         Ok(self.attachments.get(hash).cloned())
+    }
+
+    fn rotations(&self) -> Result<Vec<u8>, Unread> {
+        Ok(self.rotations.clone())
     }
 }
 

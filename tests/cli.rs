@@ -6,6 +6,8 @@
 mod backup;
 #[path = "cli/custody.rs"]
 mod custody;
+#[path = "cli/logkey.rs"]
+mod logkey;
 mod support;
 #[path = "cli/tls.rs"]
 mod tls;
@@ -164,13 +166,26 @@ fn a_recovery_code_on_paper_gives_its_key_back_and_a_misread_one_gives_none() {
     let code = fs::read_to_string(desk.path("paper.txt")).unwrap();
     assert_eq!(code.trim().split('-').count(), 9, "{code}");
     assert_eq!(fs::metadata(desk.path("paper.txt")).unwrap().permissions().mode() & 0o777, 0o600);
-    desk.write("typed.txt", code.to_lowercase().replace('-', " ").as_bytes());
-    let back = ["keygen", "--json", "--from-recovery", "typed.txt", "--out", "recovery.pem"];
-    let back = desk.naru(&back).exits(0).json();
-    assert_eq!(back["key_hash"], made["key_hash"]);
+    // The whole paper, the groups alone, the words alone.
+    let (groups, words) = code.trim().split_once('\n').unwrap();
+    assert_eq!(words.split(' ').count(), 15);
+    for (n, typed) in [code.as_str(), &groups.to_lowercase().replace('-', " "), &words.to_uppercase()]
+        .into_iter()
+        .enumerate()
+    {
+        desk.write("typed.txt", typed.as_bytes());
+        let out = if n == 0 { "recovery.pem".to_owned() } else { format!("again-{n}.pem") };
+        let back = desk.naru(&["keygen", "--json", "--from-recovery", "typed.txt", "--out", &out]);
+        assert_eq!(back.exits(0).json()["key_hash"], made["key_hash"]);
+    }
+    desk.naru(&["keygen", "--recovery", "--words", "ko", "--out", "ko.txt"]).exits(0);
+    let korean = fs::read_to_string(desk.path("ko.txt")).unwrap();
+    assert!(korean.lines().nth(1).unwrap().chars().all(|c| !c.is_ascii_alphanumeric()));
+    desk.naru(&["keygen", "--from-recovery", "ko.txt", "--out", "ko-back.pem"]).exits(0);
+    desk.naru(&["keygen", "--recovery", "--words", "xx", "--out", "xx.txt"]).exits(2);
     let signed = ["sign", "--key", "recovery.pem", "--type", "key.create", "--field", "key-use=recovery"];
     desk.naru(&[&signed[..], &["--field", "recovery=null", "--out", "x.cbor"]].concat()).exits(0);
-    let last = if code.trim().ends_with('0') { "1" } else { "0" };
+    let last = if groups.ends_with('0') { "1" } else { "0" };
     desk.write("misread.txt", format!("{}{last}", &code[..43]).as_bytes());
     desk.naru(&["keygen", "--from-recovery", "misread.txt", "--out", "y.pem"]).exits(1).says("misread");
     assert!(!desk.path("y.pem").exists());
@@ -724,6 +739,63 @@ fn an_operator_has_its_service_look_at_the_use_lines_and_a_dossier_is_a_regulato
     assert_eq!(service.signal("-TERM"), Some(0));
 }
 
+#[test]
+fn a_regulator_checks_the_openings_of_a_case_against_the_log() {
+    let desk = Desk::new();
+    desk.log();
+    let service = Service::start(&desk);
+    bank(&desk, &service.1);
+    let trust = ["--log-key", "log/log.vkey"];
+    let signed = |kind: &str, fields: &[&str], out: &str| {
+        let fields: Vec<&str> = fields.iter().flat_map(|field| ["--field", field]).collect();
+        let sign = ["--json", "sign", "--key", "kim.pem", "--type", kind, "--out", out];
+        desk.naru(&[&sign[..], &fields].concat()).exits(0).json()["id"].as_str().unwrap().to_owned()
+    };
+    let submit = |url: &str, file: &str| {
+        desk.naru(&["submit", file, "--url", url, trust[0], trust[1], "--wait"]).exits(0);
+    };
+    desk.naru(&["keygen", "--out", "kim.pem"]).exits(0);
+    signed("key.create", &["key-use=device", "recovery=null"], "kim.cbor");
+    submit(&service.1, "kim.cbor");
+    assert_eq!(service.signal("-TERM"), Some(0));
+    let pem = fs::read_to_string(desk.path("kim.pub.pem")).unwrap();
+    let key = naru::model::id::KeyHash(naru::ledger::key::PublicKey::from_pem(&pem).unwrap().hash());
+    let node = opened(&desk);
+    let ppid = format!("ppid={}", node.ppid(&key, Some(&party("bank"))).unwrap().unwrap().to_text());
+    drop(node);
+    let service = Service::start(&desk);
+    let about = ["controller=bank", &format!("purpose={PURPOSE}"), "class=real-name", &ppid];
+    let record = signed("consent.withdraw", &about, "out.cbor");
+    submit(&service.1, "out.cbor");
+    let complaint = signed("incident.complain", &[&ppid, "party=bank", "text=why"], "why.cbor");
+    submit(&service.1, "why.cbor");
+    let incident = naru::model::id::StatementId::from_hex(&complaint).unwrap().incident().to_string();
+    let who = ["--url", &service.1, "--origin", ORIGIN, "--key", "pipc.pem", "--party", "pipc"];
+    let nobody = "0".repeat(64);
+    let open = ["dossier", &incident, "--open", &record, "--open", &nobody, "--out", "case.json"];
+    desk.naru(&[&open[..], &who].concat()).exits(0).says("1 of 2");
+    let audit = ["audit", &service.1, trust[0], trust[1], "--case"];
+    desk.naru(&[&audit[..], &["case.json"]].concat()).exits(0).says("1 record(s) hold, 1 not given");
+    let bundle: Value = serde_json::from_slice(&fs::read(desk.path("case.json")).unwrap()).unwrap();
+    let forged: [&dyn Fn(&mut Value); 4] = [
+        &|v| v["records"][0]["statement"] = nobody.clone().into(),
+        &|v| v["records"][0]["told"] = "denied".into(),
+        &|v| v["records"][1]["evidence"] = "AAAA".into(),
+        &|v| {
+            let text = v["records"][0]["evidence"].as_str().unwrap();
+            let other = if text.as_bytes()[200] == b'A' { "B" } else { "A" };
+            v["records"][0]["evidence"] = format!("{}{other}{}", &text[..200], &text[201..]).into();
+        },
+    ];
+    for forge in forged {
+        let mut bad = bundle.clone();
+        forge(&mut bad);
+        desk.write("bad.json", bad.to_string().as_bytes());
+        desk.naru(&[&audit[..], &["bad.json"]].concat()).exits(6);
+    }
+    assert_eq!(service.signal("-TERM"), Some(0));
+}
+
 /// Opens the log that a service has left.
 fn opened(desk: &Desk) -> naru::node::Node {
     let pem = |name: &str| {
@@ -734,7 +806,7 @@ fn opened(desk: &Desk) -> naru::node::Node {
     let data = desk.path("log/data");
     let vault = naru::vault::Vault::open_with(&data.join("vault"), &desk.path("log/keys"), &master).unwrap();
     let store = naru::store::fjall::Fjall::open(data.join("store")).unwrap();
-    let keys = naru::node::Keys { log: pem("log"), token: pem("token"), operator: None };
+    let keys = naru::node::Keys { log: pem("log"), logs: Vec::new(), token: pem("token"), operator: None };
     let settings =
         naru::node::Settings { grain_ms: 200, use_log: true, ..naru::node::Settings::new(ORIGIN, data) };
     let clock = naru::node::clock::Clock::manual(naru::model::id::Timestamp(START));

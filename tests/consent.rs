@@ -22,6 +22,8 @@ mod naive;
 mod person;
 #[path = "consent/register.rs"]
 mod register;
+#[path = "consent/server.rs"]
+mod server;
 #[path = "consent/table.rs"]
 mod table;
 #[path = "consent/transfer.rs"]

@@ -136,6 +136,7 @@ fn handover(world: &World, ppid: Ppid, to: &str, whose: &str) {
         .node()
         .note_use(&Note {
             act: UseAct::Handover,
+            case: None,
             asker: party(to),
             controller: party(to),
             ppid,

@@ -394,7 +394,7 @@ fn batches_are_numbered_without_holes_and_only_the_operators_count() {
     world.accept(sign(&good, &signer(OPERATOR)));
     // A stranger replays the same, and finds what the node would have refused.
     let entries = world.node().entries(0, world.node().sequenced()).unwrap();
-    let replay = || Replay::new(signer(LOG).public().hash(), ORIGIN);
+    let replay = || Replay::new(Some(signer(LOG).public().hash()), ORIGIN);
     let mut audit = replay();
     let mut attachments = |hash: &Hash| Ok(world.node().attachment(hash).unwrap());
     for entry in &entries {
@@ -587,6 +587,7 @@ fn a_handover_and_an_opening_are_lines_of_the_person() {
     let ppid = world.enrol(1);
     let note = Note {
         act: UseAct::Opening,
+        case: None,
         asker: party("pipc"),
         controller: party("bank"),
         ppid,

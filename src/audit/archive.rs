@@ -15,13 +15,13 @@ use crate::audit::decision;
 use crate::consent::Person;
 use crate::consent::SlotKey;
 use crate::identity;
+use crate::ledger::chain::LogKeys;
 use crate::ledger::checkpoint;
 use crate::ledger::entry;
 use crate::ledger::evidence;
 use crate::ledger::evidence::Evidence;
 use crate::ledger::hash;
 use crate::ledger::hash::Hash;
-use crate::ledger::key::PublicKey;
 use crate::model::id::KeyHash;
 use crate::model::id::PartyId;
 use crate::model::id::SubjectId;
@@ -108,7 +108,7 @@ pub struct Proven {
 /// [`Error`]: the first thing that does not hold.
 pub fn verify(
     source: &mut dyn Source,
-    log: &PublicKey,
+    log: &dyn LogKeys,
     origin: &str,
     grain_ms: Option<u64>,
 ) -> Result<Proven, Error> {
@@ -155,7 +155,7 @@ struct Said {
 }
 
 struct Check<'a> {
-    log: &'a PublicKey,
+    log: &'a dyn LogKeys,
     origin: &'a str,
     grain_ms: Option<u64>,
     head: Head,

@@ -20,9 +20,9 @@ use serde_bytes::ByteBuf;
 
 use crate::identity;
 use crate::ledger::cbor;
+use crate::ledger::chain::LogKeys;
 use crate::ledger::evidence;
 use crate::ledger::hash;
-use crate::ledger::key::PublicKey;
 use crate::ledger::merkle;
 use crate::model::id::KeyHash;
 use crate::model::statement::Statement;
@@ -130,7 +130,7 @@ impl Evidence {
     ///
     /// # Errors
     /// Every variant.
-    pub fn verify(&self, log: &PublicKey, origin: &str, grain_ms: Option<u64>) -> Result<Proven, Error> {
+    pub fn verify(&self, log: &dyn LogKeys, origin: &str, grain_ms: Option<u64>) -> Result<Proven, Error> {
         let opened = evidence::Evidence::parse(&self.batch)?.verify(log, origin, grain_ms)?;
         let item = opened.item.as_deref().ok_or(Error::NoBatch)?;
         let verified = identity::open(item)?;

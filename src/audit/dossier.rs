@@ -23,6 +23,7 @@ use crate::identity::Verified;
 use crate::identity::request;
 use crate::identity::request::Signed;
 use crate::ledger::cbor;
+use crate::ledger::chain::LogKeys;
 use crate::ledger::evidence;
 use crate::ledger::hash;
 use crate::ledger::key::PublicKey;
@@ -115,7 +116,7 @@ pub struct Checked {
 
 /// What all evidence in a dossier is checked against.
 struct Log<'a> {
-    key: &'a PublicKey,
+    key: &'a dyn LogKeys,
     origin: &'a str,
     grain_ms: Option<u64>,
 }
@@ -160,7 +161,7 @@ impl Keys {
 /// Every variant.
 pub fn verify(
     dossier: &Value,
-    key: &PublicKey,
+    key: &dyn LogKeys,
     origin: &str,
     grain_ms: Option<u64>,
 ) -> Result<Checked, Error> {

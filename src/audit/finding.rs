@@ -18,6 +18,8 @@ pub enum Place {
     Entry(LeafIndex),
     /// The checkpoint seen before.
     OlderCheckpoint,
+    /// The list of the log key's rotations.
+    Rotations,
     /// A tile or a bundle.
     Tile(tile::Path),
 }
@@ -29,6 +31,7 @@ impl fmt::Display for Place {
             Self::Checkpoint => f.write_str("checkpoint"),
             Self::Entry(index) => write!(f, "entry {index}"),
             Self::OlderCheckpoint => f.write_str("older checkpoint"),
+            Self::Rotations => f.write_str("rotations"),
             Self::Tile(path) => path.fmt(f),
         }
     }
@@ -84,6 +87,9 @@ pub enum What {
     /// Not an entry, not an item, or its signature does not hold.
     #[error("malformed: {0}")]
     Malformed(String),
+    /// The list of rotations does not make the log's keys.
+    #[error("not the log's keys: {0}")]
+    Keys(String),
     /// Nothing stands there.
     #[error("is missing")]
     Missing,

@@ -20,6 +20,7 @@ use crate::audit::Place;
 use crate::audit::Source;
 use crate::audit::Unread;
 use crate::audit::What;
+use crate::audit::chain;
 use crate::audit::signed::Signed;
 use crate::audit::signed::first;
 use crate::audit::signed::stopped;
@@ -69,6 +70,12 @@ pub trait Keep {
     /// [`Unkept`]: the copy cannot be written.
     fn outgrown(&self, full: Path) -> Result<(), Unkept>;
 
+    /// Replaces the list of rotations at one stroke.
+    ///
+    /// # Errors
+    /// [`Unkept`]: the copy cannot be written.
+    fn rotations(&self, list: &[u8]) -> Result<(), Unkept>;
+
     /// Keeps two signed checkpoints that contradict each other.
     ///
     /// # Errors
@@ -116,7 +123,7 @@ pub struct Followed {
     pub missing: Vec<Finding>,
 }
 
-/// Brings a copy up to the newest checkpoint. `progress` hears entries copied and entries in all.
+/// Brings a copy up to the newest checkpoint, knowing one of the log's keys. `progress` hears entries copied and entries in all.
 ///
 /// # Errors
 /// [`Stopped`]. After it the copy's checkpoint is the one it was.
@@ -128,12 +135,16 @@ pub fn follow(
 ) -> Result<Followed, Stopped> {
     let note = source.checkpoint()?;
     let log = |what| Stopped::Log(Finding::new(Place::Checkpoint, what));
-    let head = checkpoint::open(note.as_bytes(), key, origin)
+    // After the checkpoint: a rotation between the two reads is in the list.
+    let rotations = source.rotations()?;
+    let keys = chain::follow(key, origin, &rotations)
+        .map_err(|error| Stopped::Log(Finding::new(Place::Rotations, What::Keys(error.to_string()))))?;
+    let head = checkpoint::open(note.as_bytes(), &keys, origin)
         .map_err(|error| log(What::Checkpoint(error.to_string())))?;
     let kept = copy.kept()?;
     let older = match &kept {
         None => Checkpoint { origin: origin.to_owned(), size: 0, root: hash::empty_root() },
-        Some(kept) => checkpoint::open(kept.as_bytes(), key, origin).map_err(|error| {
+        Some(kept) => checkpoint::open(kept.as_bytes(), &keys, origin).map_err(|error| {
             Stopped::Own(Finding::new(Place::Checkpoint, What::Checkpoint(error.to_string())))
         })?,
     };
@@ -162,6 +173,9 @@ pub fn follow(
     let mut copying = Copying { source, copy, signed, done: unchanged };
     copying.bundles(progress)?;
     copying.tiles()?;
+    if keys.rotations().next().is_some() {
+        copy.rotations(&rotations)?;
+    }
     copy.settle(&note)?;
     copying.outgrown()?;
     Ok(copying.done)

@@ -11,9 +11,11 @@
 //! the caller's to judge); sealed entries, which need openings (of one decision they
 //! come as [`decision::Evidence`]); witnesses: one reader alone cannot see that the
 //! log says something else to another.
-//! Trusted: the key and the origin handed in, nothing else.
+//! Trusted: the key and the origin handed in, nothing else; what follows that key, its own rotations say.
 
 pub mod archive;
+pub mod case;
+pub mod chain;
 pub mod decision;
 pub mod dossier;
 mod finding;
@@ -56,6 +58,14 @@ pub trait Source {
     /// # Errors
     /// [`Unread`] if reading failed: not the log's fault.
     fn attachment(&self, hash: &Hash) -> Result<Option<Vec<u8>>, Unread>;
+
+    /// The list of the log key's rotations, as [`chain::follow`] reads it; empty if there is none.
+    ///
+    /// # Errors
+    /// [`Unread`] if reading failed: not the log's fault.
+    fn rotations(&self) -> Result<Vec<u8>, Unread> {
+        Ok(Vec::new())
+    }
 }
 
 /// A source could not be read.
@@ -71,7 +81,7 @@ pub struct Unread {
 /// What the reader knows already.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
-    /// The log's key.
+    /// One of the log's keys: the others follow from its rotations.
     pub key: &'a PublicKey,
     /// The log's name.
     pub origin: &'a str,
@@ -125,14 +135,22 @@ pub fn audit(
         newest_t: 0,
         findings: Vec::new(),
     };
-    let head = match checkpoint::open(note.as_bytes(), known.key, known.origin) {
+    // After the checkpoint: a rotation between the two reads is in the list.
+    let keys = match chain::follow(known.key, known.origin, &source.rotations()?) {
+        Ok(keys) => keys,
+        Err(error) => {
+            report.findings.push(Finding::new(Place::Rotations, What::Keys(error.to_string())));
+            return Ok(report);
+        }
+    };
+    let head = match checkpoint::open(note.as_bytes(), &keys, known.origin) {
         Ok(head) => head,
         Err(error) => {
             report.findings.push(Finding::new(Place::Checkpoint, What::Checkpoint(error.to_string())));
             return Ok(report);
         }
     };
-    let older = match known.older.map(|note| checkpoint::open(note.as_bytes(), known.key, known.origin)) {
+    let older = match known.older.map(|note| checkpoint::open(note.as_bytes(), &keys, known.origin)) {
         None => None,
         Some(Ok(older)) => Some(older),
         Some(Err(error)) => {
@@ -140,7 +158,7 @@ pub fn audit(
             None
         }
     };
-    tree::walk(source, known, &head, older.as_ref(), &mut report, progress)?;
+    tree::walk(source, (&keys, known.origin), (&head, older.as_ref()), &mut report, progress)?;
     report.checkpoint = Some(head);
     Ok(report)
 }

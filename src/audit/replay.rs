@@ -53,7 +53,7 @@ pub type Attachments<'a> = dyn FnMut(&Hash) -> Result<Option<Vec<u8>>, Unread> +
 #[derive(Debug)]
 pub struct Replay {
     register: Register,
-    known_key: [u8; 32],
+    first_key: Option<[u8; 32]>,
     origin: String,
     seen: HashMap<StatementId, LeafIndex>,
     last_t: u64,
@@ -62,12 +62,13 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Begins before entry 0 of the log with this key (its hash) and name.
+    /// Begins before entry 0 of the log of this name, which this key (its hash) began; whichever did, if none
+    /// is given.
     #[must_use]
-    pub fn new(known_key: [u8; 32], origin: &str) -> Self {
+    pub fn new(first_key: Option<[u8; 32]>, origin: &str) -> Self {
         Self {
             register: Register::default(),
-            known_key,
+            first_key,
             origin: origin.to_owned(),
             seen: HashMap::new(),
             last_t: 0,
@@ -230,7 +231,8 @@ impl Replay {
         if self.register.origin() != Some(self.origin.as_str()) {
             findings.push(What::Genesis { what: "origin" });
         }
-        if self.register.log_key().is_none_or(|key| key.0 != self.known_key) {
+        let first = self.register.first_log_key().map(|key| key.0);
+        if first.is_none() || self.first_key.is_some_and(|key| first != Some(key)) {
             findings.push(What::Genesis { what: "log key" });
         }
     }

@@ -1,13 +1,14 @@
 //! Every bundle read once, every tile derived again.
 
 use crate::audit::Finding;
-use crate::audit::Known;
 use crate::audit::Place;
 use crate::audit::Replay;
 use crate::audit::Report;
 use crate::audit::Source;
 use crate::audit::Unread;
 use crate::audit::What;
+use crate::audit::chain;
+use crate::ledger::chain::Chain;
 use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::hash;
 use crate::ledger::merkle::Tree;
@@ -23,14 +24,13 @@ struct Walk<'a> {
 /// Reads all entries under `head` into `report`.
 pub(in crate::audit) fn walk(
     source: &dyn Source,
-    known: &Known<'_>,
-    head: &Checkpoint,
-    older: Option<&Checkpoint>,
+    (keys, origin): (&Chain, &str),
+    (head, older): (&Checkpoint, Option<&Checkpoint>),
     report: &mut Report,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(), Unread> {
     let mut walk = Walk { source, tree: Tree::new() };
-    let mut replay = Replay::new(known.key.hash(), known.origin);
+    let mut replay = Replay::new(Some(keys.first().hash()), origin);
     let mut index = 0;
     for number in 0..head.size.div_ceil(u64::from(tile::WIDTH)) {
         let width = u16::try_from((head.size - index).min(u64::from(tile::WIDTH))).unwrap_or(tile::WIDTH);
@@ -61,6 +61,11 @@ pub(in crate::audit) fn walk(
     if let Some(older) = older.filter(|older| older.size > head.size) {
         let what = What::Shrunk { size: head.size, older: older.size };
         report.findings.push(Finding::new(Place::Checkpoint, what));
+    }
+    // What the entries under the head say of the keys is what they were checked by.
+    let said = chain::of_register(replay.register());
+    if said.is_some_and(|said| !said.rotations().eq(keys.rotations().filter(|index| *index < head.size))) {
+        report.findings.push(Finding::new(Place::Rotations, What::Keys("the entries say others".into())));
     }
     report.newest_t = replay.newest_t();
     report.counts = replay.into_counts();

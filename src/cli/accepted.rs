@@ -8,6 +8,7 @@ use crate::audit::Unread;
 use crate::cli::open::LogKey;
 use crate::ledger::cbor;
 use crate::ledger::checkpoint;
+use crate::ledger::cose;
 use crate::ledger::hash;
 use crate::ledger::merkle;
 use crate::ledger::promise;
@@ -87,9 +88,15 @@ impl Accepted {
         cbor::decode_exact(bytes).map_err(text)
     }
 
+    /// Whether the promise names another key than those known: a log may have rotated its key since.
+    pub(in crate::cli) fn is_by_other_key(&self, log: &LogKey) -> bool {
+        let known = |kid: &[u8]| log.keys.keys().any(|key| key.hash() == kid);
+        cose::parse(&self.promise).is_ok_and(|promise| !known(&promise.kid))
+    }
+
     /// The log's promise, if it is the log's, of this time, and covers the entry.
     pub(in crate::cli) fn promise_of(&self, log: &LogKey) -> Result<Promise, String> {
-        let promise = promise::open(&self.promise, &log.key).map_err(text)?;
+        let promise = promise::open(&self.promise, &log.keys).map_err(text)?;
         if promise.origin != log.origin {
             return Err(format!("the promise is of another log, `{}`", promise.origin));
         }
@@ -105,7 +112,7 @@ impl Accepted {
     pub(in crate::cli) fn kept(&self, source: &dyn Source, log: &LogKey) -> Result<Kept, Unkept> {
         let note = source.checkpoint().map_err(Unkept::Unread)?;
         let head =
-            checkpoint::open(note.as_bytes(), &log.key, &log.origin).map_err(|e| Unkept::Log(text(e)))?;
+            checkpoint::open(note.as_bytes(), &log.keys, &log.origin).map_err(|e| Unkept::Log(text(e)))?;
         if self.index >= head.size {
             return Ok(Kept::NotReached(head.size));
         }

@@ -1,5 +1,6 @@
 //! `naru audit`: what anybody can check of a whole log.
 
+use std::path::Path;
 use std::path::PathBuf;
 
 use serde_json::json;
@@ -7,13 +8,17 @@ use serde_json::json;
 use crate::audit;
 use crate::audit::Known;
 use crate::audit::Report;
+use crate::audit::Source;
 use crate::audit::Unread;
+use crate::audit::case::Bundle;
 use crate::cli::Exit;
 use crate::cli::client::Reach;
+use crate::cli::open::LogKey;
 use crate::cli::open::Trust;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;
 use crate::cli::source;
+use crate::ledger::checkpoint::Checkpoint;
 use crate::node::clock::Clock;
 
 #[derive(Debug, clap::Args)]
@@ -36,6 +41,9 @@ pub(in crate::cli) struct Args {
     /// Seconds the newest entry may be old; beyond it the exit code is 8.
     #[arg(long, value_name = "SECONDS")]
     max_age: Option<u64>,
+    /// Openings that a regulator was given under one case (`naru dossier --open`): compared with the log.
+    #[arg(long, value_name = "BUNDLE")]
+    case: Option<PathBuf>,
     /// Write the checkpoint that was checked, for the next `--from`.
     #[arg(long, value_name = "FILE")]
     keep: Option<PathBuf>,
@@ -63,11 +71,44 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     if !report.is_clean() {
         return Ok(Exit::Tampered);
     }
+    if let (Some(path), Some(head)) = (&args.case, &report.checkpoint)
+        && !case(path, source.as_ref(), (&log.at(source.as_ref())?, head), say)?
+    {
+        return Ok(Exit::Tampered);
+    }
     if let Some(path) = &args.keep {
         let note = source.checkpoint().map_err(unread)?;
         std::fs::write(path, note).map_err(|cause| Fail::file(path, cause))?;
     }
     Ok(if stale { Exit::Stale } else { Exit::Ok })
+}
+
+/// The openings of one case, against the log just audited; whether all of them hold.
+fn case(
+    path: &Path,
+    source: &dyn Source,
+    (log, head): (&LogKey, &Checkpoint),
+    say: &Say,
+) -> Result<bool, Fail> {
+    let bytes = std::fs::read(path).map_err(|cause| Fail::file(path, cause))?;
+    let bundle = Bundle::parse(&bytes, &log.origin).map_err(|why| Fail::file(path, why))?;
+    let checked = bundle.check(source, (&log.keys, head), None).map_err(unread)?;
+    let (case, opened, withheld) = (&bundle.case, checked.opened.len(), checked.withheld);
+    let findings: Vec<_> =
+        checked.findings.iter().map(|(record, what)| json!({ "record": record, "what": what })).collect();
+    let document = json!({
+        "case": case, "opened": opened, "withheld": withheld, "findings": findings,
+        "records": checked.opened.iter().map(|(index, kind)| json!({ "index": index, "type": kind.as_str() }))
+            .collect::<Vec<_>>(),
+    });
+    let list: String =
+        checked.findings.iter().map(|(record, what)| format!("\n  {record}: {what}")).collect();
+    say.result(
+        &document,
+        &format!("사건 {case}: 열람 기록 {opened}건 확인, 열리지 않은 것 {withheld}건{list}"),
+        &format!("case {case}: {opened} record(s) hold, {withheld} not given{list}"),
+    );
+    Ok(checked.findings.is_empty())
 }
 
 fn unread(error: Unread) -> Fail {

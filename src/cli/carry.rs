@@ -180,7 +180,7 @@ pub(in crate::cli) fn tell(
     say: &Say,
 ) -> Result<Exit, Fail> {
     let file = File::open(path).map_err(|cause| Fail::file(path, cause))?;
-    let proven = archive::verify(&mut BufReader::new(file), &log.key, &log.origin, grain_ms);
+    let proven = archive::verify(&mut BufReader::new(file), &log.keys, &log.origin, grain_ms);
     let proven = proven.map_err(|error| {
         Fail::new(format!("`{}` proves nothing", path.display()))
             .why(error)

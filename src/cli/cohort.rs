@@ -199,7 +199,7 @@ fn compare(args: &Args, signed: &[u8], out: &Path) -> Result<Summary, Fail> {
     let summary = match &args.log_key {
         Some(path) => {
             let log = open::log_key(path, Some(&args.asker.origin))?;
-            cohort::open(signed, &log.key).map_err(|error| wrong(&error))?
+            cohort::open(signed, &log.keys).map_err(|error| wrong(&error))?
         }
         None => cohort::claimed(signed).map_err(|error| wrong(&error))?,
     };

@@ -26,7 +26,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use serde_json::json;
+use zeroize::Zeroizing;
 
+use crate::cli::logkey;
 use crate::cli::rotate;
 use crate::model::id::PartyId;
 use crate::model::id::Ppid;
@@ -50,6 +52,8 @@ const FINDINGS: &[u8; 9] = b"findings\n";
 const ROTATION: &[u8; 7] = b"rotate-";
 /// A request for a certificate of erasure; who and why follows in one line.
 const ERASURE: &[u8; 9] = b"erasure:\n";
+/// A request about the log's own key; what is asked follows in one line.
+const LOG_KEY: &[u8; 9] = b"log-key:\n";
 /// Longest line that says who and why, bytes.
 const MAX_LINE: u64 = 4_096;
 /// Longest list of what was flagged, bytes.
@@ -122,6 +126,15 @@ fn answer(node: &Weak<Node>, stream: &UnixStream) -> io::Result<()> {
         out.write_all(said.to_string().as_bytes())?;
         return out.flush();
     }
+    if request == *LOG_KEY {
+        let mut asked = Zeroizing::new(String::new());
+        BufReader::new(stream.take(MAX_LINE)).read_line(&mut asked)?;
+        let ends = || json!({ "error": "the service ends" });
+        let asked = serde_json::from_str(&asked).unwrap_or_default();
+        let said = node.upgrade().map_or_else(ends, |node| logkey::answered(&node, &asked));
+        out.write_all(said.to_string().as_bytes())?;
+        return out.flush();
+    }
     let Some(node) = node.upgrade().filter(|_| request == *SNAPSHOT) else {
         return refused("there is no such request", &mut out);
     };
@@ -180,6 +193,14 @@ fn certificate(node: &Node, asked: &str) -> Value {
         Ok(item) => json!({ "item": item.map(|item| STANDARD.encode(item)) }),
         Err(error) => json!({ "error": error.to_string() }),
     }
+}
+
+/// Asks the service that runs on the data about the log's own key, or gives it the next; `None` if none runs.
+///
+/// # Errors
+/// There is one, and it does not answer.
+pub(in crate::cli) fn ask_log_key(data: &Path, asked: &Value) -> Result<Option<Value>, Error> {
+    ask_for(data, &[LOG_KEY.as_slice(), asked.to_string().as_bytes(), b"\n"].concat())
 }
 
 /// Has the service that runs on the data make a certificate of erasure; `None` if none runs.

@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::audit::dossier;
 use crate::cli::Exit;
 use crate::cli::asker::Asker;
+use crate::cli::client::Answer;
 use crate::cli::open::LogKey;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;
@@ -29,9 +30,30 @@ pub(in crate::cli) struct Args {
     /// Where the JSON is written.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Instead of the dossier the openings of these records, by the ids of their statements.
+    #[arg(long = "open", value_name = "STATEMENT", conflicts_with = "html")]
+    open: Vec<String>,
     /// Where the page is written, if it is wanted.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+}
+
+/// Writes the openings of a case, as `naru audit --case` reads them.
+fn openings(args: &Args, answer: &Answer, say: &Say) -> Result<Exit, Fail> {
+    if answer.status != 200 {
+        return Err(Fail::new("nothing was opened").why(answer.problem()).exit(Exit::Denied));
+    }
+    std::fs::write(&args.out, &answer.body).map_err(|cause| Fail::file(&args.out, cause))?;
+    let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let records = said.get("records").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let given = records.iter().filter(|one| one.get("evidence").is_some_and(Value::is_string)).count();
+    let (all, written) = (records.len(), args.out.display());
+    say.result(
+        &json!({ "incident": args.incident, "case": args.out, "given": given, "asked": all }),
+        &format!("{all}건 중 {given}건을 열어 {written} 에 썼습니다"),
+        &format!("{given} of {all} records opened, written to {written}"),
+    );
+    Ok(Exit::Ok)
 }
 
 pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
@@ -41,8 +63,15 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     }
     let token = args.asker.token(&client)?;
     let authorization = format!("Bearer {token}");
-    let path = format!("v1/incidents/{}/dossier", args.incident);
-    let answer = client.get_with(&path, &[("authorization", authorization.as_str())])?;
+    let path = format!("v1/incidents/{}", args.incident);
+    let headers = [("authorization", authorization.as_str())];
+    if !args.open.is_empty() {
+        let asked = json!({ "records": args.open }).to_string();
+        let answer =
+            client.post(&format!("{path}/openings"), "application/json", &headers, asked.as_bytes())?;
+        return openings(args, &answer, say);
+    }
+    let answer = client.get_with(&format!("{path}/dossier"), &headers)?;
     if answer.status != 200 {
         return Err(Fail::new("no dossier was given").why(answer.problem()).exit(Exit::Denied));
     }
@@ -78,7 +107,7 @@ pub(in crate::cli) fn checked(
             .exit(Exit::Tampered)
     };
     let checked =
-        dossier::verify(document, &log.key, &log.origin, grain_ms).map_err(|e| tampered(e.to_string()))?;
+        dossier::verify(document, &log.keys, &log.origin, grain_ms).map_err(|e| tampered(e.to_string()))?;
     let finding = &checked.finding;
     if checked.unproven > 0 {
         return Err(tampered(format!("{} lines are quoted without evidence", checked.unproven)));

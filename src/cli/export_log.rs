@@ -60,7 +60,7 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
         let settings = open::settings(&config, open::grain(store.as_ref())?);
         let node = Node::open(settings, store, vault, keys, Clock::System)
             .map_err(|error| Fail::new("the log does not open").why(error).next("run `naru fsck`"))?;
-        let vkey = Vkey::new(&config.origin, note::Kind::Log, node.log_key()).map_err(Fail::new)?;
+        let vkey = Vkey::new(&config.origin, note::Kind::Log, &node.log_key()).map_err(Fail::new)?;
         write(&args.out.join("log.vkey"), format!("{vkey}\n").as_bytes())?;
         let done = export(&Running(&node), &args.out, say)?;
         node.close();
@@ -95,6 +95,10 @@ impl Source for Running<'_> {
     fn attachment(&self, hash: &Hash) -> Result<Option<Vec<u8>>, Unread> {
         self.0.attachment(hash).map_err(|error| Unread { what: hash.to_string(), cause: error.to_string() })
     }
+
+    fn rotations(&self) -> Result<Vec<u8>, Unread> {
+        self.0.rotations().map_err(|error| Unread { what: "rotations".into(), cause: error.to_string() })
+    }
 }
 
 /// Copies a log; answers its size and the number of files.
@@ -122,6 +126,12 @@ fn export(source: &dyn Source, out: &Path, say: &Say) -> Result<(u64, u64), Fail
             write(&out.join(format!("attachments/{hash}")), &bytes)?;
             files += 1;
         }
+    }
+    // `80` is the empty list.
+    let rotations = source.rotations().map_err(unread)?;
+    if rotations.len() > 1 {
+        write(&out.join("rotations"), &rotations)?;
+        files += 1;
     }
     // Last, so that a folder with a checkpoint holds a whole log.
     write(&out.join("checkpoint"), note.as_bytes())?;

@@ -33,10 +33,14 @@ pub(in crate::cli) struct Args {
     /// Signature algorithm.
     #[arg(long, value_enum, default_value_t = Alg::Ed25519)]
     alg: Alg,
-    /// A recovery key to be kept on paper: FILE gets its code, nine groups of four, to be printed and removed.
+    /// A recovery key to be kept on paper: FILE gets its code, nine groups of four and the same as 15 words, to
+    /// be printed and removed.
     #[arg(long, conflicts_with_all = ["alg", "from_recovery"])]
     recovery: bool,
-    /// The private key of a recovery code: read from this file.
+    /// Language of those words.
+    #[arg(long, value_name = "LANGUAGE", default_value = "en", value_parser = recovery::LANGUAGES.map(|(name, _)| name))]
+    words: String,
+    /// The private key of a recovery code: its groups or its words, read from this file.
     #[arg(long, value_name = "CODE", conflicts_with = "alg")]
     from_recovery: Option<PathBuf>,
     /// New file for the private key (PEM, mode 0600); the public key goes beside it as `.pub.pem`.
@@ -54,7 +58,7 @@ enum Alg {
 
 pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     let (secret, public) = if args.recovery {
-        recovery()?
+        recovery(&args.words)?
     } else if let Some(code) = &args.from_recovery {
         from_recovery(code)?
     } else {
@@ -73,19 +77,22 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     Ok(Exit::Ok)
 }
 
-/// A fresh recovery key: its code on one line, and its public half.
-fn recovery() -> Result<(Zeroizing<String>, PublicKey), Fail> {
+/// A fresh recovery key: its groups on one line, its words on the next, and its public half.
+fn recovery(words: &str) -> Result<(Zeroizing<String>, PublicKey), Fail> {
     let secret = Zeroizing::new(draw::<{ recovery::ENTROPY }>()?);
-    let code = Zeroizing::new(format!("{}\n", recovery::code_of(&secret).as_str()));
+    let known = recovery::LANGUAGES.into_iter().find(|(name, _)| *name == words);
+    let (_, language) = known.ok_or_else(|| Fail::usage(format!("there are no words in `{words}`")))?;
+    let (groups, words) = (recovery::code_of(&secret), recovery::words_of(&secret, language));
+    let code = Zeroizing::new(format!("{}\n{}\n", groups.as_str(), words.as_str()));
     Ok((code, recovery::signer_of(&secret).public().clone()))
 }
 
 fn from_recovery(path: &Path) -> Result<(Zeroizing<String>, PublicKey), Fail> {
     let code = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|cause| Fail::file(path, cause))?;
-    let secret = recovery::secret_of(&code).map_err(|error| {
+    let secret = recovery::secret_in(&code).map_err(|error| {
         Fail::new(format!("`{}` holds no recovery code", path.display()))
             .why(error)
-            .next("compare it with the paper, group by group")
+            .next("compare it with the paper, group by group or word by word")
     })?;
     let signer = recovery::signer_of(&secret);
     let pem = signer.to_pem().map_err(Fail::new)?;

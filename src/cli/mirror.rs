@@ -62,7 +62,7 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     let log = args.trust.read()?;
     let source = source::of(&args.place, &args.reach)?;
     let copy = Copy::open(&args.dir)?;
-    copy.is_of(&log)?;
+    copy.is_of(&log, source.as_ref())?;
     loop {
         match (follow(source.as_ref(), &copy, &log, say), args.every) {
             (Ok(exit), None) => return Ok(exit),
@@ -156,7 +156,15 @@ impl Copy {
     }
 
     /// A copy is of one log for ever, and says which.
-    fn is_of(&self, log: &LogKey) -> Result<(), Fail> {
+    fn is_of(&self, log: &LogKey, source: &dyn Source) -> Result<(), Fail> {
+        // Begun under another of the log's keys it stays named by that.
+        let named = self.read("log.vkey").ok().flatten().and_then(|text| String::from_utf8(text).ok());
+        if let Some(named) = named.and_then(|text| text.trim_end().parse::<Vkey>().ok())
+            && named.name() == log.origin
+            && log.at(source).is_ok_and(|log| log.keys.keys().any(|key| key == named.key()))
+        {
+            return Ok(());
+        }
         let vkey = Vkey::new(&log.origin, note::Kind::Log, &log.key).map_err(Fail::new)?;
         self.add("log.vkey", format!("{vkey}\n").as_bytes()).map_err(|_| {
             Fail::usage(format!("`{}` is a copy of another log, or cannot be written", self.dir.display()))
@@ -233,6 +241,10 @@ impl Keep for Copy {
             Err(cause) if cause.kind() != ErrorKind::NotFound => Err(Self::unkept(&path)(cause)),
             _ => Ok(()),
         }
+    }
+
+    fn rotations(&self, list: &[u8]) -> Result<(), Unkept> {
+        self.put(&self.dir.join("rotations"), list)
     }
 
     fn evidence(&self, kept: &str, offered: &str) -> Result<(), Unkept> {

@@ -22,6 +22,7 @@ mod export_log;
 mod flag;
 mod fsck;
 mod keygen;
+mod logkey;
 mod mirror;
 mod open;
 mod packs;

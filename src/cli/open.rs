@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use crate::audit::Source;
+use crate::audit::chain;
 use crate::cli::Exit;
 use crate::cli::say::Fail;
 use crate::config::Config;
@@ -13,6 +15,7 @@ use crate::config::Engine;
 use crate::config::Sources;
 use crate::identity;
 use crate::identity::Relying;
+use crate::ledger::chain::Chain;
 use crate::ledger::entry::Entry;
 use crate::ledger::key;
 use crate::ledger::key::PublicKey;
@@ -135,7 +138,21 @@ pub(in crate::cli) fn store(config: &Config) -> Result<Arc<dyn Store>, Fail> {
 
 pub(in crate::cli) fn keys(config: &Config) -> Result<Keys, Fail> {
     let operator = config.operator_key.as_deref().map(signer).transpose()?;
-    Ok(Keys { log: signer(&config.log_key)?, token: signer(&config.token_key)?, operator })
+    let mut logs = log_signers(config)?.into_iter();
+    let log = logs.next().map_or_else(|| signer(&config.log_key), Ok)?;
+    Ok(Keys { log, logs: logs.collect(), token: signer(&config.token_key)?, operator })
+}
+
+/// Where a log key lies beside the one configured: `next` before its rotation, `old` after it.
+pub(in crate::cli) fn beside(config: &Config, which: &str) -> PathBuf {
+    config.log_key.with_extension(format!("{which}.pem"))
+}
+
+/// Every log key that is there, the configured one first. Which of them signs, the log says.
+pub(in crate::cli) fn log_signers(config: &Config) -> Result<Vec<Box<dyn Signer>>, Fail> {
+    let all = [config.log_key.clone(), beside(config, "next"), beside(config, "old")];
+    let found: Vec<_> = all.iter().filter(|path| path.exists()).map(|path| signer(path)).collect();
+    found.into_iter().collect()
 }
 
 /// The data of a log that no service has open, and what its operator knows of it.
@@ -190,8 +207,11 @@ pub(in crate::cli) fn public_key(path: &Path) -> Result<PublicKey, Fail> {
 }
 
 /// A log's key, and its name where the file has it.
+#[derive(Clone)]
 pub(in crate::cli) struct LogKey {
     pub(in crate::cli) key: PublicKey,
+    /// All of its keys that are known.
+    pub(in crate::cli) keys: Chain,
     pub(in crate::cli) origin: String,
 }
 
@@ -202,10 +222,34 @@ pub(in crate::cli) fn log_key(path: &Path, origin: Option<&str>) -> Result<LogKe
         let origin = origin.ok_or_else(|| {
             Fail::usage("`--origin` is missing").why("a PEM does not name its log; a `.vkey` file does")
         })?;
-        return Ok(LogKey { key: public_key(path)?, origin: origin.to_owned() });
+        let key = public_key(path)?;
+        return Ok(LogKey { keys: Chain::new(key.clone()), key, origin: origin.to_owned() });
     }
     let vkey: Vkey = text.trim_end().parse().map_err(|error| Fail::file(path, error))?;
-    Ok(LogKey { key: vkey.key().clone(), origin: origin.unwrap_or(vkey.name()).to_owned() })
+    let key = vkey.key().clone();
+    Ok(LogKey { keys: Chain::new(key.clone()), key, origin: origin.unwrap_or(vkey.name()).to_owned() })
+}
+
+impl LogKey {
+    /// The same, with the keys that a source's rotations show.
+    ///
+    /// # Errors
+    /// The source does not answer, or shows what does not hold.
+    pub(in crate::cli) fn at(&self, source: &dyn Source) -> Result<Self, Fail> {
+        let unread = |error| Fail::new("the log cannot be read").why(error).exit(Exit::Unreachable);
+        self.with(&source.rotations().map_err(unread)?)
+    }
+
+    /// The same, with the keys that a list of rotations shows.
+    fn with(&self, rotations: &[u8]) -> Result<Self, Fail> {
+        if rotations.is_empty() {
+            return Ok(self.clone());
+        }
+        let keys = chain::follow(&self.key, &self.origin, rotations).map_err(|error| {
+            Fail::new("the log's list of rotations does not hold").why(error).exit(Exit::Tampered)
+        })?;
+        Ok(Self { key: self.key.clone(), keys, origin: self.origin.clone() })
+    }
 }
 
 /// Flags by which a command learns whom to trust.
@@ -217,11 +261,18 @@ pub(in crate::cli) struct Trust {
     /// Name of the log. Needed with a PEM; checked with a `.vkey`.
     #[arg(long)]
     origin: Option<String>,
+    /// Rotations of the log's key (`rotations` beside its checkpoint), if what is checked bears another key.
+    #[arg(long, value_name = "FILE")]
+    rotations: Option<PathBuf>,
 }
 
 impl Trust {
     pub(in crate::cli) fn read(&self) -> Result<LogKey, Fail> {
-        log_key(&self.log_key, self.origin.as_deref())
+        let log = log_key(&self.log_key, self.origin.as_deref())?;
+        match &self.rotations {
+            None => Ok(log),
+            Some(path) => log.with(&std::fs::read(path).map_err(|cause| Fail::file(path, cause))?),
+        }
     }
 }
 

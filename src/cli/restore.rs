@@ -83,7 +83,8 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     if config.engine == Engine::Memory {
         return Err(Fail::usage("`store.engine = \"memory\"` keeps nothing that could be restored"));
     }
-    let log = open::signer(&config.log_key)?;
+    let log =
+        open::log_signers(&config)?.into_iter().next().map_or_else(|| open::signer(&config.log_key), Ok)?;
     let Some((from, keys)) = args.from.as_ref().zip(args.keys.as_ref()) else {
         if args.log.is_none() && !args.accept_lost {
             return Err(Fail::usage("there is nothing to do")

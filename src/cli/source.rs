@@ -49,6 +49,10 @@ impl Source for Folder {
     fn attachment(&self, hash: &Hash) -> Result<Option<Vec<u8>>, Unread> {
         self.read(&format!("attachments/{hash}"))
     }
+
+    fn rotations(&self) -> Result<Vec<u8>, Unread> {
+        Ok(self.read("rotations")?.unwrap_or_default())
+    }
 }
 
 /// A service, below its `/log/`.
@@ -87,6 +91,10 @@ impl Source for Service {
 
     fn attachment(&self, hash: &Hash) -> Result<Option<Vec<u8>>, Unread> {
         self.read(&format!("attachments/{hash}"))
+    }
+
+    fn rotations(&self) -> Result<Vec<u8>, Unread> {
+        Ok(self.read("rotations")?.unwrap_or_default())
     }
 }
 

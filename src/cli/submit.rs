@@ -17,6 +17,7 @@ use crate::cli::open::Trust;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;
 use crate::cli::say::hex;
+use crate::cli::source::Service;
 use crate::identity;
 use crate::ledger::cose;
 use crate::ledger::entry;
@@ -64,7 +65,17 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
             exit = Exit::Denied;
             continue;
         }
-        let accepted = hold(&answer.body, &item, &log).map_err(|why| {
+        // Another key may sign by now: then the log's rotations show whether it is the log's.
+        let held = match hold(&answer.body, &item, &log) {
+            Err(why) if Accepted::parse(&answer.body).is_ok_and(|one| one.is_by_other_key(&log)) => {
+                match log.at(&Service::new(&args.url, &args.reach)?) {
+                    Ok(log) => hold(&answer.body, &item, &log),
+                    Err(_) => Err(why),
+                }
+            }
+            held => held,
+        };
+        let accepted = held.map_err(|why| {
             Fail::new(format!("the answer to `{}` does not hold", file.display()))
                 .why(why)
                 .next("keep statement and answer, and ask the operator")

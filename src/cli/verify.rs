@@ -106,7 +106,7 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
 
 /// A decision: was this line among those the operator signed for in the log?
 fn decided(evidence: &decision::Evidence, args: &Args, log: &LogKey, say: &Say) -> Result<Exit, Fail> {
-    let proven = evidence.verify(&log.key, &log.origin, args.grain_ms).map_err(|error| {
+    let proven = evidence.verify(&log.keys, &log.origin, args.grain_ms).map_err(|error| {
         Fail::new(format!("`{}` proves nothing", args.file.display()))
             .why(error)
             .next("compare log key and origin; if they are right, keep the file: it was altered or forged")
@@ -150,18 +150,18 @@ fn promised(accepted: &Accepted, args: &Args, log: &LogKey, say: &Say) -> Result
             .next("keep the file and the checkpoint: both are signed")
             .exit(Exit::Tampered)
     };
+    let source = args.shown.as_deref().map(|place| source::of(place, &args.reach)).transpose()?;
+    let log = &match &source {
+        Some(source) if log.keys.rotations().next().is_none() => log.at(source.as_ref())?,
+        Some(_) | None => log.clone(),
+    };
     let promise = accepted.promise_of(log).map_err(|why| tampered("the promise does not hold", why))?;
-    let kept = match &args.shown {
+    let kept = match &source {
         None => None,
-        Some(place) => {
-            let source = source::of(place, &args.reach)?;
-            Some(accepted.kept(source.as_ref(), log).map_err(|error| match error {
-                Unkept::Log(why) => tampered("the log shown proves nothing", why),
-                Unkept::Unread(unread) => {
-                    Fail::new("the log cannot be read").why(unread).exit(Exit::Unreachable)
-                }
-            })?)
-        }
+        Some(source) => Some(accepted.kept(source.as_ref(), log).map_err(|error| match error {
+            Unkept::Log(why) => tampered("the log shown proves nothing", why),
+            Unkept::Unread(unread) => Fail::new("the log cannot be read").why(unread).exit(Exit::Unreachable),
+        })?),
     };
     let index = accepted.index;
     let (exit, word, ko, en) = match kept {
@@ -206,7 +206,7 @@ struct Proven {
 
 fn prove(bytes: &[u8], log: &LogKey, grain_ms: Option<u64>) -> Result<Proven, String> {
     let evidence = Evidence::parse(bytes).map_err(|error| format!("it is no evidence: {error}"))?;
-    let opened = evidence.verify(&log.key, &log.origin, grain_ms).map_err(|error| error.to_string())?;
+    let opened = evidence.verify(&log.keys, &log.origin, grain_ms).map_err(|error| error.to_string())?;
     let mut signers = Vec::new();
     if let Some(joined) = &opened.item {
         let verified = identity::open(joined).map_err(|error| error.to_string())?;

@@ -315,6 +315,7 @@ impl Person {
         let core = self.core_mut();
         core.attestations.retain(|a| a.provider != word.provider || a.guardian != word.guardian);
         core.attestations.push(word);
+        self.note_childhood(recorded);
         Ok(Touched::Core)
     }
 

@@ -318,7 +318,7 @@ impl Person {
         s: &IncidentFlag,
     ) -> Result<Touched, Why> {
         let signed = recorded.signed();
-        if Some(signed.signer) != register.operator_key() || !signed.endorsers.is_empty() {
+        if !register.is_operator(&signed.signer) || !signed.endorsers.is_empty() {
             return Err(Why::Role);
         }
         if register.party(&s.party).is_none() {

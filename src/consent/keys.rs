@@ -3,7 +3,8 @@
 //! A key stands in one set or one party for ever: a revoked key, a stopped one and a
 //! recovery key that was replaced stay where they were. Validity is judged at the
 //! statement's own place in the log. A `key.rebind` is computed, not swept: nothing
-//! need happen when its 72 hours are over. Lacks: who is found by which key, and
+//! need happen when its 72 hours are over. A guardian who enrolled a ward may have kept a key of
+//! hers: keys of her childhood do not stop the rebind by which she claims her own. Lacks: who is found by which key, and
 //! whether a new key stands in another person's set: both are the node's table.
 //! Source: design §4, §7.
 
@@ -33,6 +34,9 @@ pub struct Rebind {
     pub due: Timestamp,
     /// The new key.
     pub new: KeyHash,
+    /// Whether a former ward claims her keys by it: then keys of her childhood do not stop it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub claim: bool,
     /// Where the `key.rebind` stands.
     pub index: LeafIndex,
     /// The `key.rebind`.
@@ -103,6 +107,7 @@ impl Person {
         recorded: &Recorded,
         s: &KeyAdd,
     ) -> Result<(), Why> {
+        let at = recorded.at();
         self.by_own_key(actor, recorded)?;
         self.comes(register, recorded, s.key)?;
         self.must_be_over_keys(s.over)?;
@@ -118,6 +123,7 @@ impl Person {
             let from = recorded.index();
             core.keys.push(Key { key: s.key, from, key_use: s.key_use, revoked: None });
         }
+        self.inherit(&recorded.signed().signer, s.key, at);
         Ok(())
     }
 
@@ -142,6 +148,7 @@ impl Person {
             return Err(Why::KeyNotInSet);
         }
         if waiting {
+            self.may_stop(&signer)?;
             self.stop_rebind(index);
         }
         let core = self.core_mut();
@@ -186,6 +193,7 @@ impl Person {
             }
             core.keys.push(Key { key: s.new, from: index, key_use, revoked: None });
         }
+        self.inherit(&s.old, s.new, at);
         Ok(())
     }
 
@@ -204,14 +212,17 @@ impl Person {
             return Err(self.live_key(&recorded.signed().signer, recorded.at()).err().unwrap_or(Why::Role));
         }
         self.comes(register, recorded, s.new)?;
+        self.may_stop(&recorded.signed().signer)?;
         self.stop_rebind(index);
         self.only(s.new, index);
+        self.inherit(&recorded.signed().signer, s.new, recorded.at());
         Ok(())
     }
 
-    /// By an identity provider, endorsed by the operator; in force after the wait, if no old key stops it.
+    /// By an identity provider, endorsed by the operator, by both if there are two; in force after the wait, if no old key stops it.
     ///
-    /// Reading: while one waits there is no second: its wait would hide behind the first one's.
+    /// Reading: a former ward's first one, once she is of age by every attestation, is her claim: until then
+    /// nobody can tell her keys from her guardian's, so none of them stops it. While one waits there is no second: its wait would hide behind the first one's.
     fn rebind_keys(
         &mut self,
         register: &Register,
@@ -222,12 +233,15 @@ impl Person {
         let Actor::Party(provider) = actor else { return Err(Why::Role) };
         authority::of_party(register, provider, recorded, Some(Role::IdentityProvider))?;
         register.endorsed_by_operator(recorded)?;
+        register.both_operators(&recorded.signed().endorsers)?;
         self.must_be_free(register, &s.new)?;
         if self.core().rebind.is_some() {
             return Err(Why::State);
         }
+        let claim = !self.core().childhood.is_empty() && !self.is_minor(recorded.at());
         let core = self.core_mut();
         core.rebind = Some(Rebind {
+            claim,
             due: recorded.at().plus_ms(REBIND_WAIT_MS),
             new: s.new,
             index: recorded.index(),
@@ -276,6 +290,37 @@ impl Person {
             core.keys.push(Key { key, from: index, key_use: KeyUse::Recovery, revoked: Some(index) });
         }
         self.only(rebind.new, index);
+        let still = self.is_minor(rebind.due);
+        self.core_mut().childhood = if still { vec![rebind.new] } else { Vec::new() };
+    }
+
+    /// A key that waits is stopped by any old key, but for one of a claimant's childhood.
+    fn may_stop(&self, signer: &KeyHash) -> Result<(), Why> {
+        let core = self.core();
+        let claimed = core.rebind.as_ref().is_some_and(|rebind| rebind.claim);
+        if claimed && core.childhood.contains(signer) { Err(Why::NotGuardian) } else { Ok(()) }
+    }
+
+    /// While she is a ward all her keys are of her childhood, at whichever of them this is said.
+    pub(in crate::consent) fn note_childhood(&mut self, recorded: &Recorded) {
+        if !self.is_minor(recorded.at()) {
+            return;
+        }
+        let core = self.core_mut();
+        let live = core.keys.iter().filter(|key| key.revoked.is_none()).map(|key| key.key);
+        let held: Vec<KeyHash> = live.chain(core.recovery).collect();
+        for key in held {
+            if !core.childhood.contains(&key) {
+                core.childhood.push(key);
+            }
+        }
+    }
+
+    /// A new key is of her childhood if it comes in it, or by a key that is.
+    fn inherit(&mut self, by: &KeyHash, new: KeyHash, at: Timestamp) {
+        if self.is_minor(at) || self.core().childhood.contains(by) {
+            self.core_mut().childhood.push(new);
+        }
     }
 
     /// Nothing comes of a rebind that waits; its key stays where it was named.

@@ -130,7 +130,7 @@ impl Register {
     /// of it for everybody; the law of the pack is in force at it; bills and fixtures are not adopted.
     pub(in crate::consent) fn adopt(&mut self, s: &PackAdopt, recorded: &Recorded) -> Result<(), Why> {
         let signer = recorded.signed().signer;
-        if self.operator_key() != Some(signer) {
+        if !self.is_operator(&signer) {
             return Err(if self.party_of_key(&signer).is_some() { Why::Role } else { Why::KeyNotInSet });
         }
         recorded

@@ -320,7 +320,7 @@ impl Register {
     /// stands. A suspended regulator may suspend, a closed one may not.
     pub(in crate::consent) fn suspend(&mut self, s: &PartySuspend, recorded: &Recorded) -> Result<(), Why> {
         let signer = recorded.signed().signer;
-        let by = if self.operator_key() == Some(signer) {
+        let by = if self.is_operator(&signer) {
             let latest = recorded.at().plus_ms(OPERATOR_SUSPENDS_MS);
             if s.until.is_none_or(|until| until > latest) {
                 return Err(Why::Dates);
@@ -346,12 +346,8 @@ impl Register {
     }
 
     pub(in crate::consent) fn endorsed_by_operator(&self, recorded: &Recorded) -> Result<(), Why> {
-        let operator = self.operator_key();
-        if operator.is_some() && recorded.signed().endorsers.first() == operator.as_ref() {
-            Ok(())
-        } else {
-            Err(Why::Endorsement)
-        }
+        let first = recorded.signed().endorsers.first();
+        if first.is_some_and(|key| self.is_operator(key)) { Ok(()) } else { Err(Why::Endorsement) }
     }
 
     pub(in crate::consent) fn change(
@@ -366,6 +362,6 @@ impl Register {
 }
 
 /// Name of a public key. Source: design §4.
-fn key_of(spki: &[u8]) -> KeyHash {
+pub(in crate::consent) fn key_of(spki: &[u8]) -> KeyHash {
     KeyHash(Sha256::digest(spki).into())
 }

@@ -160,6 +160,9 @@ pub struct Core {
     pub key_last: Option<StatementId>,
     /// A printed key that may replace all others; it signs nothing else.
     pub recovery: Option<KeyHash>,
+    /// Keys that were there while she was a ward, and those that they brought since: her guardian may hold them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub childhood: Vec<KeyHash>,
     /// Transfer demands, in order of arrival.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub transfers: Vec<Transfer>,

@@ -18,6 +18,7 @@ use serde_bytes::ByteBuf;
 use crate::consent::law::{Adoption, Law};
 use crate::consent::notice::{self, Notice};
 use crate::consent::party::Party;
+use crate::consent::server::Served;
 use crate::consent::{Effect, Touched};
 use crate::identity::Recorded;
 use crate::model::decision::Why;
@@ -95,6 +96,8 @@ pub struct Register {
     vocabulary: Option<Arc<Vocabulary>>,
     pub(in crate::consent) files: Vec<PackFile>,
     batched: Option<Batched>,
+    /// Keys of the log's own that came after genesis.
+    pub(in crate::consent) served: Arc<Vec<Served>>,
 }
 
 /// How a register is stored.
@@ -107,6 +110,8 @@ struct Row {
     adopted: Vec<Adoption>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     batched: Option<Batched>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    served: Vec<Served>,
 }
 
 impl From<Register> for Row {
@@ -117,6 +122,7 @@ impl From<Register> for Row {
             notices: r.notices.values().map(|n| n.as_ref().clone()).collect(),
             adopted: r.adopted.as_ref().clone(),
             batched: r.batched,
+            served: r.served.as_ref().clone(),
         }
     }
 }
@@ -130,6 +136,7 @@ impl From<Row> for Register {
             notices: Arc::new(row.notices.into_iter().map(|n| (n.id, Arc::new(n))).collect()),
             adopted: Arc::new(row.adopted),
             batched: row.batched,
+            served: Arc::new(row.served),
             ..Self::default()
         };
         out.draw_laws();
@@ -154,6 +161,7 @@ impl PartialEq for Register {
             && self.notices == other.notices
             && self.adopted == other.adopted
             && self.batched == other.batched
+            && self.served == other.served
     }
 }
 
@@ -191,18 +199,6 @@ impl Register {
         self.genesis.as_ref().map(|g| g.grain)
     }
 
-    /// The log key.
-    #[must_use]
-    pub fn log_key(&self) -> Option<KeyHash> {
-        self.genesis.as_ref().map(|g| g.keys[0])
-    }
-
-    /// The operator's key.
-    #[must_use]
-    pub fn operator_key(&self) -> Option<KeyHash> {
-        self.genesis.as_ref().map(|g| g.keys[1])
-    }
-
     /// The key that signs access tokens.
     #[must_use]
     pub fn token_key(&self) -> Option<KeyHash> {
@@ -229,7 +225,9 @@ impl Register {
     /// Whether a key stands in a party or in genesis: no other party and no person may take it.
     #[must_use]
     pub fn is_key_taken(&self, key: &KeyHash) -> bool {
-        self.keys.contains_key(key) || self.genesis.as_ref().is_some_and(|g| g.keys.contains(key))
+        self.keys.contains_key(key)
+            || self.genesis.as_ref().is_some_and(|g| g.keys.contains(key))
+            || self.served.iter().any(|served| served.key == *key)
     }
 
     /// The use batches so far, if there are any.
@@ -302,11 +300,11 @@ impl Register {
             Statement::UseBatch(s) => self.batch(s, recorded),
             Statement::ErasureCertify(s) => self.certify(s, recorded),
             Statement::IncidentPublish(s) => self.publish_incident(s, recorded),
+            Statement::LogRotate(s) => self.rotate_server_key(s, recorded),
             Statement::ReleaseRegister(_)
             | Statement::ReleaseWithdraw(_)
             | Statement::ReleaseRecall(_)
-            | Statement::CanaryCommit(_)
-            | Statement::LogRotate(_) => Err(Why::NotServed),
+            | Statement::CanaryCommit(_) => Err(Why::NotServed),
             // Sealed types say nothing public.
             Statement::ConsentGrant(_)
             | Statement::ConsentRefuse(_)
@@ -383,7 +381,7 @@ impl Register {
     /// By the operator alone: the next number, the next interval, its gaps inside it and in order.
     fn batch(&mut self, s: &UseBatch, recorded: &Recorded) -> Result<(), Why> {
         let signed = recorded.signed();
-        if Some(signed.signer) != self.operator_key() || !signed.endorsers.is_empty() {
+        if !self.is_operator(&signed.signer) || !signed.endorsers.is_empty() {
             return Err(Why::Role);
         }
         if s.number != self.batched.map_or(0, |b| b.count) || self.batched.is_some_and(|b| b.until != s.from)
@@ -407,10 +405,11 @@ impl Register {
         Ok(())
     }
 
-    /// By the operator; under a legal order a regulator endorses, and only then.
+    /// By the operator; under a legal order a regulator endorses, and only then; so does the second
+    /// operator, if there is one, before the regulator or after.
     fn certify(&self, s: &ErasureCertify, recorded: &Recorded) -> Result<(), Why> {
         let signed = recorded.signed();
-        if Some(signed.signer) != self.operator_key() {
+        if !self.is_operator(&signed.signer) {
             return Err(Why::Role);
         }
         let regulates = |key: &KeyHash| {
@@ -419,11 +418,20 @@ impl Register {
         };
         let endorsed = match (&s.order, signed.endorsers.as_slice()) {
             (None, []) => true,
-            (Some(case), [endorser]) => !case.is_empty() && case.len() <= MAX_CASE && regulates(endorser),
+            (Some(case), [_] | [_, _]) => {
+                let mut others = signed.endorsers.iter().filter(|key| !regulates(key));
+                let ordered = !case.is_empty() && case.len() <= MAX_CASE;
+                let one = signed.endorsers.iter().filter(|key| regulates(key)).count() == 1;
+                // Whoever is neither a regulator nor the other operator has no business here.
+                ordered && one && others.all(|key| self.is_operator(key))
+            }
             (None | Some(_), _) => false,
         };
         if !endorsed {
             return Err(Why::Endorsement);
+        }
+        if s.order.is_some() {
+            self.both_operators(std::iter::once(&signed.signer).chain(&signed.endorsers))?;
         }
         let ordered = s.tags.windows(2).all(|pair| matches!(pair, [a, b] if a < b));
         if s.tags.is_empty() || !ordered { Err(Why::NotThisSubject) } else { Ok(()) }

@@ -61,6 +61,8 @@ struct Query {
 struct Shape {
     id: String,
     act: UseAct,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    case: Option<String>,
     at: u64,
     asker: String,
     controller: String,
@@ -103,6 +105,7 @@ impl From<Seen> for Shape {
         Self {
             id: line.id.to_string(),
             act: line.act,
+            case: line.case.map(|case| case.to_string()),
             at: line.at.0,
             asker: line.asker.to_string(),
             controller: line.controller.to_string(),

@@ -6,6 +6,9 @@ use actix_web::HttpRequest;
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use actix_web::web;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
 use serde_json::Value;
 use serde_json::json;
 
@@ -17,13 +20,17 @@ use crate::http::sort;
 use crate::model::id::Hash;
 use crate::model::id::Nonce;
 use crate::model::id::PartyId;
+use crate::model::id::StatementId;
 use crate::model::statement::Strength;
 use crate::model::vocabulary::DataClass;
 use crate::node::Caller;
 use crate::node::incidents::Built;
+use crate::node::incidents::CASE_FORMAT;
 use crate::node::incidents::Case;
 use crate::node::incidents::Due;
 use crate::node::incidents::Incident;
+use crate::node::incidents::MOST_OPENED;
+use crate::node::incidents::Opened;
 use crate::node::incidents::Sight;
 
 fn unknown() -> Problem {
@@ -141,6 +148,46 @@ pub(in crate::http) async fn dossier(
         }
         (None, Built::Nothing) => Err(unknown()),
     }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wished {
+    /// Ids of statements.
+    records: Vec<String>,
+}
+
+/// `POST /v1/incidents/{id}/openings`
+pub(in crate::http) async fn openings(
+    request: HttpRequest,
+    payload: web::Payload,
+    shared: web::Data<Shared>,
+) -> Result<HttpResponse, Problem> {
+    let regulator = caller::party(&request, &shared.node)?;
+    let incident = named(&request)?;
+    message::must_be(&request, "application/json")?;
+    let body = message::body(&request, payload).await?;
+    let bad =
+        || Problem::new(sort::BAD_JSON, format!("send `records`: 1 to {MOST_OPENED} ids of statements"));
+    let wished: Wished = serde_json::from_slice(&body).map_err(|_| bad())?;
+    let records: Option<Vec<_>> = wished.records.iter().map(|id| StatementId::from_hex(id)).collect();
+    let records = records.filter(|all| (1..=MOST_OPENED).contains(&all.len())).ok_or_else(bad)?;
+    let node = Arc::clone(&shared.node);
+    let opened = message::blocking(move || node.openings(&incident, &regulator, &records)).await?;
+    let records: Vec<Value> = opened.ok_or_else(unknown)?.iter().map(opening).collect();
+    Ok(answer(&json!({
+        "format": CASE_FORMAT, "origin": shared.node.settings().origin, "case": incident.to_string(),
+        "records": records,
+    })))
+}
+
+fn opening((id, opened): &(StatementId, Opened)) -> Value {
+    let (told, evidence) = match opened {
+        Opened::Given(evidence) => ("given", Some(URL_SAFE_NO_PAD.encode(evidence))),
+        Opened::NotYet => ("not-yet", None),
+        Opened::Denied => ("denied", None),
+    };
+    json!({ "statement": id.to_string(), "told": told, "evidence": evidence })
 }
 
 const fn strength(strength: Strength) -> &'static str {

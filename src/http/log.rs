@@ -1,6 +1,6 @@
 //! `/log/`: the public log as static files. Source: C2SP tlog-tiles.
 //!
-//! Everything but the checkpoint never changes, and says so. Only canonical paths
+//! Everything but the checkpoint and the list of rotations never changes, and says so. Only canonical paths
 //! are served: one file, one address.
 
 use std::sync::Arc;
@@ -37,6 +37,17 @@ pub(in crate::http) async fn checkpoint(shared: web::Data<Shared>) -> HttpRespon
         .insert_header((header::CACHE_CONTROL, "public, max-age=1"))
         .insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8"))
         .body(shared.node.published().note.clone())
+}
+
+/// `GET /log/rotations`: public evidence of every rotation of the log key, in order.
+pub(in crate::http) async fn rotations(shared: web::Data<Shared>) -> Result<HttpResponse, Problem> {
+    let node = Arc::clone(&shared.node);
+    let list = message::blocking(move || node.rotations()).await?;
+    Ok(HttpResponse::Ok()
+        .insert_header(ANY_ORIGIN)
+        .insert_header((header::CACHE_CONTROL, "public, max-age=1"))
+        .insert_header((header::CONTENT_TYPE, "application/cbor"))
+        .body(list))
 }
 
 /// `GET /log/tile/…`: hashes and entries.

@@ -158,6 +158,10 @@ sorts! {
         "Purposes and categories are terms of the published vocabulary. Choose one of those.";
     W_ENDORSEMENT 403 "endorsement" "A needed endorsement is missing or of the wrong party"
         "Some types need a second signature, in the order of the table. Have it endorsed.";
+    W_SECOND_OPERATOR 403 "second-operator" "The second operator key has not signed"
+        "The log has two operator keys. This act needs an endorsement by each of them: have the other one endorse, too.";
+    W_KEY_NOT_HELD 403 "key-not-held" "The service does not hold the key that would sign from here on"
+        "A rotation is taken once the service has the new private key. Begin it with `naru rotate --log-key`.";
     W_LINK 403 "link" "It does not answer this request"
         "There is no such request, it has ended, it asks for something else, or somebody else has answered it. Ask the controller for a new one.";
     W_COUNT 409 "transfer-count" "The numbers contradict what was delivered"
@@ -199,6 +203,8 @@ pub(in crate::http) const fn of_why(why: Why) -> &'static Sort {
         Why::AttachmentMissing => W_ATTACHMENT_MISSING,
         Why::Vocabulary => W_VOCABULARY,
         Why::Endorsement => W_ENDORSEMENT,
+        Why::SecondOperator => W_SECOND_OPERATOR,
+        Why::KeyNotHeld => W_KEY_NOT_HELD,
         Why::Link => W_LINK,
         Why::Count => W_COUNT,
         Why::MoreThanDelivered => W_MORE,

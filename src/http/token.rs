@@ -74,6 +74,9 @@ pub(in crate::http) async fn issue(
         access_token: String,
         token_type: &'static str,
         expires_in: u64,
+        /// Of a login that named no key: the passkey's public key, DER in base64url.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
     }
     #[derive(Serialize)]
     struct Error {
@@ -81,8 +84,8 @@ pub(in crate::http) async fn issue(
         error_description: &'static str,
     }
     match token(&request, payload, &shared).await {
-        Ok((access_token, token_type)) => {
-            head(StatusCode::OK).json(Token { access_token, token_type, expires_in: TOKEN_LIFE_S })
+        Ok(((access_token, key), token_type)) => {
+            head(StatusCode::OK).json(Token { access_token, token_type, expires_in: TOKEN_LIFE_S, key })
         }
         Err(Fault { status, error, description }) => {
             let mut answer = head(status);
@@ -107,7 +110,7 @@ async fn token(
     request: &HttpRequest,
     payload: web::Payload,
     shared: &Shared,
-) -> Result<(String, &'static str), Fault> {
+) -> Result<(Given, &'static str), Fault> {
     if !message::is(request, "application/x-www-form-urlencoded") {
         return Err(Fault::request("send `Content-Type: application/x-www-form-urlencoded`"));
     }
@@ -159,15 +162,21 @@ fn wanted(body: &[u8]) -> Result<Wanted, Fault> {
     }
 }
 
-fn give(node: &Node, wanted: &Wanted, bound: Confirmation) -> Result<String, Fault> {
+/// A token, and the key that a login did not name.
+type Given = (String, Option<String>);
+
+fn give(node: &Node, wanted: &Wanted, bound: Confirmation) -> Result<Given, Fault> {
     let (given, status, error) = match wanted {
         Wanted::Party(assertion) => {
-            (node.bound_for_assertion(assertion, bound), StatusCode::UNAUTHORIZED, "invalid_client")
+            let given = node.bound_for_assertion(assertion, bound).map(|token| (token, None));
+            (given, StatusCode::UNAUTHORIZED, "invalid_client")
         }
         Wanted::Citizen(item) => {
             // A browser may show a certificate today and none tomorrow: only her key binds a citizen.
             let bound = Confirmation { certificate: None, ..bound };
-            (node.bound_for_login(item, bound), StatusCode::BAD_REQUEST, "invalid_grant")
+            let given = node.session_for_login(item, bound);
+            let given = given.map(|(token, key)| (token, key.map(|spki| URL_SAFE_NO_PAD.encode(spki))));
+            (given, StatusCode::BAD_REQUEST, "invalid_grant")
         }
     };
     given.map_err(|denied| match denied {

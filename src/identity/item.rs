@@ -3,7 +3,7 @@
 //! - tagged `COSE_Sign1` with `typ` [`STATEMENT`], payload the statement;
 //! - passkey items: an array with a WebAuthn assertion over 1 to 64 statements;
 //! - endorsed: `COSE_Sign1` with `typ` [`ENDORSED`], payload the item it
-//!   endorses, or a passkey's assertion over that item; at most three layers.
+//!   endorses, or a passkey's assertion over that item; at most three endorse.
 //!
 //! The signature is checked before anything is looked up. Lacks the check of an
 //! assertion, which is `passkey`'s.

@@ -56,6 +56,8 @@ pub struct Login {
 pub struct LoggedIn {
     /// Who.
     pub key: KeyHash,
+    /// Where the login named no key: all that may have signed it, with the key (SPKI DER). `key` is the first.
+    pub possible: Vec<(KeyHash, Vec<u8>)>,
     /// To be taken once.
     pub nonce: Nonce,
     /// Until then the nonce must be remembered.
@@ -78,13 +80,20 @@ pub fn open_login(item: &[u8], origin: &str, relying: &Relying, now: Timestamp) 
     if item.len() > MAX_LOGIN {
         return Err(Error::TooLarge { bytes: item.len(), limit: MAX_LOGIN });
     }
-    let (key, payload) = if Passkey::is_meant_by(item) { of_passkey(item, relying)? } else { of_cose(item)? };
+    let (key, possible, payload) = if Passkey::is_meant_by(item) {
+        let (keys, payload) = of_passkey(item, relying)?;
+        let first = keys.first().map(|(key, _)| *key).ok_or(Error::Passkey(passkey::Refused::Key))?;
+        (first, if keyless(item)? { keys } else { Vec::new() }, payload)
+    } else {
+        let (key, payload) = of_cose(item)?;
+        (key, Vec::new(), payload)
+    };
     let login: Login = cbor::decode(&payload)?;
     if login.origin != origin {
         return Err(Error::OtherAudience);
     }
     in_time(login.iat, login.exp, now)?;
-    Ok(LoggedIn { key, nonce: login.nonce, exp: login.exp })
+    Ok(LoggedIn { key, possible, nonce: login.nonce, exp: login.exp })
 }
 
 fn of_cose(item: &[u8]) -> Result<(KeyHash, Vec<u8>), Error> {
@@ -100,19 +109,37 @@ fn of_cose(item: &[u8]) -> Result<(KeyHash, Vec<u8>), Error> {
     Ok((KeyHash(key.hash()), message.payload.ok_or(Error::NoPayload)?))
 }
 
-/// A login is alone in its ceremony.
-fn of_passkey(item: &[u8], relying: &Relying) -> Result<(KeyHash, Vec<u8>), Error> {
+/// Keys with their SPKI, and what they signed.
+type BySome = (Vec<(KeyHash, Vec<u8>)>, Vec<u8>);
+
+/// A login is alone in its ceremony. Without a key it is of each that may have signed it.
+fn of_passkey(item: &[u8], relying: &Relying) -> Result<BySome, Error> {
     let parts = Passkey::parse(item)?;
     if parts.over != Over::Statements || parts.digests.len() != 1 {
         return Err(Error::Passkey(passkey::Refused::Digest));
     }
-    let (login, assertion) = Ceremony::of(parts).ok_or(Error::NoPayload)?;
-    assertion
-        .verify(&login, passkey::LOGIN, Place::Of(relying), &|spki| {
+    let spkis = if parts.spki.is_empty() { passkey::possible_keys(&parts) } else { vec![parts.spki.clone()] };
+    let (mut keys, mut refused) = (Vec::new(), passkey::Refused::Key);
+    for spki in spkis {
+        let of = Passkey { spki: spki.clone(), ..parts.clone() };
+        let (login, assertion) = Ceremony::of(of).ok_or(Error::NoPayload)?;
+        let verified = assertion.verify(&login, passkey::LOGIN, Place::Of(relying), &|spki| {
             PublicKey::from_spki(spki).map(std::sync::Arc::new)
-        })
-        .map_err(Error::Passkey)?;
-    Ok((KeyHash(hash::sha256(&[assertion.spki()])), login))
+        });
+        match verified {
+            Ok(()) => keys.push((KeyHash(hash::sha256(&[&spki])), spki)),
+            Err(why) => refused = why,
+        }
+    }
+    if keys.is_empty() {
+        return Err(Error::Passkey(refused));
+    }
+    Ok((keys, parts.statement.ok_or(Error::NoPayload)?))
+}
+
+/// Whether a passkey's login names no key.
+fn keyless(item: &[u8]) -> Result<bool, Error> {
+    Ok(Passkey::parse(item)?.spki.is_empty())
 }
 
 fn in_time(iat: Timestamp, exp: Timestamp, now: Timestamp) -> Result<(), Error> {

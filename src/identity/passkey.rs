@@ -8,7 +8,8 @@
 //! new key, which proves possession), attestation of devices, signature counters
 //! (passkeys that are synchronised send 0), and extensions: what an extension gives
 //! out (PRF) is a secret of the person, so authenticator data that carry more than
-//! the fixed part are refused. Trusts: the authenticator for its flags.
+//! the fixed part are refused. A passkey on a new device brings no public key along: of an ES256
+//! login it is found from the signature. Trusts: the authenticator for its flags.
 //! Source: WebAuthn Level 3 section 7.2; design §4.
 
 use std::collections::HashMap;
@@ -23,6 +24,9 @@ use openssl::pkey::Id;
 use openssl::pkey::PKey;
 use openssl::pkey::Public;
 use openssl::sign::Verifier;
+use p256::ecdsa::RecoveryId;
+use p256::ecdsa::Signature;
+use p256::ecdsa::VerifyingKey;
 use serde::Deserialize;
 
 use crate::identity::item::KeyReader;
@@ -30,6 +34,7 @@ use crate::ledger::cose::Passkey;
 use crate::ledger::hash;
 use crate::ledger::hash::Hash;
 use crate::ledger::key::Alg;
+use crate::ledger::key::PublicKey;
 
 /// Prefix of the challenge of statements.
 pub const STATEMENTS: &str = "naru-statements/v1";
@@ -292,6 +297,23 @@ fn holds(spki: &[u8], signed: &[u8], signature: &[u8], keys: KeyReader<'_>) -> R
         Alg::Es256 => raw_of_der(signature).ok_or(Refused::Signature)?,
     };
     key.verify(signed, &raw).map_err(|_| Refused::Signature)
+}
+
+/// The P-256 keys (SPKI) of which one has signed an assertion that names none: as a rule two. None for
+/// another algorithm: its signature does not show the key.
+pub(in crate::identity) fn possible_keys(parts: &Passkey) -> Vec<Vec<u8>> {
+    let signed = [parts.authenticator_data.as_slice(), &hash::sha256(&[&parts.client_data])].concat();
+    let prehash = hash::sha256(&[&signed]);
+    let raw = raw_of_der(&parts.signature).unwrap_or_default();
+    let Ok(signature) = Signature::from_slice(&raw) else { return Vec::new() };
+    let of = |id: u8| {
+        let key =
+            VerifyingKey::recover_from_prehash(&prehash, &signature, RecoveryId::from_byte(id)?).ok()?;
+        let point = key.to_sec1_point(false);
+        let (x, y) = point.as_bytes().get(1..)?.split_first_chunk::<32>()?;
+        Some(PublicKey::from_p256(x, y.try_into().ok()?).ok()?.spki().to_vec())
+    };
+    (0..4).filter_map(of).collect()
 }
 
 /// `r ‖ s` of an ECDSA signature in its one DER encoding.

@@ -13,8 +13,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::ledger::chain::LogKeys;
 use crate::ledger::hash;
-use crate::ledger::key::{PublicKey, Signer};
+use crate::ledger::key::Signer;
 use crate::ledger::note;
 use crate::ledger::note::{Kind, Note, Signature, Vkey};
 
@@ -93,22 +94,46 @@ impl Checkpoint {
 ///
 /// As [`Checkpoint::body`]; [`note::Error::Algorithm`] if the key is not Ed25519.
 pub fn sign(checkpoint: &Checkpoint, signer: &dyn Signer) -> Result<String, Error> {
-    let text = checkpoint.body()?;
-    let vkey = Vkey::new(&checkpoint.origin, Kind::Log, signer.public())?;
-    let bytes = signer.sign(text.as_bytes()).map_err(note::Error::Key)?;
-    let signature = Signature { name: checkpoint.origin.clone(), id: vkey.id(), bytes };
-    Ok(Note { text, signatures: vec![signature] }.to_string())
+    sign_by(checkpoint, &[signer])
 }
 
-/// Checks the log's signature and opens the checkpoint.
+/// As [`sign`], by several keys of the log, a line each: while one key follows another.
+///
+/// # Errors
+///
+/// As [`sign`].
+pub fn sign_by(checkpoint: &Checkpoint, signers: &[&dyn Signer]) -> Result<String, Error> {
+    let text = checkpoint.body()?;
+    let line = |signer: &&dyn Signer| {
+        let vkey = Vkey::new(&checkpoint.origin, Kind::Log, signer.public())?;
+        let bytes = signer.sign(text.as_bytes()).map_err(note::Error::Key)?;
+        Ok(Signature { name: checkpoint.origin.clone(), id: vkey.id(), bytes })
+    };
+    let signatures = signers.iter().map(line).collect::<Result<_, Error>>()?;
+    Ok(Note { text, signatures }.to_string())
+}
+
+/// Checks the log's signature and opens the checkpoint: one of its keys that may speak of this size
+/// has signed, and none of those has a line that does not hold.
 ///
 /// # Errors
 ///
 /// [`Error::Note`], [`Error::Body`], [`Error::Origin`], [`Error::EmptyRoot`].
-pub fn open(bytes: &[u8], key: &PublicKey, origin: &str) -> Result<Checkpoint, Error> {
+pub fn open(bytes: &[u8], keys: &dyn LogKeys, origin: &str) -> Result<Checkpoint, Error> {
     let note = Note::parse(bytes)?;
-    note.verify(&Vkey::new(origin, Kind::Log, key)?)?;
+    // At this point the size is a claim: it chooses the keys under which the claim must hold.
     let checkpoint = Checkpoint::parse_body(&note.text)?;
+    let mut signed = false;
+    for key in keys.speaking(checkpoint.size) {
+        match note.verify(&Vkey::new(origin, Kind::Log, key)?) {
+            Ok(()) => signed = true,
+            Err(note::Error::Unsigned { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if !signed {
+        return Err(note::Error::Unsigned { name: origin.to_owned() }.into());
+    }
     if checkpoint.origin == origin {
         Ok(checkpoint)
     } else {

@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::cbor;
+use crate::ledger::chain::LogKeys;
 use crate::ledger::cose;
 use crate::ledger::hash::Hash;
-use crate::ledger::key::{PublicKey, Signer};
+use crate::ledger::key::Signer;
 
 /// Why a summary is refused.
 #[derive(Debug, thiserror::Error)]
@@ -113,16 +114,16 @@ impl Summary {
 ///
 /// # Errors
 /// [`Error`].
-pub fn open(bytes: &[u8], key: &PublicKey) -> Result<Summary, Error> {
+pub fn open(bytes: &[u8], keys: &dyn LogKeys) -> Result<Summary, Error> {
     let item = cose::parse(bytes)?;
     if item.typ != cose::COHORT {
         return Err(cose::Error::Typ { expected: cose::COHORT }.into());
     }
-    if item.kid != key.hash() {
-        return Err(cose::Error::Kid.into());
-    }
+    let summary = read(&item)?;
+    // It reflects that many entries at least: a key that ended before has not signed it.
+    let key = keys.named(&item.kid, summary.as_of.0).ok_or(cose::Error::Kid)?;
     item.verify(key)?;
-    read(&item)
+    Ok(summary)
 }
 
 /// Opens a summary without its signature: it then claims, and proves nothing.

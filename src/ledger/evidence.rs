@@ -16,12 +16,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::cbor;
+use crate::ledger::chain::LogKeys;
 use crate::ledger::checkpoint;
 use crate::ledger::cose;
 use crate::ledger::entry;
 use crate::ledger::entry::Entry;
 use crate::ledger::hash::Hash;
-use crate::ledger::key::PublicKey;
 use crate::ledger::receipt;
 
 /// Why evidence is refused.
@@ -225,7 +225,7 @@ impl Evidence {
     /// # Errors
     ///
     /// Every variant but [`Error::Form`] and [`Error::Version`].
-    pub fn verify(&self, log: &PublicKey, origin: &str, grain_ms: Option<u64>) -> Result<Opened, Error> {
+    pub fn verify(&self, log: &dyn LogKeys, origin: &str, grain_ms: Option<u64>) -> Result<Opened, Error> {
         let entry = Entry::parse(&self.entry)?;
         let (statement, item) = self.open(&entry)?;
         let at = self.at();
@@ -252,6 +252,18 @@ impl Evidence {
             item,
             checkpoint: self.checkpoint.is_some(),
         })
+    }
+
+    /// The signed item of a public form: what it says, before anything of it is checked.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Entry`], [`Error::Kind`].
+    pub fn public_item(&self) -> Result<Vec<u8>, Error> {
+        match (Entry::parse(&self.entry)?, &self.opening) {
+            (Entry::Public { item, .. }, Opening::Public) => Ok(item),
+            _ => Err(Error::Kind),
+        }
     }
 
     /// Exact commit time, ms, where an opening has it.

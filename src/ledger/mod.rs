@@ -4,7 +4,7 @@
 //!
 //! - [`hash`]: SHA-256, HMAC, RFC 9162 leaf and node hashes;
 //! - [`cbor`]: the gate (RFC 8949 section 4.2.1) and the only door to `serde_cbor`;
-//! - [`key`]: public keys, signatures, signers;
+//! - [`key`]: public keys, signatures, signers; [`chain`]: which of them speak for a log;
 //! - [`cose`]: signed items and the *proof* half of them;
 //! - [`entry`]: what the tree holds, and the commitment that hides a sealed statement;
 //! - [`merkle`], [`tile`]: the tree, its proofs, and its C2SP shape;
@@ -18,6 +18,7 @@
 //! arbitrary bytes and answers with a value or an error, never a panic.
 
 pub mod cbor;
+pub mod chain;
 pub mod checkpoint;
 pub mod cohort;
 pub mod cose;

@@ -9,10 +9,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::cbor;
+use crate::ledger::chain::LogKeys;
 use crate::ledger::cose;
 use crate::ledger::hash;
 use crate::ledger::hash::Hash;
-use crate::ledger::key::{PublicKey, Signer};
+use crate::ledger::key::Signer;
 use crate::ledger::merkle;
 
 /// Why a promise is refused.
@@ -106,17 +107,16 @@ pub fn sign(promise: &Promise, signer: &dyn Signer) -> Result<Vec<u8>, Error> {
 /// # Errors
 ///
 /// [`Error::Cose`], [`Error::Cbor`], [`Error::Range`].
-pub fn open(bytes: &[u8], key: &PublicKey) -> Result<Promise, Error> {
+pub fn open(bytes: &[u8], keys: &dyn LogKeys) -> Result<Promise, Error> {
     let item = cose::parse(bytes)?;
     if item.typ != cose::PROMISE {
         return Err(cose::Error::Typ { expected: cose::PROMISE }.into());
     }
-    if item.kid != key.hash() {
-        return Err(cose::Error::Kid.into());
-    }
-    item.verify(key)?;
     let payload = item.payload.as_deref().ok_or(cose::Error::Payload)?;
     let promise: Promise = cbor::decode_exact(payload)?;
+    // At this point `first` is a claim: it chooses the keys under which the claim must hold.
+    let key = keys.named(&item.kid, promise.first).ok_or(cose::Error::Kid)?;
+    item.verify(key)?;
     promise.check_range()?;
     Ok(promise)
 }

@@ -18,11 +18,12 @@ use coset::cbor::Value;
 
 use crate::ledger::cbor;
 use crate::ledger::cbor::{Reader, Writer};
+use crate::ledger::chain::LogKeys;
 use crate::ledger::cose;
 use crate::ledger::cose::Raw;
 use crate::ledger::hash;
 use crate::ledger::hash::Hash;
-use crate::ledger::key::{PublicKey, Signer};
+use crate::ledger::key::Signer;
 use crate::ledger::merkle;
 
 /// Subject claim of every receipt.
@@ -178,7 +179,7 @@ impl CheckpointSignature {
     }
 }
 
-/// Verifies that `entry` is in the log `origin`, as `key` signed.
+/// Verifies that `entry` is in the log `origin`, as one of its keys signed that may speak of that size.
 ///
 /// # Errors
 ///
@@ -188,18 +189,18 @@ impl CheckpointSignature {
 pub fn verify_inclusion(
     receipt: &[u8],
     entry: &[u8],
-    key: &PublicKey,
+    keys: &dyn LogKeys,
     origin: &str,
 ) -> Result<Verified, Error> {
     let receipt = Receipt::parse(receipt, INCLUSION, origin)?;
     let Proof { first: size, second: index, path } = &receipt.proof;
     receipt.check_size(*size)?;
     let root = merkle::root_from_inclusion(&hash::leaf(entry), *index, *size, path)?;
-    receipt.cose.verify_detached(&root, key)?;
+    receipt.verify(&root, keys)?;
     Ok(Verified { size: *size, index: *index, root })
 }
 
-/// Verifies that the log `origin`, as `key` signed, extends the tree the verifier
+/// Verifies that the log `origin`, as one of its keys signed, extends the tree the verifier
 /// knows: `old` leaves with `old_root`, from a checkpoint it checked itself.
 ///
 /// # Errors
@@ -209,7 +210,7 @@ pub fn verify_inclusion(
 /// Source: RFC 9942 section 4.4; RFC 9162 section 2.1.4.2
 pub fn verify_consistency(
     receipt: &[u8],
-    key: &PublicKey,
+    keys: &dyn LogKeys,
     origin: &str,
     old: u64,
     old_root: &Hash,
@@ -221,7 +222,7 @@ pub fn verify_consistency(
         return Err(Error::OldSize { proof: *first, expected: old });
     }
     let root = merkle::root_from_consistency(old, *size, old_root, path)?;
-    receipt.cose.verify_detached(&root, key)?;
+    receipt.verify(&root, keys)?;
     Ok(Extended { old, size: *size, root })
 }
 
@@ -238,6 +239,12 @@ struct Receipt {
 }
 
 impl Receipt {
+    /// The signature, by the key it names, if that may speak of the size.
+    fn verify(&self, root: &Hash, keys: &dyn LogKeys) -> Result<(), Error> {
+        let key = keys.named(&self.cose.kid, self.size).ok_or(cose::Error::Kid)?;
+        Ok(self.cose.verify_detached(root, key)?)
+    }
+
     /// Parses a receipt of one kind and checks everything but root and signature.
     fn parse(bytes: &[u8], kind: i64, origin: &str) -> Result<Self, Error> {
         let Raw { sign1, header, unprotected } = Raw::parse(bytes)?;

@@ -264,6 +264,10 @@ whys! {
     Vocabulary = "vocabulary",
     /// A needed endorsement is missing or of the wrong party.
     Endorsement = "endorsement",
+    /// Two operator keys are registered, and not both have signed.
+    SecondOperator = "second-operator",
+    /// The service does not hold the private key that would sign from here on.
+    KeyNotHeld = "key-not-held",
     /// The request it answers is not there, has ended, asks for something else, or is another person's.
     Link = "link",
     /// The numbers of a transfer's step contradict what was delivered.

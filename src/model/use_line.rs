@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_bytes::ByteBuf;
 
 use crate::model::decision::Reason;
-use crate::model::id::{DecisionId, Hash, PartyId, Ppid, StatementId, Timestamp};
+use crate::model::id::{DecisionId, Hash, Nonce, PartyId, Ppid, StatementId, Timestamp};
 use crate::model::statement::V1;
 use crate::model::vocabulary::{AskedAction, DataClass};
 
@@ -55,6 +55,9 @@ pub struct UseLine {
     pub id: DecisionId,
     /// What kind of use.
     pub act: UseAct,
+    /// The case in which a regulator was given an opening, or was refused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub case: Option<Nonce>,
     /// Pack that decided; `none` where no pack did.
     pub pack: String,
     /// The ppid that was named, if a person was.
@@ -69,7 +72,7 @@ pub struct UseLine {
     pub as_of: u64,
     /// The party of the token.
     pub asker: PartyId,
-    /// The statement a permit rests on.
+    /// The statement a permit rests on; of an opening the one that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basis: Option<StatementId>,
     /// Class of data.

@@ -370,6 +370,7 @@ fn line<'a>(asker: Asker<'a>, asked: &'a Asked, told: &Told, count: Option<u64>)
     Line {
         at: told.answer.at,
         act: UseAct::Check,
+        case: None,
         pack: Arc::clone(&decision.pack),
         ppid,
         rule: Arc::clone(&told.rule),

@@ -50,8 +50,11 @@ pub enum Shown {
     Nothing,
 }
 
+/// The halves that are shown of a sealed entry, by its exact time; `None` if none are.
+type Openings<'a> = dyn Fn(u64) -> Result<Option<Opening>, Error> + 'a;
+
 /// The one controller a statement names.
-fn controller_of(statement: &Statement) -> Option<&str> {
+pub(in crate::node) fn controller_of(statement: &Statement) -> Option<&str> {
     let one = |scope: &'_ Scope| matches!(scope, Scope::One(_));
     Some(match statement {
         Statement::ConsentGrant(s) => s.controller.as_str(),
@@ -74,7 +77,7 @@ impl Inner {
         self.store.commits(index..index + 1)?.pop().ok_or_else(missing)
     }
 
-    fn owner_of(&self, id: StatementId) -> Result<Option<(Pointed, PersonKey)>, Error> {
+    pub(in crate::node) fn owner_of(&self, id: StatementId) -> Result<Option<(Pointed, PersonKey)>, Error> {
         let name = Name::Statement(id.0);
         let Some(row) = self.store.locate(&name)? else { return Ok(None) };
         if row.sealed.is_empty() {
@@ -111,7 +114,7 @@ impl Inner {
             entry,
             k1: openings.map(|o| o.k1),
             k2: openings.map(|o| o.k2),
-            promise: std::sync::Arc::new(promise.sign(self.log_signer.as_ref())?),
+            promise: std::sync::Arc::new(promise.sign(self.signers.now().as_ref())?),
             path: list.path(position)?,
             duplicate: true,
             inert: None,
@@ -144,6 +147,26 @@ impl Inner {
     /// # Errors
     /// The store, or damage.
     pub fn evidence(&self, id: &StatementId, caller: Option<&Caller>) -> Result<Shown, Error> {
+        self.evidence_by(id, &|at| self.opening_for(*id, at, caller))
+    }
+
+    /// Evidence of a person's statement with both halves, whoever asks: who may is the caller's to see to.
+    pub(in crate::node) fn evidence_whole(&self, id: &StatementId) -> Result<Shown, Error> {
+        self.evidence_by(id, &|at| {
+            let Some((who, key)) = self.owner_of(*id)? else { return Ok(None) };
+            let Some(body) = self.store.bodies(&who.subject, &[*id])?.pop().flatten() else {
+                return Ok(None);
+            };
+            let item = key.open(Sealed::Body, &who.subject, &id.0, &body)?;
+            let openings = key.openings(&id.0);
+            let statement = cose::statement_of(&item).map_err(identity::Error::from)?;
+            let proof = cose::proof_of(&item).map_err(identity::Error::from)?;
+            Ok(Some(Opening::Citizen { at, statement, k1: openings.k1, proof, k2: openings.k2 }))
+        })
+    }
+
+    /// Evidence with what `opening` answers for the commit's time.
+    fn evidence_by(&self, id: &StatementId, opening: &Openings<'_>) -> Result<Shown, Error> {
         let Some(place) = self.place(id)? else { return Ok(Shown::Nothing) };
         let published = self.published();
         let commit = self.commit_of(place.index)?;
@@ -152,7 +175,7 @@ impl Inner {
         let entry = commit.entries.get(position).ok_or_else(missing)?.clone();
         let opening = match Entry::parse(&entry)? {
             Entry::Public { .. } => Some(Opening::Public),
-            Entry::Sealed { .. } => self.opening_for(*id, commit.at, caller)?,
+            Entry::Sealed { .. } => opening(commit.at)?,
         };
         let Some(opening) = opening else { return Ok(Shown::Nothing) };
         let Some(receipt) = published.receipt(self.store.as_ref(), place.index)? else {

@@ -90,6 +90,7 @@ impl Wanted {
     fn note(&self, basis: Option<StatementId>) -> Note {
         Note {
             act: UseAct::Handover,
+            case: None,
             asker: self.by.clone(),
             controller: self.controller.clone(),
             ppid: self.ppid,

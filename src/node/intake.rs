@@ -144,6 +144,9 @@ impl Inner {
     fn place_and_seal(&self, verified: Verified<Statement>, fresh_at: u64) -> Result<Intake, Refusal> {
         if verified.value().kind().is_public() {
             self.attachments_stand(verified.value())?;
+            if !self.can_follow(verified.value()) {
+                return Err(Refusal::Inert(Why::KeyNotHeld));
+            }
             let names = vec![entry_name(verified.id(), Vec::new())];
             let packs = match self.packs_named_by(verified.value()) {
                 Err(Error::Pack(_)) => return Err(Refusal::Inert(Why::Pack)),

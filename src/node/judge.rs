@@ -14,6 +14,7 @@ use crate::consent::Register;
 use crate::consent::SlotKey;
 use crate::consent::Touched;
 use crate::identity::Recorded;
+use crate::ledger::hash;
 use crate::model::decision::Why;
 use crate::model::id::KeyHash;
 use crate::model::id::SubjectId;
@@ -152,6 +153,7 @@ impl Judge<'_> {
             Statement::PartyRotate(s) if copies.register.party_of_key(&s.new) != Some(&s.party) => {
                 vec![s.new]
             }
+            Statement::LogRotate(s) => vec![KeyHash(hash::sha256(&[&s.new]))],
             Statement::ConsentRequest(s) => {
                 let name = self.inner.link_name(&s.controller, &s.link);
                 let free = self.claim_name(name, prepared, copies)?;

@@ -36,6 +36,7 @@ mod request;
 mod rotate;
 mod search;
 mod sequencer;
+mod signers;
 mod start;
 mod state;
 mod ticket;

@@ -144,8 +144,14 @@ impl Publisher {
             inner.store.put(&tile_blob(level, index), &bytes, false)?;
         }
         let new = Head { size: self.tree.size(), root: self.tree.root() };
-        let signer = inner.log_signer.as_ref();
-        let published = Published::sign(&inner.settings.origin, signer, &self.tree)?;
+        // Nothing is signed by a key that has ended.
+        if inner.register().log_key().is_some_and(|key| key.0 != inner.log_key().hash()) {
+            tracing::error!("the private key that the log names is not here");
+            return Err(Error::Stopped(Stop::Io));
+        }
+        let signers = inner.signers.of_checkpoint(inner.clock.now());
+        let signers: Vec<&dyn Signer> = signers.iter().map(Arc::as_ref).collect();
+        let published = Published::sign(&inner.settings.origin, &signers, &self.tree)?;
         // At this point nothing is promised; a crash leaves the old checkpoint.
         match inner.store.integrate(epoch, &self.integrated, &new, published.note.as_bytes()) {
             Integrate::Integrated => {}
@@ -166,16 +172,17 @@ impl Publisher {
 }
 
 impl Published {
-    /// Signs checkpoint and receipts over a tree.
-    pub(in crate::node) fn sign(origin: &str, signer: &dyn Signer, tree: &Tree) -> Result<Self, Error> {
+    /// Signs checkpoint and receipts over a tree: the note by all, the receipts by the first.
+    pub(in crate::node) fn sign(origin: &str, signers: &[&dyn Signer], tree: &Tree) -> Result<Self, Error> {
         let head = Checkpoint { origin: origin.to_owned(), size: tree.size(), root: tree.root() };
-        let note = checkpoint::sign(&head, signer)?;
-        Self::of(origin, signer, tree, note)
+        let note = checkpoint::sign_by(&head, signers)?;
+        let [signer, ..] = signers else { return Err(Error::Genesis("the log has no key")) };
+        Self::of(origin, *signer, tree, note)
     }
 
     /// The checkpoint of the empty tree.
     pub(in crate::node) fn empty(origin: &str, signer: &dyn Signer) -> Result<Self, Error> {
-        Self::sign(origin, signer, &Tree::default())
+        Self::sign(origin, &[signer], &Tree::default())
     }
 
     /// Takes up a note signed before.
@@ -233,8 +240,8 @@ impl Published {
         Ok(merkle::root_at(&Tiles { store, edge: &self.edge }, size)?)
     }
 
-    /// Checkpoint and receipts of this size or an older one, signed anew: the same bytes, for the key is
-    /// deterministic. `None` beyond this size and below 2.
+    /// Checkpoint and receipts of this size or an older one, signed anew by the key in force alone: the
+    /// same bytes until another key follows, for the key is deterministic. `None` beyond this size and below 2.
     ///
     /// # Errors
     /// A tile is missing; the signer.
@@ -248,11 +255,7 @@ impl Published {
             return Ok(None);
         }
         let root = if size == self.size { self.root } else { self.root_at(store, size)? };
-        let note = if size == self.size {
-            self.note.clone()
-        } else {
-            checkpoint::sign(&Checkpoint { origin: origin.to_owned(), size, root }, signer)?
-        };
+        let note = checkpoint::sign(&Checkpoint { origin: origin.to_owned(), size, root }, signer)?;
         let receipts = CheckpointSignature::new(signer, origin, size, root)?;
         Ok(Some(Covering {
             size,

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::PoisonError;
 
 use crate::consent::Actor;
@@ -88,8 +89,8 @@ impl Inner {
             tracing::error!(path = %path.display(), "the anchor cannot be read; restore it or the log");
             return Ok(false);
         };
-        let key = self.log_signer.public();
-        let Ok(anchored) = checkpoint::open(note.as_bytes(), key, &self.settings.origin) else {
+        let keys = self.signers.chain();
+        let Ok(anchored) = checkpoint::open(note.as_bytes(), keys.as_ref(), &self.settings.origin) else {
             tracing::error!("the anchor is not a checkpoint of this log");
             return Ok(false);
         };
@@ -331,14 +332,36 @@ impl Inner {
         Ok(())
     }
 
+    /// Chooses the log key before anything is checked by it: the public state as all entries leave it says which.
+    pub(in crate::node) fn take_log_key(&self, found: &Recovered) -> Result<(), Error> {
+        let (register, from) = match self.load_register()? {
+            Some((register, from)) => {
+                let files = self.pack_files(&register.pack_hashes())?;
+                (register.attach(Arc::clone(&self.vocabulary), files), from)
+            }
+            None => ((*self.register()).clone(), 0),
+        };
+        self.signers.turn(&self.register_after(register, from..found.next)?);
+        Ok(())
+    }
+
     /// Rebuilds the register alone from entries `[0, until)`.
     pub(in crate::node) fn replay_register(&self, until: u64) -> Result<(), Error> {
-        let mut register = (*self.register()).clone();
-        let mut next = 0;
+        let register = self.register_after((*self.register()).clone(), 0..until)?;
+        self.set_register(register);
+        Ok(())
+    }
+
+    /// The register after the public ones of some entries.
+    fn register_after(&self, mut register: Register, range: Range<u64>) -> Result<Register, Error> {
+        let Range { start: mut next, end: until } = range;
         while next < until {
             let before = next;
             for commit in self.store.commits(next..until)? {
                 for (index, entry) in (commit.first..).zip(&commit.entries) {
+                    if index < next {
+                        continue;
+                    }
                     if let Entry::Public { item, .. } = Entry::parse(entry)? {
                         let (statement, signed) = identity::reload(&item)?;
                         let packs = self.packs_named_by(&statement)?;
@@ -352,8 +375,7 @@ impl Inner {
                 return Err(Error::Damaged(format!("entry {next} is missing")));
             }
         }
-        self.set_register(register);
-        Ok(())
+        Ok(register)
     }
 
     /// The register as projected, or an empty one: `(register, reflects every entry below)`.

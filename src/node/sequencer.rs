@@ -370,8 +370,7 @@ impl Sequencer {
                 Err(error) => return self.halt(judged, &error),
             }
         };
-        self.next = first + n;
-        self.at = at.0;
+        (self.next, self.at) = (first + n, at.0);
         for (index, one) in (first..).zip(&judged) {
             let verified = &one.prepared.verified;
             self.recent.add(verified.id(), verified.value().new_keys(verified.signer()), index);
@@ -380,14 +379,15 @@ impl Sequencer {
         let certified = certified(first, &judged, &inert);
         let kinds = judged.iter().map(|one| one.prepared.verified.value().kind());
         let rebinds = rebinds::among((first..).zip(kinds).zip(&inert), at);
-        let touched = self.take_over(copies, first + n);
+        // Promised by the key that signed until now: it may bring another.
+        let (signer, touched) = (self.inner.signers.now(), self.take_over(copies, first + n));
         let leaves: Vec<[u8; 32]> = batch.entries.iter().map(|e| hash::leaf(e)).collect();
         let list = merkle::List::new(&leaves);
         let root = list.root();
         self.mark.set(self.next, at.0, &root);
         let promise =
             promise::Promise { origin: self.inner.settings.origin.clone(), first, n, at: at.0, root };
-        match promise.sign(self.inner.log_signer.as_ref()) {
+        match promise.sign(signer.as_ref()) {
             Ok(signed) => self.answer(first, at, batch.entries, judged, &list, Arc::new(signed), &inert),
             Err(error) => return self.halt(judged, &Error::from(error)),
         }

@@ -47,6 +47,7 @@ use crate::node::publish::Published;
 use crate::node::publish::Publisher;
 use crate::node::rebinds::Rebinds;
 use crate::node::sequencer::Sequencer;
+use crate::node::signers::Signers;
 use crate::node::state::Admission;
 use crate::node::token::Tokens;
 use crate::node::uselog::Keepers;
@@ -59,6 +60,8 @@ use crate::vault::Vault;
 pub struct Keys {
     /// Signs checkpoints, receipts and promises.
     pub log: Box<dyn Signer>,
+    /// Log keys before or after that one, where a rotation is under way: which signs, the log says.
+    pub logs: Vec<Box<dyn Signer>>,
     /// Signs access tokens.
     pub token: Box<dyn Signer>,
     /// The operator's: signs use batches. Without it lines are kept and never batched.
@@ -171,6 +174,7 @@ impl Node {
             Mark::open(&mark_path).map_err(|cause| Error::File { path: mark_path, cause })?;
         let tree = publish::load_tree(store.as_ref(), found.next)?;
         let inner = Arc::new(Inner::new(settings, store, vault, keys, clock)?);
+        inner.take_log_key(&found)?;
         let integrated = inner.published_at(&found)?;
         // Reads are served from here on; writes only if the data is as new as it was.
         if !inner.mark_holds(marked, &found)? {
@@ -291,7 +295,7 @@ impl Inner {
             calls: OnceLock::new(),
             carrying: Mutex::default(),
             operator: keys.operator,
-            log_signer: keys.log,
+            signers: Signers::new(keys.log, keys.logs),
             vocabulary,
             settings,
             clock,
@@ -317,13 +321,13 @@ impl Inner {
             .map_err(|_| Error::Damaged("the stored checkpoint is not text".into()))?;
         let checkpoint = crate::ledger::checkpoint::open(
             note.as_bytes(),
-            self.log_signer.public(),
+            self.signers.chain().as_ref(),
             &self.settings.origin,
         )?;
         if checkpoint.size != head.size || checkpoint.root != head.root {
             return Err(Error::Damaged("the stored checkpoint is of another head".into()));
         }
-        self.serve(Published::of(&self.settings.origin, self.log_signer.as_ref(), &tree, note)?);
+        self.serve(Published::of(&self.settings.origin, self.signers.now().as_ref(), &tree, note)?);
         Ok(head)
     }
 
@@ -374,7 +378,7 @@ impl Inner {
         let register = self.register();
         let same = register.origin() == Some(self.settings.origin.as_str())
             && register.grain() == Some(self.settings.grain_ms)
-            && register.log_key().is_some_and(|key| key.0 == self.log_signer.public().hash());
+            && register.log_key().is_some_and(|key| key.0 == self.log_key().hash());
         let other =
             Error::Genesis("the log was begun with another origin, grain or log key than the settings say");
         if same { Ok(()) } else { Err(other) }

@@ -55,6 +55,7 @@ use crate::node::publish::Published;
 use crate::node::read_pack;
 use crate::node::rebinds::Rebinds;
 use crate::node::sequencer::Job;
+use crate::node::signers::Signers;
 use crate::node::token::Tokens;
 use crate::node::uselog::UseLog;
 use crate::outbound::Calls;
@@ -107,7 +108,7 @@ pub struct Inner {
     pub(in crate::node) clock: Clock,
     pub(in crate::node) store: Arc<dyn Store>,
     pub(in crate::node) vault: Vault,
-    pub(in crate::node) log_signer: Box<dyn Signer>,
+    pub(in crate::node) signers: Signers,
     pub(in crate::node) vocabulary: Arc<Vocabulary>,
     pub(in crate::node) people: People,
     pub(in crate::node) domains: Domains,
@@ -178,6 +179,8 @@ impl Inner {
     }
 
     pub(in crate::node) fn set_register(&self, register: Register) {
+        // Where it is read entry by entry it may name a key of the past that nobody holds any more.
+        self.signers.turn(&register);
         *self.register.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(register);
     }
 
@@ -298,12 +301,6 @@ impl Inner {
     #[must_use]
     pub const fn settings(&self) -> &Settings {
         &self.settings
-    }
-
-    /// The log's public key.
-    #[must_use]
-    pub fn log_key(&self) -> &PublicKey {
-        self.log_signer.public()
     }
 
     /// The published vocabulary this build knows.

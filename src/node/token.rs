@@ -233,23 +233,47 @@ impl Inner {
     /// # Errors
     /// [`Denied`].
     pub fn bound_for_login(&self, item: &[u8], bound: Confirmation) -> Result<String, Denied> {
+        self.session_for_login(item, bound).map(|(token, _)| token)
+    }
+
+    /// The same, and the key (SPKI DER) where the login named none: whoever has just proved to hold it may
+    /// know it, and signs with it from here on.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn session_for_login(
+        &self,
+        item: &[u8],
+        bound: Confirmation,
+    ) -> Result<(String, Option<Vec<u8>>), Denied> {
         let now = self.now();
         let login = login::open_login(item, &self.settings.origin, &self.settings.relying, now)?;
-        let name = hash::sha256(&[b"login", &login.key.0, &login.nonce.0]);
+        let (key, spki) = self.who_logged_in(&login)?;
+        let name = hash::sha256(&[b"login", &key.0, &login.nonce.0]);
         if login.exp < self.tokens.started || !self.tokens.take(name, login.exp, now) {
             return Err(Denied::Replayed);
         }
-        let who = self.person_of_key(&login.key)?.ok_or(Denied::Unknown)?;
+        let who = self.person_of_key(&key)?.ok_or(Denied::Unknown)?;
         let loaded = self.people.load(who, self.store.as_ref(), &self.vault)?;
-        if !loaded.person.has_live_key(&login.key, now) {
+        if !loaded.person.has_live_key(&key, now) {
             return Err(Denied::Unknown);
         }
         let session = hex(&clock::random::<16>().map_err(Error::Randomness)?);
         let mut sessions = self.tokens.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.retain(|_, (_, until)| *until > now);
-        sessions.insert(session.clone(), (login.key, now.plus_ms(TOKEN_LIFE_S * 1_000)));
+        sessions.insert(session.clone(), (key, now.plus_ms(TOKEN_LIFE_S * 1_000)));
         drop(sessions);
-        self.issue(&session, "citizen", bound, now)
+        Ok((self.issue(&session, "citizen", bound, now)?, spki))
+    }
+
+    /// The key that a login names; else, of those that may have signed it, the one that somebody has.
+    fn who_logged_in(&self, login: &login::LoggedIn) -> Result<(KeyHash, Option<Vec<u8>>), Denied> {
+        for (key, spki) in &login.possible {
+            if self.person_of_key(key)?.is_some() {
+                return Ok((*key, Some(spki.clone())));
+            }
+        }
+        if login.possible.is_empty() { Ok((login.key, None)) } else { Err(Denied::Unknown) }
     }
 
     fn issue(&self, sub: &str, role: &str, cnf: Confirmation, now: Timestamp) -> Result<String, Denied> {

@@ -8,9 +8,9 @@ use serde::Serialize;
 use serde_bytes::ByteArray;
 
 use crate::ledger::cbor;
+use crate::ledger::chain::LogKeys;
 use crate::ledger::cose;
 use crate::ledger::hash::Hash;
-use crate::ledger::key::PublicKey;
 use crate::ledger::key::Signer;
 use crate::model::statement::V1;
 use crate::portability::Error;
@@ -100,15 +100,15 @@ impl Manifest {
 ///
 /// # Errors
 /// [`Error::Cose`], [`Error::Cbor`].
-pub fn open(bytes: &[u8], key: &PublicKey) -> Result<Manifest, Error> {
+pub fn open(bytes: &[u8], keys: &dyn LogKeys) -> Result<Manifest, Error> {
     let item = cose::parse(bytes)?;
     if item.typ != cose::ARCHIVE {
         return Err(cose::Error::Typ { expected: cose::ARCHIVE }.into());
     }
-    if item.kid != key.hash() {
-        return Err(cose::Error::Kid.into());
-    }
-    item.verify(key)?;
     let payload = item.payload.as_deref().ok_or(cose::Error::Payload)?;
-    Ok(cbor::decode_exact(payload)?)
+    let manifest: Manifest = cbor::decode_exact(payload)?;
+    // At this point the size is a claim: it chooses the keys under which the claim must hold.
+    let key = keys.named(&item.kid, manifest.size).ok_or(cose::Error::Kid)?;
+    item.verify(key)?;
+    Ok(manifest)
 }

@@ -13,9 +13,9 @@ use std::io::Write;
 
 use zip::ZipArchive;
 
+use crate::ledger::chain::LogKeys;
 use crate::ledger::hash::Hash;
 use crate::ledger::hash::Running;
-use crate::ledger::key::PublicKey;
 use crate::portability::Archive;
 use crate::portability::Error;
 use crate::portability::MANIFEST;
@@ -55,7 +55,7 @@ impl<'a> Bag<'a> {
     ///
     /// # Errors
     /// [`Error`].
-    pub fn open(source: &'a mut dyn Source, log: &PublicKey) -> Result<Self, Error> {
+    pub fn open(source: &'a mut dyn Source, log: &dyn LogKeys) -> Result<Self, Error> {
         let mut zip = ZipArchive::new(source)?;
         let last = zip.len().checked_sub(2).ok_or(Error::Files)?;
         let (name, signed) = {

@@ -13,7 +13,7 @@ use crate::portability::use_path;
 pub fn use_row(line: &UseLine, exact: Option<&Exact>, batch: u64, proven: bool) -> Value {
     let reason = exact.map_or(line.told, |exact| exact.reason);
     json!({
-        "id": line.id.to_string(), "act": line.act, "time": instant(line.at), "at": line.at.0,
+        "id": line.id.to_string(), "act": line.act, "case": line.case.map(|case| case.to_string()), "time": instant(line.at), "at": line.at.0,
         "asker": line.asker.as_str(), "controller": line.controller.as_str(),
         "ppid": line.ppid.map(|ppid| ppid.to_text()), "action": line.action.map(|a| a.as_str()),
         "purpose": line.purpose, "class": line.class.map(|c| c.as_str()), "categories": line.categories,

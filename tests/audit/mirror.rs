@@ -23,7 +23,7 @@ use crate::support::*;
 
 /// A copy in memory; its disk fails after so many files.
 #[derive(Default)]
-struct Shelf {
+pub(crate) struct Shelf {
     files: RefCell<BTreeMap<String, Vec<u8>>>,
     evidence: RefCell<Vec<(String, String)>>,
     room: Cell<Option<usize>>,
@@ -59,6 +59,11 @@ impl Keep for Shelf {
         Ok(())
     }
 
+    fn rotations(&self, list: &[u8]) -> Result<(), Unkept> {
+        self.files.borrow_mut().insert("rotations".into(), list.to_vec());
+        Ok(())
+    }
+
     fn evidence(&self, kept: &str, offered: &str) -> Result<(), Unkept> {
         self.evidence.borrow_mut().push((kept.into(), offered.into()));
         Ok(())
@@ -77,15 +82,23 @@ impl Source for Shelf {
     fn attachment(&self, hash: &Hash) -> Result<Option<Vec<u8>>, Unread> {
         Ok(self.read(&format!("attachments/{hash}")).unwrap())
     }
+
+    fn rotations(&self) -> Result<Vec<u8>, Unread> {
+        Ok(self.read("rotations").unwrap().unwrap_or_default())
+    }
 }
 
 fn follow(source: &dyn Source, shelf: &Shelf) -> Result<Followed, Stopped> {
-    let log = signer(LOG);
+    follow_by(LOG, source, shelf)
+}
+
+pub(crate) fn follow_by(key: u8, source: &dyn Source, shelf: &Shelf) -> Result<Followed, Stopped> {
+    let log = signer(key);
     mirror::follow(source, shelf, (log.public(), ORIGIN), &mut |_, _| {})
 }
 
 #[track_caller]
-fn sound(shelf: &Shelf) {
+pub(crate) fn sound(shelf: &Shelf) {
     let log = signer(LOG);
     let known = naru::audit::Known { key: log.public(), origin: ORIGIN, older: None };
     let report = naru::audit::audit(shelf, &known, &mut |_, _| {}).unwrap();

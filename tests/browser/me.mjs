@@ -172,6 +172,18 @@ try {
   assert.ok((await rows()).includes(`abababababababab… · revoked`));
   step('a rebind that waits is shown, and stopped');
 
+  // The same passkey on a device that has never seen the page: nothing is kept there, and it logs in and signs.
+  await run('localStorage.clear()');
+  await load('en');
+  await click('login');
+  await told('You are logged in.');
+  assert.ok((await rows()).includes(key.slice(0, 16)));
+  assert.equal(await run(`document.querySelector('#slots li').dataset.state`), 'granted');
+  await run(`document.querySelector('#slots button.withdraw').click()`);
+  await told('Your withdrawal is recorded. From now on the data may not be used.');
+  assert.deepEqual(await log.check(ppid), [false, 'CONSENT_WITHDRAWN']);
+  step('on another device the passkey alone is enough');
+
   assert.deepEqual(elsewhere, [], 'nothing is asked of another host');
   assert.deepEqual(faults, [], 'no error in the page, none against its policy');
   if (!axe) console.error('\nNOT LOOKED AT: accessibility. axe-core could not be installed from npm.\n');

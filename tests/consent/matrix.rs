@@ -10,6 +10,7 @@ use naru::model::statement::*;
 use naru::model::vocabulary::{DataClass, Role};
 
 use crate::register::{disengage, engage, retire, succeed, suspend};
+use crate::server::{LOG_2, log_rotate};
 use crate::world::*;
 
 const REAL: DataClass = DataClass::RealName;
@@ -25,7 +26,6 @@ macro_rules! st {
 fn not_served() -> Vec<Statement> {
     let bank = || party("bank");
     let (ppid, h) = (ppid(), Hash([1; 32]));
-    let bytes = || serde_bytes::ByteBuf::from(vec![1]);
     vec![
         st!(RightRequest {
             ppid: ppid,
@@ -63,7 +63,6 @@ fn not_served() -> Vec<Statement> {
             from: T0,
             until: T0
         }),
-        st!(LogRotate { server_key: ServerKey::Token, new: bytes(), overlap_until: T0 }),
     ]
 }
 
@@ -397,10 +396,37 @@ fn certify(order: Option<&str>) -> Statement {
     st!(ErasureCertify { tags: tags, order: order, records: 1, tombstones: Hash([1; 32]) })
 }
 
+/// A public statement of a type that takes effect if only its signers may.
+fn public_of(w: &World, what: &str, notice: StatementId) -> Statement {
+    match what {
+        "notice.publish" => w.notice("bank", "another", usual_purposes()).into(),
+        "notice.retire" => retire(notice).into(),
+        "party.register controller" => w.registration("fresh", &[Role::Controller]).into(),
+        "party.register regulator" => w.registration("fresh", &[Role::Regulator]).into(),
+        "party.rotate" => st!(PartyRotate { party: party("bank"), new: key("bank-2"), epoch: None }),
+        "party.rotate epoch" => {
+            st!(PartyRotate { party: party("bank"), new: key("bank"), epoch: Some(1) })
+        }
+        "party.engage" => engage(w, &[], None).into(),
+        "party.disengage" => disengage("bank").into(),
+        "party.succeed" => succeed(w, "bank", "shop").into(),
+        "party.close" => st!(PartyClose { party: party("bank") }),
+        "party.suspend" => suspend("bank", Some(T0.plus_ms(DAY))).into(),
+        "erasure.certify" => certify(None),
+        "erasure.certify order" => certify(Some("2026-1")),
+        "log.create" => w.genesis().into(),
+        "log.rotate" => log_rotate(w, ServerKey::Log, LOG_2).into(),
+        "log.rotate webhook" => log_rotate(w, ServerKey::Webhook, LOG_2).into(),
+        "log.rotate operator" => log_rotate(w, ServerKey::Operator, LOG_2).into(),
+        "log.rotate token" => log_rotate(w, ServerKey::Token, LOG_2).into(),
+        other => panic!("`{other}` is not served"),
+    }
+}
+
 #[test]
 fn public_types_by_every_signer() {
     // Signer of the statement, then endorsers, in order.
-    let signers: [(&str, &[&str]); 16] = [
+    let signers: [(&str, &[&str]); 21] = [
         ("bank", &[]),
         ("bank", &["operator"]),
         ("bank", &["kisa"]),
@@ -417,31 +443,15 @@ fn public_types_by_every_signer() {
         ("cloud", &[]),
         ("cloud", &["operator"]),
         ("bank", &["operator", "bank-2"]),
+        ("log", &[LOG_2]),
+        ("log", &[LOG_2, "operator"]),
+        ("log", &["operator", LOG_2]),
+        ("operator", &[LOG_2]),
+        (LOG_2, &["log"]),
     ];
-    let make = |w: &World, what: &str, notice: StatementId| -> Statement {
-        match what {
-            "notice.publish" => w.notice("bank", "another", usual_purposes()).into(),
-            "notice.retire" => retire(notice).into(),
-            "party.register controller" => w.registration("fresh", &[Role::Controller]).into(),
-            "party.register regulator" => w.registration("fresh", &[Role::Regulator]).into(),
-            "party.rotate" => st!(PartyRotate { party: party("bank"), new: key("bank-2"), epoch: None }),
-            "party.rotate epoch" => {
-                st!(PartyRotate { party: party("bank"), new: key("bank"), epoch: Some(1) })
-            }
-            "party.engage" => engage(w, &[], None).into(),
-            "party.disengage" => disengage("bank").into(),
-            "party.succeed" => succeed(w, "bank", "shop").into(),
-            "party.close" => st!(PartyClose { party: party("bank") }),
-            "party.suspend" => suspend("bank", Some(T0.plus_ms(DAY))).into(),
-            "erasure.certify" => certify(None),
-            "erasure.certify order" => certify(Some("2026-1")),
-            "log.create" => w.genesis().into(),
-            other => panic!("`{other}` is not served"),
-        }
-    };
     // An endorsement more than needed changes nothing.
     let of_bank: &[usize] = &[0, 1, 2, 3, 15];
-    let table: [(&str, &[usize]); 15] = [
+    let table: [(&str, &[usize]); 19] = [
         ("pack.adopt", &[10]),
         ("notice.publish", of_bank),
         ("notice.retire", of_bank),
@@ -453,10 +463,14 @@ fn public_types_by_every_signer() {
         ("party.disengage", &[1, 3, 14, 15]),
         ("party.succeed", &[1, 3, 15]),
         ("party.close", &[1, 3, 15]),
-        ("party.suspend", &[9, 10, 11]),
+        ("party.suspend", &[9, 10, 11, 19]),
         ("erasure.certify", &[9]),
         ("erasure.certify order", &[10]),
         ("log.create", &[]),
+        ("log.rotate", &[16, 17]),
+        ("log.rotate webhook", &[16, 17]),
+        ("log.rotate operator", &[17]),
+        ("log.rotate token", &[]),
     ];
     for (what, may) in table {
         for (nth, (signer, endorsers)) in signers.iter().enumerate() {
@@ -469,7 +483,7 @@ fn public_types_by_every_signer() {
                 let s = w.adoption(&pack, T0.plus_ms(DAY));
                 w.adopt_as(signer, endorsers, s, pack)
             } else {
-                let s = make(&w, what, notice);
+                let s = public_of(&w, what, notice);
                 w.public(signer, endorsers, s)
             };
             let named = format!("{what} by {signer} + {endorsers:?}: {effect:?}");
@@ -515,7 +529,7 @@ fn every_type_is_in_the_matrix_once() {
     for kind in Kind::ALL {
         assert_eq!(kind.is_served(), !idle.contains(kind), "{}", kind.as_str());
     }
-    assert_eq!(Kind::ALL.iter().filter(|k| k.is_served()).count(), 55);
+    assert_eq!(Kind::ALL.iter().filter(|k| k.is_served()).count(), 56);
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn genesis_stands_at_index_0_only_and_once() {
     let mut w = World::fresh(&[kcern_2018()]);
     assert_eq!(w.register.origin(), Some("log.example"));
     assert_eq!(w.register.grain(), Some(5000));
-    assert_eq!(w.register.operator_key(), Some(key("operator")));
+    assert_eq!(w.register.operators().collect::<Vec<_>>(), [key("operator")]);
     assert_eq!(w.register.log_key(), Some(key("log")));
     assert_eq!(w.register.token_key(), Some(key("token")));
     assert_eq!(w.register.adoptions().count(), 1);

@@ -1,5 +1,7 @@
 //! Incidents over HTTP, and signed requests at the door.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use naru::identity::request;
 use naru::identity::request::Request;
 use naru::model::statement::ErasureDemand;
@@ -249,4 +251,116 @@ fn a_request_signature_of_another_form_is_refused_and_a_wrong_one_when_it_is_dra
     });
     let reply = refused.expect("none was drawn");
     assert_eq!((reply.status, reply.json()["code"].clone()), (401, "request-signature".into()));
+}
+
+#[test]
+fn every_opening_under_a_case_is_first_a_line_of_the_person_given_or_refused() {
+    let served = Served::of(World::logging());
+    for n in [1, 2, 3] {
+        assert_eq!(served.statement(&sign(&served.world.key_create(), &person_key(n))).status, 201);
+    }
+    assert_eq!(served.statement(&strangers::abroad(&served)).status, 201);
+    let ppid = |n| served.node.ppid(&key_hash(&person_key(n)), Some(&party("bank"))).unwrap().unwrap();
+    let record = |statement: Statement, n| {
+        let item = sign(&statement, &person_key(n));
+        assert_eq!(served.statement(&item).status, 201);
+        naru::identity::open(&item).unwrap().id().to_string()
+    };
+    // Hers names the accused as a recipient; the second's concerns the bank alone; about the third the accused
+    // asked by the name she has at the bank.
+    let first = record(served.world.grant(ppid(1), None).into(), 1);
+    let [second, third] = [2, 3].map(|n| record(served.world.withdraw(ppid(n)), n));
+    let (hospital, pipc) = (served.party("hospital", HOSPITAL), served.party("pipc", REGULATOR));
+    let body = asked(&ppid(3));
+    assert_eq!(send(&served, &hospital, &body, &signed(&served, &body, HOSPITAL)).status, 200);
+    publish(&served);
+    let (all, ever) = (naru::model::id::Timestamp(0), naru::model::id::Timestamp(u64::MAX));
+    served.node.flag_findings(all, ever).unwrap();
+    let case = served.get("/v1/incidents", Some(&pipc)).json()["incidents"][0]["incident"].clone();
+    let case = case.as_str().unwrap();
+    let path = format!("/v1/incidents/{case}/openings");
+    let ask = |token: &str, records: &[&str]| {
+        let body = serde_json::json!({ "records": records }).to_string();
+        served.post(&path, "application/json", Some(token), body.as_bytes())
+    };
+    let uses = |n| served.get("/v1/subjects/me/uses", Some(&served.citizen(n))).json()["uses"].clone();
+    let before = uses(1).as_array().unwrap().len();
+    let nobody = "0".repeat(64);
+    let reply = ask(&pipc, &[&first, &second, &third, &nobody]);
+    assert_eq!((reply.status, reply.header("cache-control")), (200, "no-store"));
+    let told = reply.json();
+    assert_eq!((&told["case"], &told["origin"]), (&case.into(), &ORIGIN.into()));
+    let of = |n: usize| told["records"][n]["told"].as_str().unwrap().to_owned();
+    assert_eq!([0, 1, 2, 3].map(of), ["given", "denied", "given", "denied"]);
+    for (n, id) in [(0, &first), (2, &third)] {
+        let evidence = told["records"][n]["evidence"].as_str().unwrap();
+        let evidence = Evidence::parse(&URL_SAFE_NO_PAD.decode(evidence).unwrap()).unwrap();
+        let opened = evidence.verify(signer(LOG).public(), ORIGIN, Some(200)).unwrap();
+        let verified = naru::identity::open(&opened.item.unwrap()).unwrap();
+        assert_eq!(verified.id().to_string(), *id);
+    }
+    assert_eq!(
+        (&told["records"][1]["evidence"], &told["records"][3]["evidence"]),
+        (&told["none"], &told["none"])
+    );
+    // Each of them sees who read what of hers under which case, or tried to.
+    for (n, id, given) in [(1, &first, true), (2, &second, false), (3, &third, true)] {
+        let line = uses(n)[0].clone();
+        assert_eq!(
+            (&line["act"], &line["asker"], &line["case"]),
+            (&"opening".into(), &"pipc".into(), &case.into())
+        );
+        assert_eq!((&line["basis"], &line["decision"]), (&id.as_str().into(), &given.into()));
+    }
+    assert_eq!(uses(1).as_array().unwrap().len(), before + 1);
+    // Another regulator has no such case; whose record it named sees that it tried.
+    let abroad = served.party("abroad", strangers::OTHER_REGULATOR);
+    assert_eq!(ask(&abroad, &[&first]).status, 404);
+    let line = uses(1)[0].clone();
+    assert_eq!(
+        (&line["asker"], &line["case"], &line["decision"]),
+        (&"abroad".into(), &case.into(), &false.into())
+    );
+    // The accused opens nothing, and a question of another form nothing either.
+    assert_eq!(ask(&hospital, &[&first]).status, 403);
+    let many: Vec<&str> = vec![&first; 65];
+    for records in [&[][..], &["kim"], &many] {
+        assert_eq!(ask(&pipc, records).status, 400);
+    }
+    assert_eq!(served.post(&path, "text/plain", Some(&pipc), b"{}").status, 415);
+    assert_eq!(uses(1).as_array().unwrap().len(), before + 2);
+    // The dossier's openings bear the case, too.
+    publish(&served);
+    assert_eq!(served.get(&format!("/v1/incidents/{case}/dossier"), Some(&pipc)).status, 200);
+    assert_eq!(uses(3)[0]["case"], case);
+}
+
+#[test]
+fn without_a_use_log_nothing_is_opened() {
+    let served = Served::new();
+    let key = person_key(1);
+    assert_eq!(served.statement(&sign(&served.world.key_create(), &key)).status, 201);
+    let ppid = served.node.ppid(&key_hash(&key), Some(&party("hospital"))).unwrap().unwrap();
+    let statement: Statement = IncidentComplain {
+        v: V1,
+        kind: Kind::IncidentComplain,
+        iat: served.world.now(),
+        nonce: nonce(),
+        ppid,
+        by: None,
+        party: party("hospital"),
+        text: "they called me".into(),
+    }
+    .into();
+    assert_eq!(served.statement(&sign(&statement, &key)).status, 201);
+    let bank = served.node.ppid(&key_hash(&key), Some(&party("bank"))).unwrap().unwrap();
+    let grant = sign(&served.world.grant(bank, None).into(), &key);
+    assert_eq!(served.statement(&grant).status, 201);
+    served.node.tick().unwrap();
+    let pipc = served.party("pipc", REGULATOR);
+    let case = served.get("/v1/incidents", Some(&pipc)).json()["incidents"][0]["incident"].clone();
+    let path = format!("/v1/incidents/{}/openings", case.as_str().unwrap());
+    let id = naru::identity::open(&grant).unwrap().id().to_string();
+    let body = serde_json::json!({ "records": [id] }).to_string();
+    assert_eq!(served.post(&path, "application/json", Some(&pipc), body.as_bytes()).status, 404);
 }

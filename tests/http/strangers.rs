@@ -9,7 +9,7 @@ use naru::model::vocabulary::Role;
 
 use crate::*;
 
-const OTHER_REGULATOR: u8 = 40;
+pub(crate) const OTHER_REGULATOR: u8 = 40;
 
 /// A node in which something of everything exists, of person 1, bank and hospital.
 struct Whole {
@@ -23,7 +23,7 @@ struct Whole {
     transfer: String,
 }
 
-fn abroad(served: &Served) -> Vec<u8> {
+pub(crate) fn abroad(served: &Served) -> Vec<u8> {
     let statement: Statement = PartyRegister {
         v: V1,
         kind: Kind::PartyRegister,
@@ -125,7 +125,7 @@ impl Whole {
             (&self.decision, &["one", "bank"])
         } else if is("/v1/cohorts/") {
             (&self.cohort, &["bank"])
-        } else if path == "/v1/incidents/{id}/dossier" {
+        } else if path == "/v1/incidents/{id}/dossier" || path == "/v1/incidents/{id}/openings" {
             (&self.incident, &["pipc"])
         } else if is("/v1/incidents/") {
             (&self.incident, &["hospital", "pipc"])
@@ -172,6 +172,10 @@ fn whatever_exists_is_to_strangers_as_if_it_did_not() {
         let path = |id: &str| route.path.replace("{id}", id).replace("{hash}", &whole.document);
         let ask = |id: &str, token: Option<&str>| match route.method {
             http::Method::Get => served.get(&path(id), token),
+            http::Method::Post if route.path.ends_with("/openings") => {
+                let wished = serde_json::json!({ "records": [whole.grant] }).to_string();
+                served.post(&path(id), "application/json", token, wished.as_bytes())
+            }
             http::Method::Post => served.post(&path(id), "text/plain", token, b"mine"),
         };
         for (name, token) in &callers {

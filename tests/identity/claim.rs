@@ -132,3 +132,75 @@ fn at_14_she_claims_her_own_keys_and_the_guardian_is_out() {
     late.by = Some(founded.id);
     assert_eq!(why(&world.refuse(sign(&late.into(), &person_key(PARENT)))), Why::NotGuardian);
 }
+
+fn revoke(world: &World, own: Ppid, key: u64) -> Statement {
+    let (kind, iat, nonce) = (Kind::KeyRevoke, world.now(), nonce());
+    KeyRevoke { v: V1, kind, iat, nonce, ppid: own, key: key_hash(&person_key(key)) }.into()
+}
+
+#[test]
+fn a_guardian_who_kept_her_first_key_does_not_stop_her_claim() {
+    const PAPER: u64 = 4;
+    const LATER: u64 = 5;
+    let mut world = World::new();
+    let item = world.register(NAME, vec![Role::IdentityProvider], true);
+    world.accept(endorse(&endorse(&sign(&item, &signer(DEMO)), OPERATOR), REGULATOR));
+    // The guardian enrols the ward, and keeps device and paper.
+    let Statement::KeyCreate(mut enrol) = world.key_create() else { panic!() };
+    enrol.recovery = Some(key_hash(&person_key(PAPER)));
+    world.accept(sign(&(*enrol).into(), &person_key(WARD)));
+    world.enrol(PARENT);
+    let (own, mut book) = (world.ppid(WARD, None), Book::default());
+    let who = identified(&world);
+    book.note(&who, own).unwrap();
+    let to = Addressed { provider: party(NAME), ppid: own, iat: world.now(), nonce: nonce() };
+    let age = naru::node::home_packs().unwrap().first().unwrap().pack.minor_age();
+    let says = who.attest(&to, age, Some(key_hash(&person_key(PARENT))));
+    let birthday = says.minor_until.unwrap();
+    world.accept(sign(&says.into(), &signer(DEMO)));
+    let rebind = |world: &World, new: u64| {
+        let (new, at) = (key_hash(&person_key(new)), (world.now(), nonce()));
+        let says = book.rebind(&identified(world), new, &party(NAME), at).unwrap();
+        endorse(&sign(&says.into(), &signer(DEMO)), OPERATOR)
+    };
+    // While she is a ward, whoever holds her keys guards them: a rebind is stopped as anybody's.
+    world.accept(rebind(&world, 66));
+    world.accept(sign(&revoke(&world, own, 66), &person_key(WARD)));
+
+    world.advance(birthday.0 - world.now().0);
+    // A key brought by one of these is no better than it.
+    let over = world.node().own(&key_hash(&person_key(WARD))).unwrap().unwrap().keys_over;
+    let key = key_hash(&person_key(LATER));
+    let add = KeyAdd {
+        v: V1,
+        kind: Kind::KeyAdd,
+        iat: world.now(),
+        nonce: nonce(),
+        ppid: own,
+        over,
+        key,
+        key_use: KeyUse::Device,
+    };
+    let added = sign(&add.into(), &person_key(WARD));
+    world.accept(naru::ledger::cose::endorse(&person_key(LATER), &added).unwrap());
+    world.accept(rebind(&world, OWN));
+    for old in [WARD, LATER] {
+        assert_eq!(why(&world.refuse(sign(&revoke(&world, own, OWN), &person_key(old)))), Why::NotGuardian);
+    }
+    let by_paper = sign(&revoke(&world, own, OWN), &person_key(PAPER));
+    assert_eq!(why(&world.refuse(by_paper)), Why::NotGuardian);
+    let (kind, iat, new) = (Kind::KeyRecover, world.now(), key_hash(&person_key(67)));
+    let recover = KeyRecover { v: V1, kind, iat, nonce: nonce(), ppid: own, new };
+    let recovered = sign(&recover.into(), &person_key(PAPER));
+    let recovered = naru::ledger::cose::endorse(&person_key(67), &recovered).unwrap();
+    assert_eq!(why(&world.refuse(recovered)), Why::NotGuardian);
+    world.reopen();
+    world.advance(REBIND_WAIT_MS);
+    // From here on she alone is there, and as anybody she stops what comes next.
+    let seen = world.node().own(&key_hash(&person_key(OWN))).unwrap().unwrap();
+    let live: Vec<_> = seen.keys.iter().filter(|key| key.live).map(|key| key.key).collect();
+    assert_eq!(live, [key_hash(&person_key(OWN))]);
+    world.accept(rebind(&world, 68));
+    world.refuse(sign(&revoke(&world, own, 68), &person_key(WARD)));
+    world.accept(sign(&revoke(&world, own, 68), &person_key(OWN)));
+}

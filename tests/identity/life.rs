@@ -15,6 +15,7 @@ use naru::model::statement::*;
 use naru::node::Caller;
 use naru::node::Refusal;
 use naru::node::Shown;
+use naru::node::token::Confirmation;
 
 use crate::support::passkey::Authenticator;
 use crate::support::passkey::p256;
@@ -94,4 +95,53 @@ fn she_logs_in_by_passkey_once() {
     let token = world.node().token_for_login(&item).unwrap();
     assert_eq!(world.node().caller(&token), Some(Caller::Citizen(passkey.key())));
     assert!(world.node().token_for_login(&item).is_err(), "taken once");
+}
+
+#[test]
+fn a_passkey_on_another_device_logs_in_by_nothing_but_itself() {
+    let world = World::new();
+    let (key, other, edwards) = (p256(7), p256(8), signer(9));
+    let now = world.now();
+    let login = || Login { v: V1, origin: ORIGIN.into(), nonce: nonce(), iat: now, exp: now.plus_ms(30_000) };
+    // The device has no public key to send along.
+    let bare = |of: &dyn Signer| {
+        let mut item = Passkey::parse(&Authenticator::new(of).log_in(&login())).unwrap();
+        item.spki = Vec::new();
+        item
+    };
+    for signer in [key.as_ref(), &edwards] {
+        world.accept(Authenticator::new(signer).sign(&world.key_create()));
+    }
+    for _ in 0..8 {
+        let item = bare(key.as_ref());
+        let (token, spki) = world.node().session_for_login(&item.encode(), Confirmation::default()).unwrap();
+        assert_eq!(world.node().caller(&token), Some(Caller::Citizen(key_hash(key.as_ref()))));
+        assert_eq!(spki.as_deref(), Some(key.public().spki()), "it signs with that from here on");
+        assert!(world.node().token_for_login(&item.encode()).is_err(), "taken once");
+    }
+    let item = bare(key.as_ref());
+    for spoil in [
+        |item: &mut Passkey| item.signature[9] ^= 1,
+        |item: &mut Passkey| item.authenticator_data[36] ^= 1,
+        |item: &mut Passkey| item.authenticator_data[32] &= !4,
+        |item: &mut Passkey| item.signature.clear(),
+    ] {
+        let mut bad = item.clone();
+        spoil(&mut bad);
+        assert!(world.node().token_for_login(&bad.encode()).is_err());
+    }
+    // Nobody's; and an Ed25519 signature does not show its key.
+    for nobody in [bare(other.as_ref()), bare(&edwards)] {
+        assert!(world.node().token_for_login(&nobody.encode()).is_err());
+    }
+    // A statement names its key: without one it is nobody's.
+    let mut statement = Passkey::parse(&Authenticator::new(key.as_ref()).sign(&world.key_create())).unwrap();
+    statement.spki = Vec::new();
+    assert!(matches!(world.refuse(statement.encode()), Refusal::Malformed(Error::Passkey(Refused::Key))));
+    // A key that left the set logs in no more.
+    let own = world.node().ppid(&key_hash(key.as_ref()), None).unwrap().unwrap();
+    let (kind, iat, gone) = (Kind::KeyRevoke, world.now(), key_hash(key.as_ref()));
+    let revoke: Statement = KeyRevoke { v: V1, kind, iat, nonce: nonce(), ppid: own, key: gone }.into();
+    world.accept(Authenticator::new(key.as_ref()).sign(&revoke));
+    assert!(world.node().token_for_login(&bare(key.as_ref()).encode()).is_err());
 }

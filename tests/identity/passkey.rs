@@ -174,15 +174,16 @@ fn a_passkey_item_may_be_endorsed_and_the_id_stays_that_of_its_signer() {
     let once = cose::endorse(&second, &item).unwrap();
     let twice = cose::endorse(&third, &once).unwrap();
     let id = open(&item).unwrap().id();
-    for (item, endorsers) in [(&item, 0), (&once, 1), (&twice, 2)] {
+    let thrice = cose::endorse(&second, &twice).unwrap();
+    for (item, endorsers) in [(&item, 0), (&once, 1), (&twice, 2), (&thrice, 3)] {
         let verified = open(item).unwrap();
         assert_eq!((verified.id(), verified.signed().endorsers.len()), (id, endorsers));
         assert_eq!(verified.spkis()[0], key.public().spki());
         let proof = cose::proof_of(item).unwrap();
         assert_eq!(cose::join(&proof, verified.statement()).unwrap(), **item);
     }
-    let thrice = cose::endorse(&second, &twice).unwrap();
-    assert!(matches!(open(&thrice), Err(Error::TooManyLayers { .. })));
+    let again = cose::endorse(&third, &thrice).unwrap();
+    assert!(matches!(open(&again), Err(Error::TooManyLayers { .. })));
     let mut spoiled = once.clone();
     *spoiled.last_mut().unwrap() ^= 1;
     assert!(matches!(open(&spoiled), Err(Error::Signature)));
@@ -200,11 +201,13 @@ fn a_passkey_endorses_by_an_assertion_over_the_item() {
     let proof = cose::proof_of(&both).unwrap();
     assert_eq!(cose::join(&proof, verified.statement()).unwrap(), both);
     assert_eq!(cose::statement_of(&both).unwrap(), verified.statement());
-    // Around COSE, under COSE, and no more than three.
+    // Around COSE, under COSE, and no more than three endorse.
     let mixed =
         cose::endorse(&signer(9), &two.endorse(&crate::support::sign(&withdraw(1), &signer(7)))).unwrap();
     assert_eq!(open(&mixed).unwrap().signed().endorsers.len(), 2);
-    assert!(matches!(open(&two.endorse(&mixed)), Err(Error::TooManyLayers { .. })));
+    let three = two.endorse(&mixed);
+    assert_eq!(open(&three).unwrap().signed().endorsers.len(), 3);
+    assert!(matches!(open(&one.endorse(&three)), Err(Error::TooManyLayers { .. })));
     // An assertion over statements endorses nothing, and one that endorses signs no statement.
     let mut as_endorsement = Passkey::parse(&two.sign(&withdraw(1))).unwrap();
     (as_endorsement.over, as_endorsement.statement) = (cose::Over::Item, Some(item.clone()));

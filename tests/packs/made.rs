@@ -138,6 +138,7 @@ fn lines(exact: &[u8]) -> [UseLine; 2] {
         at: Timestamp(T),
         id: DecisionId([4; 16]),
         act: UseAct::Check,
+        case: None,
         pack: "none".into(),
         ppid: None,
         rule: "none".into(),
@@ -160,7 +161,8 @@ fn lines(exact: &[u8]) -> [UseLine; 2] {
         jurisdiction: None,
     };
     let full = UseLine {
-        act: UseAct::Handover,
+        act: UseAct::Opening,
+        case: Some(Nonce([6; 16])),
         told: Reason::ConsentNotGiven,
         ppid: Some(Ppid([3; 16])),
         basis: Some(StatementId([5; 32])),

@@ -491,11 +491,16 @@ impl World {
 
     /// What stands wrong in the data after an orderly stop.
     pub fn faults(&mut self) -> Vec<naru::node::fsck::Fault> {
+        self.faults_by(LOG)
+    }
+
+    /// The same, knowing another of the log's keys.
+    pub fn faults_by(&mut self, key: u8) -> Vec<naru::node::fsck::Fault> {
         drop(self.node.take());
         self.memory.sync();
         self.memory = self.memory.reopen();
         let vault = Vault::open(&self.dir.path().join("vault"), &master()).unwrap();
-        let (log, anchor) = (signer(LOG), self.dir.path().join("anchor"));
+        let (log, anchor) = (signer(key), self.dir.path().join("anchor"));
         let data = naru::node::fsck::Data {
             store: &self.memory,
             vault: &vault,
@@ -523,7 +528,7 @@ pub fn master() -> Key {
 
 pub fn keys() -> Keys {
     let [log, token, operator] = [LOG, TOKEN, OPERATOR].map(|seed| Box::new(signer(seed)));
-    Keys { log, token, operator: Some(operator) }
+    Keys { log, logs: Vec::new(), token, operator: Some(operator) }
 }
 
 pub fn settings(dir: &tempfile::TempDir) -> Settings {

@@ -60,7 +60,7 @@ pub(super) fn log(world: &World, out: &Path, old: &(String, TreeSize)) -> Result
 
 fn as_published(world: &World, out: &Path, old: &(String, TreeSize)) -> Result<TreeSize, Error> {
     let published = world.node.published();
-    let key = world.node.log_key();
+    let key = &world.node.log_key();
     write(&out.join("log.pem"), key.to_pem().as_bytes())?;
     let vkey = Vkey::new(ORIGIN, VkeyKind::Log, key)?;
     write(&out.join("log.vkey"), format!("{vkey}\n").as_bytes())?;
@@ -103,7 +103,7 @@ fn tree(world: &World, folder: &Path, size: TreeSize) -> Result<(), Error> {
 /// Receipts of entries all over the log, the first and the last among them.
 fn receipts(world: &World, folder: &Path, size: TreeSize) -> Result<(), Error> {
     let wanted = RECEIPTS.min(size);
-    let key = world.node.log_key();
+    let key = &world.node.log_key();
     for nth in 0..wanted {
         let index = if wanted < 2 { 0 } else { nth * (size - 1) / (wanted - 1) };
         let missing = || Error::Unexpected { step: "receipt", found: format!("none of entry {index}") };
@@ -183,7 +183,7 @@ pub(super) fn decisions(world: &World, out: &Path, decided: &[Decided]) -> Resul
 /// Verifies evidence of a decision with nothing but the log's key; the batch is the operator's.
 pub(super) fn verify_decision(world: &World, bytes: &[u8]) -> Result<decision::Proven, Error> {
     let evidence = decision::Evidence::parse(bytes)?;
-    let proven = evidence.verify(world.node.log_key(), ORIGIN, Some(super::world::GRAIN_MS))?;
+    let proven = evidence.verify(&world.node.log_key(), ORIGIN, Some(super::world::GRAIN_MS))?;
     if proven.signer != super::world::key_hash(&world.party_key("operator")) {
         return Err(Error::Unexpected { step: "use batch", found: "not signed by the operator".into() });
     }
@@ -193,7 +193,7 @@ pub(super) fn verify_decision(world: &World, bytes: &[u8]) -> Result<decision::P
 /// Verifies evidence with nothing but the log's key.
 pub(super) fn verify(world: &World, bytes: &[u8]) -> Result<(), Error> {
     let evidence = crate::ledger::evidence::Evidence::parse(bytes)?;
-    evidence.verify(world.node.log_key(), ORIGIN, Some(super::world::GRAIN_MS))?;
+    evidence.verify(&world.node.log_key(), ORIGIN, Some(super::world::GRAIN_MS))?;
     Ok(())
 }
 

@@ -424,7 +424,7 @@ pub(super) fn master_bytes(seed: Seed) -> [u8; 32] {
 
 fn keys(seed: Seed) -> Keys {
     let [log, token, operator] = ["log", "token", "operator"].map(|name| Box::new(seed.signer(name, 0)));
-    Keys { log, token, operator: Some(operator) }
+    Keys { log, logs: Vec::new(), token, operator: Some(operator) }
 }
 
 /// The genesis item: by the log key, endorsed by the operator.

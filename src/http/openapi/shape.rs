@@ -165,6 +165,7 @@ fn uses() -> Value {
     let use_line = closed(&[
         ("id", of("DecisionId")),
         ("act", one_of(["check", "handover", "opening"])),
+        ("?case", of("IncidentId")),
         ("at", of("Ms")),
         ("asker", of("PartyId")),
         ("controller", of("PartyId")),
@@ -339,6 +340,17 @@ fn incidents() -> Value {
         "DossierFormat": one_of(["json", "html"]),
         // Its own format names its parts: `naru verify` reads them.
         "Dossier": { "type": "object" },
+        "OpeningsQuestion": closed(&[("records", list("StatementId"))]),
+        "Openings": closed(&[
+            ("format", json!({ "const": "naru-case/1" })),
+            ("origin", of("Text")),
+            ("case", of("IncidentId")),
+            ("records", json!({ "type": "array", "items": closed(&[
+                ("statement", of("StatementId")),
+                ("told", one_of(["given", "not-yet", "denied"])),
+                ("evidence", json!({ "anyOf": [of("Text"), { "type": "null" }] })),
+            ]) })),
+        ]),
     })
 }
 
@@ -389,6 +401,7 @@ fn rest() -> Value {
             ("access_token", string()),
             ("token_type", one_of(["Bearer", "DPoP"])),
             ("expires_in", of("Seconds")),
+            ("?key", string()),
         ]),
         "IntrospectionRequest": open(&[("token", string())]),
         "Introspection": open(&[

@@ -286,6 +286,15 @@ pub(super) const ALL: &[About] = &[
         &[ok("The dossier.", &[shape("Dossier"), plain("text/html; charset=utf-8")])],
         problems(&[QUERY, MISSING, NOT_YET, SERVER]),
     ),
+    post(
+        "/v1/incidents/{id}/openings",
+        "openings",
+        "Openings of named records for a regulator in scope, each first a use line of the person.",
+        &[shape("OpeningsQuestion")],
+        &[ok("What became of each record.", &[shape("Openings")])],
+        problems(&[MEDIA, BODY, &[sort::BAD_JSON], MISSING, SERVER]),
+    )
+    .asking(&[INCIDENT]),
     get(
         "/v1/parties/{id}/exceptions",
         "partyExceptions",
@@ -449,6 +458,14 @@ pub(super) const ALL: &[About] = &[
         &[],
         &[ok("A signed note.", &[plain(TEXT)])],
         problems(&[]),
+    ),
+    get(
+        "/log/rotations",
+        "rotations",
+        "Public evidence of every rotation of the log key, in order: whoever knows one key knows them all.",
+        &[],
+        &[ok("The list, empty if the log has had one key.", &[cddl(CBOR, "rotations")])],
+        problems(&[SERVER]),
     ),
     get(
         "/log/tile/{path:.*}",

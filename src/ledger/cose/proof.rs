@@ -1,15 +1,15 @@
 //! Statement and proof: two halves of an item that make it again, byte for byte.
 //!
 //! *Proof* = the received item with `nil` in place of the statement bytes: the
-//! innermost payload of up to three `COSE_Sign1` layers, or the second member of
+//! innermost payload of up to four `COSE_Sign1` layers, or the second member of
 //! a passkey item. Lacks signature checks: both halves come from an item that was
 //! checked, or the result is checked after.
 
 use super::{ENDORSED, Error, Over, Passkey, parse};
 use crate::ledger::cbor::Writer;
 
-/// How many layers an item may have: a signer and two that endorse.
-pub const MAX_LAYERS: usize = 3;
+/// How many layers an item may have: a signer and three that endorse.
+pub const MAX_LAYERS: usize = 4;
 
 /// The item without its statement.
 ///

@@ -125,7 +125,8 @@ fn statement_and_proof_make_the_item_again() {
     let thrice = endorse(&signer(3), &twice).unwrap();
     let passkey_item = passkey(Some(&[7; 300]), 3);
     let endorsed_passkey = endorse(&signer(2), &passkey_item).unwrap();
-    for item in [&plain, &twice, &thrice, &passkey_item, &endorsed_passkey] {
+    let fourfold = endorse(&signer(4), &thrice).unwrap();
+    for item in [&plain, &twice, &thrice, &fourfold, &passkey_item, &endorsed_passkey] {
         let proof = proof_of(item).unwrap();
         assert_eq!(statement_of(item).unwrap(), [7; 300]);
         assert_eq!(join(&proof, &[7; 300]).unwrap(), *item);
@@ -135,8 +136,8 @@ fn statement_and_proof_make_the_item_again() {
         assert_ne!(join(&proof, b"other").unwrap(), *item);
     }
     assert_eq!(proof_of(&passkey_item).unwrap(), passkey(None, 3));
-    let fourfold = endorse(&signer(4), &thrice).unwrap();
-    assert!(matches!(proof_of(&fourfold), Err(Error::Layers)));
+    let fivefold = endorse(&signer(5), &fourfold).unwrap();
+    assert!(matches!(proof_of(&fivefold), Err(Error::Layers)));
     assert!(proof_of(&passkey(Some(b"s"), 0)).is_err());
     assert!(proof_of(&passkey(Some(b"s"), 65)).is_err());
     let opaque = endorse(&signer(2), b"\x01").unwrap();

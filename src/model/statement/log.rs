@@ -62,16 +62,19 @@ pub enum ServerKey {
     Webhook,
     /// Cosigns other logs.
     Cosigner,
+    /// A second operator's: rebinds, erasures under a legal order and rotations then need both.
+    Operator,
 }
 
 statement! {
-    /// Replaces or adds a server key; old and new log key sign.
+    /// Replaces or adds a server key: by the log key, endorsed by the new one; then by both operator keys
+    /// once there are two, by the one there is if it adds the second.
     LogRotate {
         /// What the key is for.
         server_key: ServerKey,
         /// The new key, SPKI DER.
         new: ByteBuf,
-        /// The old one is still accepted before this instant.
+        /// The old one still signs checkpoints beside the new one before this instant.
         overlap_until: Timestamp,
     }
 }

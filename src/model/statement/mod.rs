@@ -326,6 +326,7 @@ impl Kind {
                 | Self::PartySuspend
                 | Self::PackAdopt
                 | Self::LogCreate
+                | Self::LogRotate
                 | Self::UseBatch
                 | Self::ErasureCertify
                 | Self::ErasureDemand

@@ -21,10 +21,12 @@ use crate::audit::Place;
 use crate::audit::Signed;
 use crate::audit::Source;
 use crate::audit::What;
+use crate::audit::chain;
 use crate::audit::mirror::Stopped;
 use crate::audit::mirror::attachments_of;
 use crate::identity;
 use crate::ledger::cbor;
+use crate::ledger::chain::Chain;
 use crate::ledger::checkpoint;
 use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::entry::Entry;
@@ -42,6 +44,7 @@ use crate::node::attachment_blob;
 use crate::node::clock;
 use crate::node::erase::Ground;
 use crate::node::erase::honour;
+use crate::node::erase::honour::register_of;
 use crate::node::fsck::Data;
 use crate::node::mark;
 use crate::node::mark::Mark;
@@ -125,7 +128,9 @@ pub fn catch_up(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Caught, Uncaught> {
     let note = source.checkpoint().map_err(Stopped::from)?;
-    let head = checkpoint::open(note.as_bytes(), data.log, data.origin).map_err(|error| {
+    let keys = chain::follow(data.log, data.origin, &source.rotations().map_err(Stopped::from)?)
+        .map_err(|error| Stopped::Log(Finding::new(Place::Rotations, What::Keys(error.to_string()))))?;
+    let head = checkpoint::open(note.as_bytes(), &keys, data.origin).map_err(|error| {
         Stopped::Log(Finding::new(Place::Checkpoint, What::Checkpoint(error.to_string())))
     })?;
     let (epoch, found) = lead(data.store)?;
@@ -353,7 +358,7 @@ pub fn certified_tags<'a>(statements: impl IntoIterator<Item = &'a Statement>) -
 /// The store; the key file.
 pub fn honour_certificates(data: &Data<'_>) -> Result<u64, Error> {
     let (epoch, found) = lead(data.store)?;
-    let register = honour::register_of(data.store)?;
+    let register = register_of(data.store)?;
     let ground = Ground { store: data.store, vault: data.vault, origin: data.origin, register: &register };
     let all = honour::standing(data.store, 0, found.next)?;
     let gone = honour::carry_out(&ground, epoch, &all)?;
@@ -383,7 +388,13 @@ pub enum Anchored {
 pub fn anchored(data: &Data<'_>) -> Result<Anchored, Error> {
     let Some(path) = data.anchor else { return Ok(Anchored::Unset) };
     let Ok(note) = mark::read_anchor(path) else { return Ok(Anchored::Missing) };
-    let Ok(anchor) = checkpoint::open(note.as_bytes(), data.log, data.origin) else {
+    // What the data knows of its keys; of one that came later the anchor tells by its own signature.
+    let register = register_of(data.store)?;
+    let known = |chain: &Chain| chain.keys().any(|key| key == data.log);
+    let keys = chain::of_register(&register).filter(known).unwrap_or_else(|| Chain::new(data.log.clone()));
+    let opened = checkpoint::open(note.as_bytes(), &keys, data.origin)
+        .or_else(|_| checkpoint::open(note.as_bytes(), data.log, data.origin));
+    let Ok(anchor) = opened else {
         return Ok(Anchored::Other);
     };
     let (_, found) = lead(data.store)?;

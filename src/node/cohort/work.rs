@@ -151,7 +151,7 @@ impl Inner {
             return Err(Error::Damaged("the input of a cohort has fewer lines than were sent".into()));
         }
         let summary = self.cohort_sum(&job.entry)?;
-        let signed = summary.sign(self.log_signer.as_ref()).map_err(|e| Error::Damaged(e.to_string()))?;
+        let signed = summary.sign(self.signers.now().as_ref()).map_err(|e| Error::Damaged(e.to_string()))?;
         put(&job.entry.folder, SUMMARY, &signed)?;
         Ok(Turn::Done)
     }

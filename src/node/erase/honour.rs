@@ -138,7 +138,7 @@ impl Inner {
         epoch: Epoch,
     ) -> Result<(), Error> {
         let register = self.register();
-        all.retain(|one| Some(one.signer) == register.operator_key());
+        all.retain(|one| register.is_operator(&one.signer));
         let ground = self.erasable(&register);
         // What was projected by this start must outlive the keys by which it was judged.
         if !all.is_empty() {

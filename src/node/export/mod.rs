@@ -86,7 +86,8 @@ impl Node {
         let who = node.person_of_key(key)?.ok_or(NoExport::Unknown)?;
         let loaded = node.people.load(who, node.store.as_ref(), &node.vault)?;
         let published = node.published();
-        let signs = (node.settings.origin.as_str(), node.log_signer.as_ref());
+        let signer = node.signers.now();
+        let signs = (node.settings.origin.as_str(), signer.as_ref());
         let covering = published.covering(node.store.as_ref(), signs, at.unwrap_or(published.size))?;
         let covering = covering.ok_or(NoExport::Size)?;
         let begun = {
@@ -126,7 +127,7 @@ impl Export {
         self.withheld(&mut complete);
         archive.begin(portability::COMPLETENESS)?;
         serde_json::to_writer(&mut archive, &complete).map_err(portability::Error::from)?;
-        Ok(archive.finish(as_of, self.node.log_signer.as_ref())?)
+        Ok(archive.finish(as_of, self.node.signers.now().as_ref())?)
     }
 
     /// Writes the archive sealed for a receiver. As [`Self::write`], but never twice the same bytes.

@@ -21,6 +21,7 @@ use crate::audit;
 use crate::audit::Counts;
 use crate::audit::Replay;
 use crate::audit::Unread;
+use crate::audit::chain;
 use crate::consent;
 use crate::consent::Past;
 use crate::consent::Person;
@@ -28,6 +29,7 @@ use crate::consent::Register;
 use crate::consent::SlotKey;
 use crate::consent::Trial;
 use crate::identity;
+use crate::ledger::chain::Chain;
 use crate::ledger::checkpoint;
 use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::entry::Entry;
@@ -237,7 +239,8 @@ struct Walk<'a> {
     wanted: Vec<u64>,
     marked: Option<Marked>,
     mark_held: bool,
-    anchor: Option<Result<Checkpoint, String>>,
+    /// The anchor's note; by which keys it is checked, the entries say.
+    anchor: Option<Result<String, String>>,
     report: Report,
 }
 
@@ -249,12 +252,16 @@ impl<'a> Walk<'a> {
         let (_, marked) = Mark::open(&path).map_err(|cause| Error::File { path, cause })?;
         let anchor = data.anchor.map(|path| {
             let note = mark::read_anchor(path).map_err(|cause| format!("cannot be read: {cause}"))?;
-            checkpoint::open(note.as_bytes(), data.log, data.origin).map_err(|error| error.to_string())
+            Ok(note)
         });
+        let size_of = |note: &String| {
+            let text = note.split_inclusive("\n\n").next().and_then(|text| text.strip_suffix('\n'));
+            Checkpoint::parse_body(text?).ok().map(|claimed| claimed.size)
+        };
         let certified = honour::standing(data.store, 0, found.next).unwrap_or_default();
         let tombstones = honour::tombstones(data.store, &certified)?;
         let mut wanted = vec![found.integrated.size];
-        wanted.extend(anchor.iter().flatten().map(|anchored| anchored.size));
+        wanted.extend(anchor.iter().flatten().filter_map(size_of));
         let report = Report {
             published: found.integrated.size,
             lag: found.next - found.projected,
@@ -268,7 +275,7 @@ impl<'a> Walk<'a> {
             tree: Tree::new(),
             wrong_tiles: Vec::new(),
             lost_names: Vec::new(),
-            replay: Replay::new(data.log.hash(), data.origin),
+            replay: Replay::new(None, data.origin),
             certified,
             tombstones,
             people: HashMap::new(),
@@ -435,11 +442,25 @@ impl<'a> Walk<'a> {
     /// Tree against checkpoint, anchor and mark.
     fn heads(&mut self) {
         let head = self.found.integrated;
+        let keys = match chain::of_register(self.replay.register()) {
+            Some(chain) if chain.keys().any(|key| key == self.data.log) => chain,
+            Some(_) | None => {
+                let what = "names another log key than the one known, and so does no rotation";
+                if self.found.next > 0 {
+                    self.report.fault("entry 0", format!("genesis {what}"));
+                }
+                Chain::new(self.data.log.clone())
+            }
+        };
+        let anchored = self.anchor.as_ref().map(|note| {
+            let note = note.as_ref().map_err(Clone::clone)?;
+            checkpoint::open(note.as_bytes(), &keys, self.data.origin).map_err(|error| error.to_string())
+        });
         if self.roots.get(&head.size) != Some(&head.root) {
             self.report.fault("checkpoint", format!("the entries below {} make another root", head.size));
         }
         if head.size > 0 {
-            match checkpoint::open(&self.found.note, self.data.log, self.data.origin) {
+            match checkpoint::open(&self.found.note, &keys, self.data.origin) {
                 Ok(signed) if (signed.size, signed.root) == (head.size, head.root) => {}
                 Ok(_) => {
                     self.report.fault("checkpoint", "the signed note is of another head than the stored")
@@ -447,7 +468,7 @@ impl<'a> Walk<'a> {
                 Err(error) => self.report.fault("checkpoint", error),
             }
         }
-        match &self.anchor {
+        match &anchored {
             None => {}
             Some(Err(error)) => self.report.fault("anchor", error.clone()),
             Some(Ok(anchored)) if anchored.size > head.size => {

@@ -101,7 +101,7 @@ impl Inner {
         let acting = register.party_of_key(&verified.signer()).cloned().map_or(Acting::Own, Acting::Party);
         let Some(document) = document else {
             // Before a slot is drawn for whoever asks.
-            if Some(verified.signer()) != register.operator_key() {
+            if !register.is_operator(&verified.signer()) {
                 return Err(Refusal::Inert(Why::Role));
             }
             if place.is_some() {

@@ -145,6 +145,7 @@ impl Inner {
         {
             self.note_use(&Note {
                 act: UseAct::Opening,
+                case: Some(*incident),
                 asker: regulator.clone(),
                 controller: line.controller,
                 ppid,

@@ -12,8 +12,10 @@ mod detect;
 mod dossier;
 mod flag;
 mod hers;
+mod openings;
 mod signed;
 
+pub use crate::audit::case::FORMAT as CASE_FORMAT;
 pub use crate::consent::Due;
 pub use crate::consent::Incident;
 pub use crate::node::erase::HeldBack;
@@ -26,3 +28,5 @@ pub(in crate::node) use flag::Days;
 pub use flag::Flagged;
 pub(in crate::node) use hers::Concern;
 pub(in crate::node) use hers::Grounds;
+pub use openings::MOST_OPENED;
+pub use openings::Opened;

@@ -12,6 +12,7 @@ use crate::ledger::cbor::Writer;
 use crate::ledger::hash::Hash;
 use crate::model::decision::Reason;
 use crate::model::id::DecisionId;
+use crate::model::id::Nonce;
 use crate::model::id::PartyId;
 use crate::model::id::Ppid;
 use crate::model::id::StatementId;
@@ -25,6 +26,7 @@ use crate::model::vocabulary::DataClass;
 pub(in crate::node) struct Line<'a> {
     pub(in crate::node) at: Timestamp,
     pub(in crate::node) act: UseAct,
+    pub(in crate::node) case: Option<Nonce>,
     pub(in crate::node) pack: Arc<str>,
     pub(in crate::node) ppid: Option<Ppid>,
     pub(in crate::node) rule: Arc<str>,
@@ -70,6 +72,7 @@ impl Line<'_> {
         let out = Writer::with_capacity(512 + self.signed.map_or(0, <[u8]>::len)).map(pairs);
         let out = out.text("t").uint(t.0).text("v").uint(1).text("at").uint(self.at.0);
         let out = out.text("id").bytes(&id.0).text("act").text(self.act.as_str());
+        let out = given(out, "case", self.case, |out, case| out.bytes(&case.0));
         let out = out.text("pack").text(&self.pack);
         let out = given(out, "ppid", self.ppid, |out, ppid| out.bytes(&ppid.0));
         let out = out.text("rule").text(&self.rule).text("told").text(self.told.as_str());
@@ -96,6 +99,7 @@ impl Line<'_> {
     /// How many of the fields are there that need not be.
     fn optional(&self) -> usize {
         let there = [
+            self.case.is_some(),
             self.ppid.is_some(),
             self.basis.is_some(),
             self.class.is_some(),
@@ -145,12 +149,14 @@ mod tests {
             (ppid, basis, exact) in any::<(Option<[u8; 16]>, Option<[u8; 32]>, Option<[u8; 32]>)>(),
             (count, signed) in any::<(Option<u64>, Option<Vec<u8>>)>(),
             (t, at, as_of, version, id) in any::<(u64, u64, u64, u32, [u8; 16])>(),
-            (told, act, named) in (0..Reason::ALL.len(), 0..3usize, any::<bool>()),
+            (told, act, named, case) in
+                (0..Reason::ALL.len(), 0..3usize, any::<bool>(), any::<Option<[u8; 16]>>()),
         ) {
             let [use_id, purpose, release, jurisdiction] = &texts;
             let line = Line {
                 at: Timestamp(at),
                 act: [UseAct::Check, UseAct::Handover, UseAct::Opening][act],
+                case: case.map(Nonce),
                 pack: "p".into(),
                 ppid: ppid.map(Ppid),
                 rule: "r".into(),
@@ -175,6 +181,7 @@ mod tests {
             let read: UseLine =
                 cbor::decode_exact(&line.encode(Timestamp(t), &DecisionId(id), exact.as_ref())).unwrap();
             prop_assert_eq!((read.t, read.at, read.id.0, read.act), (Timestamp(t), line.at, id, line.act));
+            prop_assert_eq!(read.case, line.case);
             prop_assert_eq!((&*read.pack, &*read.rule, read.told), ("p", "r", line.told));
             prop_assert_eq!((read.as_of, &read.asker, read.count), (as_of, &asker, count));
             prop_assert_eq!((read.ppid, read.basis, read.exact), (line.ppid, line.basis, exact.map(Shown)));

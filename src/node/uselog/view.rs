@@ -11,6 +11,7 @@ use crate::model::id::DecisionId;
 use crate::model::id::Hash;
 use crate::model::id::KeyHash;
 use crate::model::id::LeafIndex;
+use crate::model::id::Nonce;
 use crate::model::id::PartyId;
 use crate::model::id::Ppid;
 use crate::model::id::StatementId;
@@ -55,6 +56,8 @@ pub struct Seen {
 pub struct Note {
     /// What kind.
     pub act: UseAct,
+    /// Under which case.
+    pub case: Option<Nonce>,
     /// Who gets it.
     pub asker: PartyId,
     /// In whose domain.
@@ -81,12 +84,21 @@ impl Inner {
     /// # Errors
     /// The store, the disk: then hand nothing out.
     pub fn note_use(&self, note: &Note) -> Result<Option<DecisionId>, Error> {
+        let name = Name::Ppid(note.ppid.0);
+        let who = self.people.locate(&name, self.store.as_ref(), &self.vault)?;
+        self.note_use_of(who, note)
+    }
+
+    /// As [`Inner::note_use`], where it is known whose line it is; of nobody's, the decoy's.
+    pub(in crate::node) fn note_use_of(
+        &self,
+        who: Option<Pointed>,
+        note: &Note,
+    ) -> Result<Option<DecisionId>, Error> {
         let Some(uses) = self.uses.get() else { return Ok(None) };
         if uses.is_broken() {
             return Err(Error::Stopped(Stop::Io));
         }
-        let name = Name::Ppid(note.ppid.0);
-        let who = self.people.locate(&name, self.store.as_ref(), &self.vault)?;
         let loaded = match who {
             Some(who) => Some(self.people.load(who, self.store.as_ref(), &self.vault)?),
             None => None,
@@ -241,8 +253,8 @@ impl Inner {
         let way = uses.way(number, &batch, &root, &kept.leaf)?.ok_or_else(damaged)?;
         let evidence = evidence_of(kept, &way.path, way.sides, entry);
         // What does not hold is never handed out.
-        let (log, origin) = (self.log_key(), self.settings.origin.as_str());
-        evidence.verify(log, origin, Some(self.settings.grain_ms)).map_err(|_| damaged())?;
+        let (log, origin) = (self.log_keys(), self.settings.origin.as_str());
+        evidence.verify(log.as_ref(), origin, Some(self.settings.grain_ms)).map_err(|_| damaged())?;
         Ok(Shown::Evidence(evidence.encode().map_err(|_| damaged())?))
     }
 }
@@ -252,6 +264,7 @@ impl Note {
         Line {
             at,
             act: self.act,
+            case: self.case,
             pack: "none".into(),
             ppid: Some(self.ppid),
             rule: "none".into(),

@@ -22,6 +22,7 @@ fn line(n: u8, minutes: u64, told: Reason) -> Observed {
         at: t,
         id: DecisionId([u8::try_from(minutes).unwrap(); 16]),
         act: UseAct::Check,
+        case: None,
         pack: "kcern-2018".into(),
         ppid: Some(Ppid([n; 16])),
         rule: "r".into(),

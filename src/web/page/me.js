@@ -45,7 +45,8 @@
       user: { id: random(16), name: `naru ${new Date().toISOString().slice(0, 10)}`, displayName: 'Naru' },
       // Nothing is proved by it: possession is proved by the assertion that follows.
       challenge: random(32),
-      pubKeyCredParams: [-8, -7, -257].map((alg) => ({ type: 'public-key', alg })),
+      // ES256 first: only of its signatures the public key is found again on another device.
+      pubKeyCredParams: [-7, -8, -257].map((alg) => ({ type: 'public-key', alg })),
       authenticatorSelection: { residentKey: 'required', requireResidentKey: true, userVerification: 'required' },
       attestation: 'none',
     } });
@@ -65,10 +66,12 @@
       allowCredentials: keys.map(({ id }) => ({ type: 'public-key', id: unb64u(id) })),
       userVerification: 'required',
     } });
-    const { spki } = keys.find(({ id }) => id === b64u(new Uint8Array(got.rawId)));
+    const id = b64u(new Uint8Array(got.rawId));
+    // A passkey that came from another device has left no public key here: a login does without.
+    const spki = keys.find((key) => key.id === id)?.spki ?? '';
     const { authenticatorData, clientDataJSON, signature } = got.response;
     const rest = [authenticatorData, clientDataJSON, signature].map((part) => new Uint8Array(part));
-    return signed.map((one) => cbor([1, one, digests, ...rest, unb64u(spki)]));
+    return Object.assign(signed.map((one) => cbor([1, one, digests, ...rest, unb64u(spki)])), { id });
   };
 
   const statement = (type, fields) => ({ v: 1, type, iat: Date.now(), nonce: random(16), ...fields });
@@ -87,14 +90,15 @@
 
   const logIn = async (keys) => {
     const now = Date.now();
-    const [item] = await sign(LOGIN, [cbor({ v: 1, origin: place.origin, nonce: random(16), iat: now, exp: now + 60_000 })], keys);
+    const items = await sign(LOGIN, [cbor({ v: 1, origin: place.origin, nonce: random(16), iat: now, exp: now + 60_000 })], keys);
     const answer = await call('/oauth/token', {
       method: 'POST', headers: { 'content-type': 'application/x-www-form-urlencoded' },
-      body: `grant_type=urn:naru:login&login=${b64u(item)}`,
+      body: `grant_type=urn:naru:login&login=${b64u(items[0])}`,
     });
     const given = await answer.json();
     if (!answer.ok) throw new Told(W.refused(given.error));
     token = given.access_token;
+    if (given.key) keep({ id: items.id, spki: given.key });
   };
 
   const must = () => {
@@ -269,7 +273,8 @@
   };
 
   const enter = async () => {
-    await logIn(must());
+    // With none kept the browser offers those it has, synchronised ones too.
+    await logIn(kept());
     await show();
     say(W.here);
   };

@@ -29,7 +29,7 @@ impl Live<'_> {
         self.write("mydata.zip", bytes)?;
         export::write(&self.out.join("export/mydata.zip"), bytes)?;
         self.verify_line("mydata.zip");
-        let log = self.world.node.log_key();
+        let log = &self.world.node.log_key();
         let proven = archive::verify(&mut Cursor::new(bytes), log, ORIGIN, Some(GRAIN_MS))
             .map_err(|error| wrong("archive", error))?;
         self.tells(
@@ -62,7 +62,7 @@ impl Live<'_> {
             }
             Ok::<_, portability::Error>(())
         };
-        let bag = Bag::open(&mut source, self.world.node.log_key());
+        let bag = Bag::open(&mut source, &self.world.node.log_key());
         bag.and_then(|bag| bag.walk(&mut seen)).map_err(|error| wrong("archive", error))?;
         Ok(found)
     }

@@ -236,7 +236,7 @@ impl Live<'_> {
     }
 
     fn checks(&self, dossier: &Value) -> Result<dossier::Checked, dossier::Error> {
-        dossier::verify(dossier, self.world.node.log_key(), ORIGIN, Some(GRAIN_MS))
+        dossier::verify(dossier, &self.world.node.log_key(), ORIGIN, Some(GRAIN_MS))
     }
 }
 

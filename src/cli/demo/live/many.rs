@@ -93,7 +93,7 @@ impl Live<'_> {
         self.curl("/v1/cohorts/$ID/summary", "-H @bank.auth -o summary.cose");
         let signed = self.get(&format!("{path}/summary"), BANK)?;
         let signed = &signed.expect("summary", 200)?.body;
-        let summary = cohort::open(signed, self.world.node.log_key())
+        let summary = cohort::open(signed, &self.world.node.log_key())
             .map_err(|error| wrong("cohort summary", error))?;
         if summary.verdicts != hash::sha256(&[verdicts]) || summary.input != hash::sha256(&[input.as_bytes()])
         {
