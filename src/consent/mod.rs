@@ -40,6 +40,7 @@ mod request;
 mod rotate;
 mod slot;
 mod succeed;
+mod term;
 mod trial;
 
 use std::cmp::Ordering;
@@ -95,6 +96,8 @@ pub use slot::Slot;
 pub use slot::State;
 pub use slot::Terms;
 pub use succeed::Succession;
+pub use term::Bounds;
+pub use term::Spent;
 pub use trial::Change;
 pub use trial::Outcome;
 pub use trial::Past;

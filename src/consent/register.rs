@@ -426,7 +426,9 @@ impl Register {
             return Err(Why::Endorsement);
         }
         let ordered = s.tags.windows(2).all(|pair| matches!(pair, [a, b] if a < b));
-        if s.tags.is_empty() || !ordered { Err(Why::NotThisSubject) } else { Ok(()) }
+        // Without a slot, records went by their term: then there are some, and nobody ordered it.
+        let by_term = s.records > 0 && s.order.is_none();
+        if (s.tags.is_empty() && !by_term) || !ordered { Err(Why::NotThisSubject) } else { Ok(()) }
     }
 
     /// Closing: a suspended controller retires, and retiring twice counts.

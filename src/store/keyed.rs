@@ -28,7 +28,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::row::{self, Table};
 use super::{
-    Append, Batch, BatchId, COMMITS_BYTES, Commit, Epoch, Error, Gate, Head, Holder, Integrate, Located,
+    Append, Batch, BatchId, Body, COMMITS_BYTES, Commit, Epoch, Error, Gate, Head, Holder, Integrate, Located,
     MAX_PART, Name, NameAt, PersonRows, Project, Recovered, Row, Rows, Snapshot, Store,
 };
 use crate::model::id::{StatementId, SubjectId};
@@ -399,6 +399,10 @@ impl<E: Engine> Store for Keyed<E> {
 
     fn forget(&self, epoch: Epoch, subject: &SubjectId, names: &[Name]) -> Project {
         self.try_forget(epoch, subject, names).map_or_else(Project::from, |()| Project::Projected)
+    }
+
+    fn rewrite(&self, epoch: Epoch, subject: &SubjectId, put: &[Body], drop: &[StatementId]) -> Project {
+        self.try_rewrite(epoch, subject, put, drop).map_or_else(Project::from, |()| Project::Projected)
     }
 
     fn commits(&self, range: Range<u64>) -> Result<Vec<Commit>, Error> {

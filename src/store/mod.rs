@@ -304,6 +304,10 @@ pub trait Store: Send + Sync {
     /// start repeats it from the certificates.
     fn forget(&self, epoch: Epoch, subject: &SubjectId, names: &[Name]) -> Project;
 
+    /// Replaces bodies of one person by what is left of them, and drops others of hers, all at once.
+    /// Idempotent, need not be synced: every start repeats it from the certificates.
+    fn rewrite(&self, epoch: Epoch, subject: &SubjectId, put: &[Body], drop: &[StatementId]) -> Project;
+
     /// Commits that hold an index of `range`, in order. Stops early after about 4 MiB; never answers
     /// empty while `range.start` is sequenced and the range is not empty.
     ///

@@ -56,6 +56,10 @@ pub enum Sealed {
     Handover,
     /// A document beside an incident.
     Document,
+    /// What destroyed statements left of a slot, in the place of the last of them.
+    Rest,
+    /// A record of somebody erased, kept for a case.
+    Held,
 }
 
 impl Sealed {
@@ -66,6 +70,8 @@ impl Sealed {
             Self::Line => b"line",
             Self::Handover => b"handover",
             Self::Document => b"document",
+            Self::Rest => b"rest",
+            Self::Held => b"held",
         }
     }
 }
@@ -240,6 +246,16 @@ impl Vault {
     /// I/O.
     pub fn tagged(&self, tags: &BTreeSet<SubjectId>) -> Result<Vec<Pointed>, Error> {
         self.slots.find(tags)
+    }
+
+    /// Whoever has one of `most` slots from that number on, and the number after the last one looked at;
+    /// `None` past the end. Overwritten and damaged slots are passed over, and so are new ones that are
+    /// not written yet.
+    ///
+    /// # Errors
+    /// I/O.
+    pub fn page(&self, from: SlotNumber, most: usize) -> Result<(Vec<Pointed>, Option<SlotNumber>), Error> {
+        self.slots.page(from, most)
     }
 
     /// The erasure tag of a person's slot: what a certificate names her by.

@@ -314,6 +314,8 @@ impl PersonKey {
             Sealed::Line => "use line",
             Sealed::Handover => "handover",
             Sealed::Document => "document",
+            Sealed::Rest => "rest",
+            Sealed::Held => "held record",
         };
         self.keyed().record_key(record).open(&associated(kind, who, record), sealed, what)
     }
