@@ -426,9 +426,9 @@ impl Register {
             return Err(Why::Endorsement);
         }
         let ordered = s.tags.windows(2).all(|pair| matches!(pair, [a, b] if a < b));
-        // Without a slot, records went by their term: then there are some, and nobody ordered it.
-        let by_term = s.records > 0 && s.order.is_none();
-        if (s.tags.is_empty() && !by_term) || !ordered { Err(Why::NotThisSubject) } else { Ok(()) }
+        // By their term records go, with a slot or without, and nobody orders it.
+        let named = if s.scheduled { s.records > 0 && s.order.is_none() } else { !s.tags.is_empty() };
+        if named && ordered { Ok(()) } else { Err(Why::NotThisSubject) }
     }
 
     /// Closing: a suspended controller retires, and retiring twice counts.

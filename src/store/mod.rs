@@ -378,8 +378,8 @@ pub trait Store: Send + Sync {
     /// Engine failure or damage.
     fn get(&self, name: &str) -> Result<Option<Vec<u8>>, Error>;
 
-    /// Rows that were dropped or replaced leave the files, as far as the engine can have it so (a journal
-    /// rolls over in its own time); reads everything, while others write. Needs no lead.
+    /// Rows that were dropped or replaced leave the files, journals too, as far as the engine can have it so;
+    /// reads everything, while others write. Needs no lead.
     ///
     /// # Errors
     /// Engine failure.

@@ -125,6 +125,40 @@ fn a_replaced_grant_goes_and_the_one_in_force_stays() {
 }
 
 #[test]
+fn what_a_desk_carried_counts_though_its_statement_is_gone() {
+    let mut world = World::new();
+    let ppid = world.enrol(1);
+    grant_over(&world, ppid, None);
+    // The hospital carries the withdrawal, and so knows her.
+    let signal: Statement = ConsentSignal {
+        v: V1,
+        kind: Kind::ConsentSignal,
+        iat: world.now(),
+        nonce: nonce(),
+        ppid: world.ppid(1, Some("hospital")),
+        act: SignalAct::Withdraw,
+        controller: Scope::One("bank".into()),
+        purpose: Scope::One(PURPOSE.into()),
+        class: DataClass::RealName,
+        channel: Channel::Desk,
+    }
+    .into();
+    let carried = world.accept(sign(&signal, &signer(HOSPITAL)));
+    world.advance(TERM);
+    let second = grant_over(&world, ppid, Some(carried.id));
+    assert_eq!(world.node().expire().unwrap(), expired(2));
+    assert!(bodies(&world, 1).contains(&second.id));
+    sound(&mut world, 2);
+    assert_eq!(world.check(ppid).decision.reason, Reason::ConsentGiven);
+    // Both stretches end, and one certificate names what is left.
+    world.accept(sign(&world.withdraw(ppid), &person_key(1)));
+    world.advance(TERM);
+    assert_eq!(world.node().expire().unwrap(), expired(2));
+    sound(&mut world, 4);
+    assert_eq!(world.check(ppid).decision.reason, Reason::ConsentWithdrawn);
+}
+
+#[test]
 fn what_stands_is_past_no_term() {
     let mut world = World::new();
     let ppid = world.enrol(1);

@@ -110,6 +110,9 @@ statement! {
         /// Case number, where a legal order demanded it: then a regulator endorses.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         order: Option<String>,
+        /// Whether they went by their term, and nobody demanded it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        scheduled: bool,
         /// How many records became tombstones.
         records: u64,
         /// RFC 9162 root over the tombstones' indices.

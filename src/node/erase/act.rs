@@ -13,7 +13,6 @@ use crate::node::Inner;
 use crate::node::Item;
 use crate::node::Refusal;
 use crate::node::Stop;
-use crate::node::erase::Beside;
 use crate::node::erase::Erased;
 use crate::node::erase::found::Gone;
 use crate::node::erase::waiting_row;
@@ -82,7 +81,7 @@ impl Sequencer {
         if waiting.is_empty() {
             return Ok(false);
         }
-        let statement = self.inner.certificate(&waiting, None, Beside::default())?;
+        let statement = self.inner.certificate(&waiting, None, None)?;
         self.certify_this(&statement)?;
         Ok(true)
     }

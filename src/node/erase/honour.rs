@@ -203,7 +203,7 @@ impl Inner {
     /// Destroys again what certificates say of which this copy has no list: whatever was past its term when the
     /// last of them was made, and is not held. How many entries that were.
     fn past_their_term(&self, unlisted: &[Standing], epoch: Epoch) -> Result<u64, Error> {
-        let Some(last) = unlisted.last() else { return Ok(0) };
+        let Some(last) = unlisted.iter().rfind(|one| one.says.scheduled) else { return Ok(0) };
         let (mut from, mut all) = (Some(SlotNumber(0)), BTreeSet::new());
         while let Some(first) = from {
             let (page, next) = self.vault.page(first, PAGE)?;

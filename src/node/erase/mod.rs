@@ -70,6 +70,7 @@ pub(in crate::node) use quoted::Kept;
 pub(in crate::node) use stored::Rest;
 pub(in crate::node) use stored::Stored;
 pub use term::Expired;
+pub(in crate::node) use term::Rounds;
 
 /// Most slots that one certificate names: it stays far below the size of a public statement.
 pub(in crate::node) const MOST_TAGS: usize = 512;
@@ -248,11 +249,18 @@ impl Inner {
 
     /// A certificate over these, unsigned, and over what goes beside it by its term. What it names is
     /// remembered, so that its tags are found again.
-    fn certificate(&self, who: &[Pointed], order: Option<String>, beside: Beside) -> Result<Statement, Error> {
+    fn certificate(
+        &self,
+        who: &[Pointed],
+        order: Option<String>,
+        due: Option<Beside>,
+    ) -> Result<Statement, Error> {
         let mut all = self.with_requests(who)?;
         all.truncate(MOST_TAGS);
         let plan = self.plan(&all, self.clock.now(), &HashMap::new())?;
-        let indices = with_cuts(plan.indices, &beside.cuts);
+        let scheduled = due.is_some();
+        let cuts = due.as_ref().map_or(&[][..], |beside| &beside.cuts);
+        let indices = with_cuts(plan.indices, cuts);
         let mut tags = Vec::with_capacity(all.len());
         for who in all {
             let tag = self.vault.erasure_tag(who)?;
@@ -262,7 +270,7 @@ impl Inner {
         // In no order of persons.
         tags.sort_unstable();
         let nonce = Nonce(clock::random().map_err(Error::Randomness)?);
-        if !beside.cuts.is_empty() {
+        if let Some(beside) = due {
             self.on_the_way.lock().insert(nonce, beside);
         }
         Ok(ErasureCertify {
@@ -272,6 +280,7 @@ impl Inner {
             nonce,
             tags,
             order,
+            scheduled,
             records: indices.len() as u64,
             tombstones: crate::model::id::Hash(root_of(&indices)),
         }
@@ -302,7 +311,7 @@ impl Inner {
             return Ok(None);
         }
         let operator = self.operator.as_ref().ok_or(Error::Genesis("the operator's key is not here"))?;
-        let statement = self.certificate(&[who], Some(case.to_owned()), Beside::default())?;
+        let statement = self.certificate(&[who], Some(case.to_owned()), None)?;
         Ok(Some(identity::item::sign(&statement, operator.as_ref())?))
     }
 
@@ -324,7 +333,9 @@ impl Inner {
         };
         let (decoy, _) = self.vault.decoy();
         let none = who.is_empty() && cut.is_empty();
-        if none || who.len() != s.tags.len() || who.iter().any(|w| w.subject == decoy.subject) {
+        // What goes by its term, only this node itself says.
+        let own = !s.scheduled || self.on_the_way.lock().contains_key(&s.nonce);
+        if none || !own || who.len() != s.tags.len() || who.iter().any(|w| w.subject == decoy.subject) {
             return refused(Why::NotThisSubject);
         }
         for who in &who {

@@ -60,6 +60,9 @@ const AT_ONCE: usize = 16;
 /// A certificate takes in no further person once it has so many records.
 const MOST_RECORDS: usize = 1_024;
 
+/// How often the keeper makes a round, ms.
+const ROUND_MS: u64 = 24 * 3_600_000;
+
 /// What a round destroyed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Expired {
@@ -112,13 +115,32 @@ impl Node {
     /// # Errors
     /// The disk, the store; [`Error::Genesis`] without the operator's key. What was done stands.
     pub fn expire(&self) -> Result<Expired, Error> {
-        self.inner.expire()
+        self.inner.expire(&|| true)
+    }
+}
+
+/// When a round was last made.
+#[derive(Debug, Default)]
+pub(in crate::node) struct Rounds(Option<Timestamp>);
+
+impl Rounds {
+    /// One a day, and one after the start; broken off as soon as `goes_on` says no.
+    pub(in crate::node) fn look(&mut self, node: &Inner, goes_on: &dyn Fn() -> bool) {
+        let now = node.clock.now();
+        let due = self.0.is_none_or(|last| last.plus_ms(ROUND_MS) <= now);
+        if !due || node.operator.is_none() || node.stopped().is_some() {
+            return;
+        }
+        match node.expire(goes_on) {
+            Ok(_) => self.0 = Some(now),
+            Err(error) => tracing::error!(cause = %error, "what is past its term waits for the next round"),
+        }
     }
 }
 
 impl Inner {
     /// One round.
-    pub(in crate::node) fn expire(&self) -> Result<Expired, Error> {
+    fn expire(&self, goes_on: &dyn Fn() -> bool) -> Result<Expired, Error> {
         self.operator.as_ref().ok_or(Error::Genesis("the operator's key is not here"))?;
         let (mut total, mut from) = (Expired::default(), Some(SlotNumber(0)));
         let now = self.clock.now();
@@ -126,7 +148,7 @@ impl Inner {
             return Ok(total);
         };
         let below = self.first_after(Timestamp(oldest))?;
-        while let Some(first) = from.filter(|_| below > 0) {
+        while let Some(first) = from.filter(|_| below > 0 && goes_on()) {
             let (page, next) = self.vault.page(first, PAGE)?;
             let mut due = Vec::new();
             for who in page {
@@ -339,7 +361,7 @@ impl Sequencer {
             cuts: due.cuts,
             ..Beside::default()
         };
-        let statement = self.inner.certificate(&due.requests, None, beside)?;
+        let statement = self.inner.certificate(&due.requests, None, Some(beside))?;
         let Statement::ErasureCertify(says) = &statement else { return Ok(Expired::default()) };
         let records = says.records;
         self.certify_this(&statement)?;
