@@ -311,8 +311,7 @@ impl Vault {
     #[must_use]
     pub fn derived(&self, label: &str, id: &[u8]) -> Key {
         let epochs = self.epochs.read().unwrap_or_else(PoisonError::into_inner);
-        let mac = epochs.current().key.mac(&[b"naru-derived-v1", &[0], label.as_bytes(), &[0], id]);
-        Key::from_mac(mac)
+        epochs.current().key.derive(&[b"naru-derived-v1", &[0], label.as_bytes(), &[0], id])
     }
 
     /// Seals who a name points at.
@@ -383,7 +382,7 @@ fn pointed(epochs: &Epochs, name: &[u8], sealed: &[u8]) -> Result<Pointed, Error
 
 fn read_wrapped(path: &Path, by: &Key, label: &'static str) -> Result<Key, Error> {
     let sealed = fs::read(path).map_err(io_at(path))?;
-    let plain = by.open(label.as_bytes(), &sealed, label)?;
+    let plain = zeroize::Zeroizing::new(by.open(label.as_bytes(), &sealed, label)?);
     Key::from_slice(&plain).ok_or_else(|| Error::KeyFile { path: path.to_owned() })
 }
 
