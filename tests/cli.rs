@@ -570,7 +570,8 @@ impl Service {
     fn says_nothing_of_anybody(desk: &Path) {
         let log = String::from_utf8_lossy(&fs::read(desk.join(Self::LOG)).unwrap_or_default()).into_owned();
         let hex = |text: &str| text.bytes().take(32).filter(u8::is_ascii_hexdigit).count() == 32;
-        let names = |at: &str| log.match_indices(at).any(|(from, _)| log.get(from + at.len()..).is_some_and(hex));
+        let names =
+            |at: &str| log.match_indices(at).any(|(from, _)| log.get(from + at.len()..).is_some_and(hex));
         assert!(!names("ppid_") && !log.contains("PRIVATE KEY"), "{log}");
     }
 }

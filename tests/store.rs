@@ -188,7 +188,7 @@ fn a_second_lead_fences_the_first(ground: &Ground) {
 fn no_one_writes_before_lead(ground: &Ground) {
     let store = ground.open();
     for epoch in [0, 1, u64::MAX] {
-        assert!(matches!(store.append(naru::store::Epoch(epoch), &batch(0, 1)), Append::Fenced));
+        assert!(matches!(store.append(Epoch(epoch), &batch(0, 1)), Append::Fenced));
     }
 }
 

@@ -440,7 +440,10 @@ impl Check<'_> {
         if !unread(portability::COMPLETENESS)
             && let Some((path, _)) = self.after.iter().find(|(_, id)| !destroyed(id))
         {
-            return Err(wrong(path, "it was signed over a statement that is neither inside nor past its term"));
+            return Err(wrong(
+                path,
+                "it was signed over a statement that is neither inside nor past its term",
+            ));
         }
         Ok(Proven {
             head,

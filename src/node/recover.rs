@@ -176,6 +176,20 @@ impl Inner {
         Ok(())
     }
 
+    /// The statement of an entry that no certificate names.
+    fn item_of(
+        &self,
+        loaded: &Loaded,
+        id: &StatementId,
+        lost: &dyn Fn(&str) -> Error,
+    ) -> Result<Vec<u8>, Error> {
+        let subject = &loaded.who.subject;
+        let body = self.store.bodies(subject, &[*id])?.pop().flatten();
+        let body = body.ok_or_else(|| lost("its body is missing"))?;
+        let item = Stored::open(&loaded.key, subject, id, &body)?.item();
+        item.ok_or_else(|| lost("its body is past its term, and no certificate says so"))
+    }
+
     fn replay_sealed(
         &self,
         step: &mut Step,
@@ -192,11 +206,7 @@ impl Inner {
         let row = row.ok_or_else(|| lost("its name row is missing"))?;
         let who = self.vault.open_name(name_bytes(&name), &row.sealed)?;
         let loaded = self.step_person(step, who)?;
-        let body = self.store.bodies(&who.subject, &[id])?.pop().flatten();
-        let body = body.ok_or_else(|| lost("its body is missing"))?;
-        let item = Stored::open(&loaded.key, &who.subject, &id, &body)?.item();
-        let item = item.ok_or_else(|| lost("its body is past its term, and no certificate says so"))?;
-        let (statement, signed) = identity::reload(&item)?;
+        let (statement, signed) = identity::reload(&self.item_of(&loaded, &id, &lost)?)?;
         if signed.id != id {
             return Err(lost("its body is another statement"));
         }

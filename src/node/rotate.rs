@@ -86,7 +86,9 @@ impl Inner {
         self.vault.end_epochs()?;
         // Names stand in the clear as keys of rows: those of the erased leave the files as well.
         if self.disk_low.load(Ordering::Acquire) {
-            tracing::warn!("the disk is nearly full: dropped rows stay in the store's files until the next rotation");
+            tracing::warn!(
+                "the disk is nearly full: dropped rows stay in the store's files until the next rotation"
+            );
         } else if let Err(error) = self.store.compact() {
             tracing::warn!(cause = %error, "dropped rows may be in the store's files still");
         }

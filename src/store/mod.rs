@@ -413,6 +413,16 @@ fn no_snapshot(engine: &'static str) -> Error {
     Error::Engine { engine, cause: "it takes no snapshots".into() }
 }
 
+/// A file that ends early or holds nonsense is damage; the rest is the system's word.
+fn from_io(io: std::io::Error) -> Error {
+    match io.kind() {
+        std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData => {
+            Error::Corrupt { what: io.to_string() }
+        }
+        _ => Error::Io(io),
+    }
+}
+
 /// Why a write was not done: every answer to a write has these two.
 enum Gate {
     Fenced,

@@ -141,6 +141,11 @@ fn a_complaint_is_shown_to_the_regulator_and_how_it_stands_to_her() {
     assert!(!seen.to_string().contains("called") && !seen.to_string().contains("ppid_"));
 }
 
+fn demand(served: &Served, ppid: Ppid) -> Statement {
+    let iat = served.world.now();
+    ErasureDemand { v: V1, kind: Kind::ErasureDemand, iat, nonce: nonce(), ppid }.into()
+}
+
 #[test]
 fn a_regulator_s_hold_is_placed_over_http_and_she_is_told_what_is_held_back_and_no_more() {
     let served = Served::new();
@@ -189,15 +194,7 @@ fn a_regulator_s_hold_is_placed_over_http_and_she_is_told_what_is_held_back_and_
     let refused = post(place("hospital"), &signer(HOSPITAL));
     assert_eq!((refused.status, refused.json()["code"].clone()), (403, "role".into()));
     assert_eq!(post(place("pipc"), &signer(REGULATOR)).status, 201);
-    let demand: Statement = ErasureDemand {
-        v: V1,
-        kind: Kind::ErasureDemand,
-        iat: served.world.now(),
-        nonce: nonce(),
-        ppid: of(None),
-    }
-    .into();
-    let item = sign(&demand, &key);
+    let item = sign(&demand(&served, of(None)), &key);
     let told = served.post_with("/v1/statements", "application/cose", None, &json, &item);
     assert_eq!(told.status, 201);
     let told = told.json();

@@ -165,7 +165,9 @@ impl Holds {
         let (standing, nothing) = (self.lock(), HashMap::new());
         let holds = |keep: &&Keep| {
             keep.id == *id
-                && standing.at(at, &nothing).any(|(case, hold)| case == keep.case && hold.records.contains(id))
+                && standing
+                    .at(at, &nothing)
+                    .any(|(case, hold)| case == keep.case && hold.records.contains(id))
         };
         standing.kept.iter().filter(holds).copied().collect()
     }

@@ -227,7 +227,12 @@ impl Inner {
     }
 
     /// The same, but what cases hold at `at` is no tombstone.
-    fn plan(&self, who: &[Pointed], at: Timestamp, before: &HashMap<SubjectId, Loaded>) -> Result<Plan, Error> {
+    fn plan(
+        &self,
+        who: &[Pointed],
+        at: Timestamp,
+        before: &HashMap<SubjectId, Loaded>,
+    ) -> Result<Plan, Error> {
         let kept = |id: &StatementId| !self.cases_of(id, at, before).is_empty();
         Plan::of(self.gone(who)?, self.store.as_ref(), &kept)
     }

@@ -288,7 +288,8 @@ impl Inner {
                 let asked = self.loaded(request)?;
                 let held = asked.person.request().is_some_and(|r| self.holds().names(&r.statement, now));
                 let here = |other: &StatementId| opened.links.get(other) == Some(link);
-                let alone = opened.links.keys().filter(|other| here(other)).all(|other| going.contains(other));
+                let alone =
+                    opened.links.keys().filter(|other| here(other)).all(|other| going.contains(other));
                 if held || !alone {
                     stays.insert(*id);
                 } else if !requests.contains(&request) {

@@ -109,13 +109,7 @@ impl Walk<'_> {
     }
 
     /// A record kept for a case is the statement of its entry.
-    fn held(
-        &self,
-        keep: &Keep,
-        at: Timestamp,
-        id: StatementId,
-        commitment: &[u8; 32],
-    ) -> Result<(), String> {
+    fn held(&self, keep: &Keep, at: Timestamp, id: StatementId, commitment: &[u8; 32]) -> Result<(), String> {
         let subject = &keep.who.subject;
         let key = self.data.vault.person_key(keep.who).map_err(text)?;
         let body = self.data.store.bodies(subject, &[id]).map_err(text)?.pop().flatten();

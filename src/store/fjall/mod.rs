@@ -52,7 +52,8 @@ use ::fjall::{
 
 use super::Error;
 use super::Snapshot;
-use super::keyed::{Changes, Engine, Keyed, Pair, Sync, Visit, caught, from_io};
+use super::from_io;
+use super::keyed::{Changes, Engine, Keyed, Pair, Sync, Visit, caught};
 use super::row::Table;
 
 /// The store contract over fjall 3.

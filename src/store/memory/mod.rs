@@ -23,8 +23,8 @@ use self::fault::Plan;
 pub use self::fault::{Call, Fault, Faults, Lag, When};
 use self::tables::Tables;
 use super::{
-    Append, Batch, BatchId, Body, Commit, Epoch, Error, Gate, Head, Holder, Integrate, Located, MAX_PART, Name,
-    PersonRows, Project, Recovered, Row, Store, sound,
+    Append, Batch, BatchId, Body, Commit, Epoch, Error, Gate, Head, Holder, Integrate, Located, MAX_PART,
+    Name, PersonRows, Project, Recovered, Row, Store, sound,
 };
 use crate::model::id::{StatementId, SubjectId};
 

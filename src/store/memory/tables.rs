@@ -9,7 +9,9 @@ use std::ops::Bound;
 use std::ops::Range;
 
 use crate::model::id::{StatementId, SubjectId};
-use crate::store::{Batch, BatchId, Body, COMMITS_BYTES, Commit, Head, Located, Name, PersonRows, Row, names_at};
+use crate::store::{
+    Batch, BatchId, Body, COMMITS_BYTES, Commit, Head, Located, Name, PersonRows, Row, names_at,
+};
 
 type Indexed = (u64, Vec<u8>);
 
