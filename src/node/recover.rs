@@ -168,6 +168,13 @@ impl Inner {
         let Ok(key) = self.vault.person_key(who) else { return Ok(()) };
         let Some(body) = self.store.bodies(&who.subject, &[id])?.pop().flatten() else { return Ok(()) };
         if let Stored::Rest(rest) = Stored::open(&key, &who.subject, &id, &body)? {
+            for ppid in rest.ppids {
+                let name = Name::Ppid(ppid.0);
+                if self.store.locate(&name)?.is_none() {
+                    let sealed = self.vault.seal_name(name_bytes(&name), who)?;
+                    step.names.push((Row::Name { name, sealed, index: None }, name, who));
+                }
+            }
             let mut loaded = self.step_person(step, who)?;
             loaded.person.remain(&rest.slot, rest.left);
             step.parts.insert((who.subject, Some(rest.slot)));

@@ -289,6 +289,31 @@ fn her_archive_names_what_was_destroyed_and_proves_the_rest() {
     sound(&mut world, 2);
 }
 
+#[test]
+fn a_projection_lost_whole_is_made_again_from_what_is_left() {
+    let mut world = World::new();
+    // State never becomes visible, and a power loss takes all of it.
+    world.memory.faults().set_lag(naru::store::memory::Lag::On);
+    let ppid = world.enrol(1);
+    let first = grant_over(&world, ppid, None);
+    let withdrawn = world.accept(sign(&world.withdraw(ppid), &person_key(1)));
+    world.advance(TERM);
+    let second = grant_over(&world, ppid, Some(withdrawn.id));
+    assert_eq!(world.node().expire().unwrap(), expired(2));
+    let given = world.check(ppid).decision;
+    assert_eq!(given.reason, Reason::ConsentGiven);
+    world.reopen();
+    assert_eq!(world.check(ppid).decision, given);
+    assert!(!bodies(&world, 1).contains(&first.id));
+    world.accept(sign(&world.withdraw(ppid), &person_key(1)));
+    world.advance(TERM);
+    assert_eq!(world.node().expire().unwrap(), expired(2), "the second grant, and what ended it");
+    assert!(!bodies(&world, 1).contains(&second.id));
+    world.reopen();
+    assert_eq!(world.check(ppid).decision.reason, Reason::ConsentWithdrawn);
+    assert_eq!(world.faults(), []);
+}
+
 /// What of a world is about to go, at the end of its term.
 fn due() -> (World, Ppid) {
     let world = World::new();

@@ -16,6 +16,7 @@ use crate::ledger::cbor;
 use crate::ledger::hash;
 use crate::model::id::LeafIndex;
 use crate::model::id::Nonce;
+use crate::model::id::Ppid;
 use crate::model::id::StatementId;
 use crate::model::id::SubjectId;
 use crate::node::Error;
@@ -32,6 +33,8 @@ pub(in crate::node) struct Rest {
     pub(in crate::node) gone: Vec<(LeafIndex, StatementId)>,
     pub(in crate::node) left: Slot,
     pub(in crate::node) slot: SlotKey,
+    /// By which she was named in them: rows that lead from these are made from statements.
+    pub(in crate::node) ppids: Vec<Ppid>,
 }
 
 /// A record of somebody erased, held for a case.

@@ -27,6 +27,7 @@ use crate::identity::Recorded;
 use crate::ledger::cbor;
 use crate::model::id::LeafIndex;
 use crate::model::id::PartyId;
+use crate::model::id::Ppid;
 use crate::model::id::StatementId;
 use crate::model::id::Timestamp;
 use crate::model::pack::Kept;
@@ -233,7 +234,7 @@ impl Inner {
         };
         let mut spent = person.spent(&rests, &opened.said, &bounds);
         let requests = self.answered_by(&loaded, &opened, &mut spent, now)?;
-        let cuts = spent.into_iter().map(|one| cut(&loaded, &opened.rests, one));
+        let cuts = spent.into_iter().map(|one| cut(&loaded, &opened, one));
         Ok(Due { cuts: cuts.collect::<Result<_, Error>>()?, requests })
     }
 
@@ -317,16 +318,20 @@ impl Inner {
 }
 
 /// A slot's statements gone, and in the place of the last what they left.
-fn cut(loaded: &Loaded, rests: &[Rest], spent: Spent) -> Result<Cut, Error> {
+fn cut(loaded: &Loaded, opened: &Opened, spent: Spent) -> Result<Cut, Error> {
     let Spent { slot, gone, left } = spent;
     let (who, key) = (loaded.who, &loaded.key);
     let indices = gone.iter().map(|(index, _)| *index).collect();
-    let before = rests.iter().find(|rest| rest.slot == slot);
+    let before = opened.rests.iter().find(|rest| rest.slot == slot);
+    let going = |said: &&Recorded| gone.iter().any(|(_, id)| *id == said.id());
+    let named = opened.said.iter().filter(going).filter_map(|said| said.statement().ppid());
+    let named = before.iter().flat_map(|rest| rest.ppids.iter().copied()).chain(named);
+    let ppids: Vec<Ppid> = named.collect::<BTreeSet<_>>().into_iter().collect();
     let gone: Vec<_> = before.iter().flat_map(|rest| rest.gone.iter().copied()).chain(gone).collect();
     let last = gone.last().map(|(_, id)| *id);
     let id = last.ok_or_else(|| Error::Damaged("nothing of a slot is past its term".into()))?;
     let drop = gone.iter().map(|(_, id)| *id).filter(|gone| *gone != id).collect();
-    let plain = cbor::encode(&Rest { gone, left, slot })?;
+    let plain = cbor::encode(&Rest { gone, left, slot, ppids })?;
     let sealed = key.seal(Sealed::Rest, &who.subject, &id.0, &plain)?;
     Ok(Cut { who, indices, drop, rest: Body { subject: who.subject, id, sealed } })
 }

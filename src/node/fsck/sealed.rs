@@ -102,8 +102,18 @@ impl Walk<'_> {
         let Stored::Rest(rest) = Stored::open(&loaded.key, subject, &id, &body).map_err(text)? else {
             return Ok(false);
         };
-        loaded.person.remain(&rest.slot, rest.left);
         let last = row.index.unwrap_or_default();
+        for ppid in rest.ppids {
+            let name = Name::Ppid(ppid.0);
+            if !self.is_left(&name)? {
+                let sealed = self.data.vault.seal_name(name_bytes(&name), who).map_err(text)?;
+                self.lost_names.push(Row::Name { name, sealed, index: None });
+                if last < self.found.projected {
+                    self.report.entry(last, LOST_NAME);
+                }
+            }
+        }
+        loaded.person.remain(&rest.slot, rest.left);
         self.people.insert(*subject, Folded { loaded, last });
         Ok(true)
     }
