@@ -433,6 +433,7 @@ fn a_certificate_in_the_log_overwrites_the_slots_it_names_and_no_other() {
         nonce: nonce(),
         tags: tags.clone(),
         order: None,
+        scheduled: false,
         records: 2,
         tombstones: Hash([0; 32]),
     }
@@ -501,6 +502,41 @@ fn a_backup_from_before_an_erasure_brings_nobody_back() {
     let ask = |ppid| node.check(&world.ask(ppid, naru::model::vocabulary::Action::Use)).unwrap().decision;
     assert_eq!(ask(ppid), ask(Ppid([0xaa; 16])));
     assert_eq!(ask(other).reason, naru::model::decision::Reason::ConsentGiven);
+}
+
+/// The backup is older than what went by its term; the public log knows of it, and names nothing.
+#[test]
+fn a_backup_from_before_destroys_again_what_went_by_its_term() {
+    let world = world();
+    let (ppid, grant) = granted(&world, 1);
+    let saved = save(&world);
+    // To the end of the grant, and three years more.
+    world.advance((60 + 1_096) * DAY);
+    assert_eq!(world.node().expire().unwrap().records, 1);
+    let before = world.check(ppid).decision;
+    let public = Public::of(&world);
+    world.node().close();
+
+    let restored = put_back(&saved);
+    restored.with(|data| {
+        let caught = restore::catch_up(data, &public, &mut |_, _| {}).unwrap();
+        assert_eq!((caught.public, caught.lost.len()), (1, 0));
+        assert_eq!(restore::honour_certificates(data).unwrap(), 0);
+    });
+    let report = restored.sound();
+    assert_eq!((report.erased, report.unerased), (0, 1), "told, until the next start");
+    fs::copy(world.dir.path().join("anchor"), restored.dir.path().join("anchor")).unwrap();
+    let node = restored.open(&world);
+    assert_eq!(node.readiness(), Readiness::Ready);
+    let own = Caller::Citizen(key_hash(&person_key(1)));
+    let shown = node.evidence(&grant, Some(&own)).unwrap();
+    assert!(matches!(shown, Shown::Nothing));
+    let ask = node.check(&world.ask(ppid, naru::model::vocabulary::Action::Use)).unwrap();
+    assert_eq!(ask.decision, before);
+    assert_eq!(node.expire().unwrap().records, 0, "certified once");
+    drop(node);
+    let report = restored.sound();
+    assert_eq!((report.erased, report.unerased, report.counts.erased), (1, 0, 1));
 }
 
 /// The whole data folder is put back as it was, certificate and all but what it destroyed.

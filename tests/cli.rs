@@ -560,6 +560,9 @@ impl Service {
         command.current_dir(desk.0.path()).env_clear().env("NARU_LISTEN", "127.0.0.1:0");
         command.envs(variables.iter().copied());
         command.args(["serve", "--config", "log/naru.toml"]);
+        // At the most talkative level, and read when it is over.
+        let log = fs::OpenOptions::new().create(true).append(true).open(desk.path(Self::LOG)).unwrap();
+        command.env("NARU_LOG", "trace").stderr(log);
         let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
@@ -571,6 +574,28 @@ impl Service {
         let id = self.0.id().to_string();
         assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
         self.0.wait().unwrap().code()
+    }
+}
+
+impl Service {
+    const LOG: &str = "service.log";
+
+    /// What no log line holds: a name of a person, a key.
+    #[track_caller]
+    fn says_nothing_of_anybody(desk: &Path) {
+        let log = String::from_utf8_lossy(&fs::read(desk.join(Self::LOG)).unwrap_or_default()).into_owned();
+        let hex = |text: &str| text.bytes().take(32).filter(u8::is_ascii_hexdigit).count() == 32;
+        let names =
+            |at: &str| log.match_indices(at).any(|(from, _)| log.get(from + at.len()..).is_some_and(hex));
+        assert!(!names("ppid_") && !log.contains("PRIVATE KEY"), "{log}");
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            Service::says_nothing_of_anybody(self.0.path());
+        }
     }
 }
 

@@ -9,6 +9,8 @@ mod faults;
 #[path = "custody/holds.rs"]
 mod holds;
 mod support;
+#[path = "custody/terms.rs"]
+mod terms;
 #[path = "custody/traces.rs"]
 mod traces;
 

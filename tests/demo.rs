@@ -26,7 +26,10 @@ const GRAIN_MS: u64 = 200;
 fn demo(out: &Path, more: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_naru"));
     command.args(["demo", "--once", "--listen", "127.0.0.1:0", "--out"]).arg(out).args(more);
-    command.env("LC_ALL", "C").output().unwrap()
+    let output = command.env("LC_ALL", "C").output().unwrap();
+    let wrong = String::from_utf8_lossy(&output.stderr);
+    assert!(!wrong.contains("ppid_") && !wrong.contains("PRIVATE KEY"), "{wrong}");
+    output
 }
 
 fn ran(out: &Path, more: &[&str]) -> String {

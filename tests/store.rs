@@ -17,7 +17,7 @@ mod process;
 use ground::{
     Ground, Unsynced, batch, batch_id, bytes, id, integrated, lead, person, projected, sequenced, subject,
 };
-use naru::store::{Append, Commit, Error, Head, Integrate, Located, Name, Project, Row, Store};
+use naru::store::{Append, Body, Commit, Epoch, Error, Head, Integrate, Located, Name, Project, Row, Store};
 
 macro_rules! contract {
     ($($fact:ident)*) => {
@@ -48,6 +48,7 @@ contract! {
     a_large_register_is_one_row
     blobs_are_create_only
     forgetting_drops_one_person_and_nothing_else
+    rewriting_replaces_and_drops_bodies_of_one_person_at_once
     commits_stop_after_four_mebibytes_but_never_empty
     commits_answer_any_range
     random_operations_agree_with_a_naive_model
@@ -187,7 +188,7 @@ fn a_second_lead_fences_the_first(ground: &Ground) {
 fn no_one_writes_before_lead(ground: &Ground) {
     let store = ground.open();
     for epoch in [0, 1, u64::MAX] {
-        assert!(matches!(store.append(naru::store::Epoch(epoch), &batch(0, 1)), Append::Fenced));
+        assert!(matches!(store.append(Epoch(epoch), &batch(0, 1)), Append::Fenced));
     }
 }
 
@@ -380,6 +381,27 @@ fn blobs_are_create_only(ground: &Ground) {
     assert_eq!(store.get("later").unwrap(), Some(b"un-synced first".to_vec()));
     assert_eq!(store.get("attachment").unwrap(), None);
     assert!(matches!(store.put("later", b"", false), Err(Error::Exists { .. })));
+}
+
+fn rewriting_replaces_and_drops_bodies_of_one_person_at_once(ground: &Ground) {
+    let store = ground.open();
+    let (epoch, _) = lead(&*store);
+    sequenced(store.append(epoch, &batch(0, 4)));
+    let rest = Body { subject: subject(1), id: id(9), sealed: b"what is left".to_vec() };
+    for _ in 0..2 {
+        projected(store.rewrite(epoch, &subject(1), std::slice::from_ref(&rest), &[id(1)]));
+        let left = store.bodies(&subject(1), &[id(1), id(9)]).unwrap();
+        assert_eq!(left, [None, Some(b"what is left".to_vec())]);
+        assert_eq!(store.ids(&subject(1)).unwrap(), [id(9)]);
+    }
+    for other in [0, 2, 3] {
+        assert!(store.bodies(&subject(other), &[id(other.into())]).unwrap()[0].is_some());
+    }
+    // Its name leads on: a duplicate is found at any age.
+    assert!(store.locate(&Name::Statement(id(1).0)).unwrap().is_some());
+    let (epoch, _) = (lead(&*store), epoch).0;
+    let old = Epoch(epoch.0 - 1);
+    assert!(matches!(store.rewrite(old, &subject(2), &[], &[id(2)]), Project::Fenced));
 }
 
 fn forgetting_drops_one_person_and_nothing_else(ground: &Ground) {

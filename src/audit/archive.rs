@@ -24,6 +24,7 @@ use crate::ledger::hash;
 use crate::ledger::hash::Hash;
 use crate::model::id::KeyHash;
 use crate::model::id::PartyId;
+use crate::model::id::StatementId;
 use crate::model::id::SubjectId;
 use crate::model::id::Timestamp;
 use crate::model::statement::Kind;
@@ -126,6 +127,7 @@ pub fn verify(
         statements: BTreeMap::new(),
         receipts: BTreeMap::new(),
         slots: BTreeMap::new(),
+        after: Vec::new(),
         uses: BTreeMap::new(),
         unproven: BTreeSet::new(),
         incidents: BTreeSet::new(),
@@ -166,6 +168,8 @@ struct Check<'a> {
     receipts: BTreeMap<String, Vec<u8>>,
     /// Ids of the statements of each slot, in order.
     slots: BTreeMap<SlotKey, Vec<String>>,
+    /// Statements that begin a slot here, and what each was signed over.
+    after: Vec<(String, StatementId)>,
     /// Who asked, by decision with evidence.
     uses: BTreeMap<String, PartyId>,
     /// Decisions that are listed without.
@@ -252,6 +256,7 @@ impl Check<'_> {
         let recorded = verified.at(opened.index, Timestamp(at));
         let id = recorded.id().to_string();
         if let Some(followed) = self.person.follow(&recorded) {
+            self.after.extend(followed.after.map(|id| (path.to_owned(), id)));
             self.slots.entry(followed.slot).or_default().push(id.clone());
         }
         self.transfers.take(&recorded);
@@ -436,6 +441,19 @@ impl Check<'_> {
         } else if !unread(portability::COMPLETENESS) {
             return Err(wrong(portability::COMPLETENESS, "it is missing"));
         }
+        // What a slot began with may be past its term, if the list says so.
+        let destroyed = |id: &StatementId| {
+            let named = format!("statement {id},");
+            out.withheld.iter().any(|(reason, what)| reason == EXPIRED && what.starts_with(&named))
+        };
+        if !unread(portability::COMPLETENESS)
+            && let Some((path, _)) = self.after.iter().find(|(_, id)| !destroyed(id))
+        {
+            return Err(wrong(
+                path,
+                "it was signed over a statement that is neither inside nor past its term",
+            ));
+        }
         Ok(Proven {
             head,
             files: out.files,
@@ -451,6 +469,9 @@ impl Check<'_> {
         })
     }
 }
+
+/// How the completeness list says that something is past its term.
+const EXPIRED: &str = "retention-expired";
 
 fn lines(content: &[u8]) -> impl Iterator<Item = &[u8]> {
     content.split(|b| *b == b'\n').filter(|line| !line.is_empty())

@@ -42,6 +42,8 @@ pub struct Counts {
     pub use_batches: u64,
     /// Certificates of erasure.
     pub erasures: u64,
+    /// Those among them that went by schedule.
+    pub scheduled: u64,
     /// Records that they account for.
     pub erased: u64,
 }
@@ -243,6 +245,7 @@ impl Replay {
             Statement::UseBatch(batch) => self.batch(batch, findings),
             Statement::ErasureCertify(certificate) => {
                 self.counts.erasures += 1;
+                self.counts.scheduled += u64::from(certificate.scheduled);
                 self.counts.erased = self.counts.erased.saturating_add(certificate.records);
             }
             _ => {}

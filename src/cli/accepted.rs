@@ -28,7 +28,7 @@ pub(in crate::cli) struct Accepted {
     pub(in crate::cli) k1: Option<serde_bytes::ByteArray<32>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::cli) k2: Option<serde_bytes::ByteArray<32>>,
-    /// Of a demand of erasure that waits: what is held back.
+    /// Of a demand of erasure: what is kept for a regulator.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(in crate::cli) held: Vec<Held>,
     pub(in crate::cli) path: Vec<serde_bytes::ByteArray<32>>,
@@ -45,7 +45,7 @@ pub(in crate::cli) struct Accepted {
     pub(in crate::cli) promise: serde_bytes::ByteBuf,
 }
 
-/// What a regulator holds back from an erasure, and until when at most.
+/// What is kept from an erasure for a regulator, and until when at most.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::cli) struct Held {

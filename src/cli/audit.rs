@@ -129,6 +129,7 @@ fn tell(say: &Say, report: &Report, age_s: u64, stale: bool) {
         "entries": counts.entries, "public": counts.public, "applied": counts.applied,
         "sealed": counts.sealed, "attachments": counts.attachments, "tiles": report.tiles,
         "use_batches": counts.use_batches, "erasures": counts.erasures, "erased": counts.erased,
+        "erasures_by_term": counts.scheduled,
         "age_s": age_s, "stale": stale, "witnessed": false, "cosignatures": report.cosignatures,
         "findings": findings,
     });

@@ -2,7 +2,8 @@
 //!
 //! Whoever may open it may read the data folder, which holds the same rows and more; so
 //! the file system says who may ask, and no key or token is needed. One request a
-//! connection, one connection at a time: a snapshot, a look at the use lines, a rotation.
+//! connection, one connection at a time: a snapshot, a look at the use lines, a rotation, a round
+//! of what is past its term.
 
 use std::fs;
 use std::io;
@@ -28,6 +29,7 @@ use serde_json::Value;
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use crate::cli::expire;
 use crate::cli::logkey;
 use crate::cli::rotate;
 use crate::model::id::PartyId;
@@ -50,6 +52,8 @@ const SNAPSHOT: &[u8; 9] = b"snapshot\n";
 const FINDINGS: &[u8; 9] = b"findings\n";
 /// A request to end the wrapping epoch; the digit is the suite's id.
 const ROTATION: &[u8; 7] = b"rotate-";
+/// A request to destroy what is past its term.
+const EXPIRY: &[u8; 9] = b"expire..\n";
 /// A request for a certificate of erasure; who and why follows in one line.
 const ERASURE: &[u8; 9] = b"erasure:\n";
 /// A request about the log's own key; what is asked follows in one line.
@@ -118,6 +122,12 @@ fn answer(node: &Weak<Node>, stream: &UnixStream) -> io::Result<()> {
         out.write_all(said.to_string().as_bytes())?;
         return out.flush();
     }
+    if request == *EXPIRY {
+        let ends = || json!({ "error": "the service ends" });
+        let said = node.upgrade().map_or_else(ends, |node| expired(&node));
+        out.write_all(said.to_string().as_bytes())?;
+        return out.flush();
+    }
     if request == *ERASURE {
         let mut asked = String::new();
         BufReader::new(stream.take(MAX_LINE)).read_line(&mut asked)?;
@@ -181,6 +191,13 @@ fn rotated(node: &Node, suite: u8) -> Value {
     }
 }
 
+fn expired(node: &Node) -> Value {
+    match node.expire() {
+        Ok(expired) => expire::told(&expired),
+        Err(error) => json!({ "error": error.to_string() }),
+    }
+}
+
 /// The certificate over a person, signed by the operator; no `item` if nobody has the ppid.
 fn certificate(node: &Node, asked: &str) -> Value {
     let asked: Value = serde_json::from_str(asked).unwrap_or_default();
@@ -209,6 +226,14 @@ pub(in crate::cli) fn ask_log_key(data: &Path, asked: &Value) -> Result<Option<V
 /// There is one, and it does not answer.
 pub(in crate::cli) fn ask_erasure(data: &Path, asked: &Value) -> Result<Option<Value>, Error> {
     ask_for(data, &[ERASURE.as_slice(), asked.to_string().as_bytes(), b"\n"].concat())
+}
+
+/// Has the service that runs on the data destroy what is past its term; `None` if none runs.
+///
+/// # Errors
+/// There is one, and it does not answer.
+pub(in crate::cli) fn ask_expiry(data: &Path) -> Result<Option<Value>, Error> {
+    ask_for(data, EXPIRY)
 }
 
 /// Has the service that runs on the data end its wrapping epoch; `None` if none runs.

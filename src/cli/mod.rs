@@ -18,6 +18,7 @@ mod control;
 mod demo;
 mod dossier;
 mod erase;
+mod expire;
 mod export_log;
 mod flag;
 mod fsck;
@@ -138,6 +139,8 @@ enum Command {
     Restore(restore::Args),
     /// Make the certificate by which a legal order has a person forgotten.
     Erase(erase::Args),
+    /// Destroy and certify what is past its term now: the service does it once a day.
+    Expire(expire::Args),
     /// End the wrapping epoch of the person keys, while the service runs: older copies open for nobody.
     Rotate(rotate::Args),
     /// Write the public log as a folder of static files.
@@ -178,6 +181,7 @@ pub fn main() -> ExitCode {
         Command::Backup(args) => backup::run(args, &say),
         Command::Restore(args) => restore::run(args, &say),
         Command::Erase(args) => erase::run(args, &say),
+        Command::Expire(args) => expire::run(args, &say),
         Command::Rotate(args) => rotate::run(args, &say),
         Command::ExportLog(args) => export_log::run(args, &say),
         Command::Mirror(args) => mirror::run(args, &say),

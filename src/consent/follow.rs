@@ -27,6 +27,9 @@ pub struct Followed {
     pub slot: SlotKey,
     /// Why it does not count, if it does not.
     pub inert: Option<Why>,
+    /// It begins the slot here, and was signed over this statement, which is not among them: whoever
+    /// shows the statements has to say what became of it.
+    pub after: Option<StatementId>,
 }
 
 /// What a statement does to which slot, and over what it was signed.
@@ -45,10 +48,12 @@ impl Person {
     pub fn follow(&mut self, recorded: &Recorded) -> Option<Followed> {
         let Said { controller, purpose, class, act, over, terms } = said(recorded)?;
         let slot = slot_key(controller, purpose, class, act).ok()?;
-        let judged = self.judge_again(&slot, act, over);
+        // Statements before it may be past their term; then the first of those left is taken at its word.
+        let after = over.flatten().filter(|_| self.slot(&slot).is_none());
+        let judged = self.judge_again(&slot, act, over.filter(|_| after.is_none()));
         let step = || Step { terms, ..Step::of(act, Backing::Alone) };
         let inert = judged.and_then(|()| self.step(slot.clone(), recorded, step())).err();
-        Some(Followed { slot, inert })
+        Some(Followed { slot, inert, after })
     }
 
     fn judge_again(&self, slot: &SlotKey, act: Act, over: Option<Option<StatementId>>) -> Result<(), Why> {

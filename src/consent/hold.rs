@@ -6,7 +6,8 @@
 //! or when the regulator that placed it lifts it, which it may whatever became of the case.
 //!
 //! Lacks: whose the records are, and whether they are here at all (no answer tells); what is
-//! stopped is the node's (`node::erase`). A hold opens nothing to anybody.
+//! stopped, and what is kept of somebody erased and shown to the case, is the node's
+//! (`node::erase`). A hold opens nothing of the living.
 
 use serde::{Deserialize, Serialize};
 

@@ -41,6 +41,7 @@ mod rotate;
 mod server;
 mod slot;
 mod succeed;
+mod term;
 mod transfer;
 mod trial;
 
@@ -98,6 +99,8 @@ pub use slot::Slot;
 pub use slot::State;
 pub use slot::Terms;
 pub use succeed::Succession;
+pub use term::Bounds;
+pub use term::Spent;
 pub use transfer::Confirmed;
 pub use transfer::Delivered;
 pub use transfer::Failed;

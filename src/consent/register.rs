@@ -434,7 +434,9 @@ impl Register {
             self.both_operators(std::iter::once(&signed.signer).chain(&signed.endorsers))?;
         }
         let ordered = s.tags.windows(2).all(|pair| matches!(pair, [a, b] if a < b));
-        if s.tags.is_empty() || !ordered { Err(Why::NotThisSubject) } else { Ok(()) }
+        // By their term records go, with a slot or without, and nobody orders it.
+        let named = if s.scheduled { s.records > 0 && s.order.is_none() } else { !s.tags.is_empty() };
+        if named && ordered { Ok(()) } else { Err(Why::NotThisSubject) }
     }
 
     /// Closing: a suspended controller retires, and retiring twice counts.

@@ -141,7 +141,7 @@ pub(in crate::http) struct Recorded {
     inert: Option<&'static str>,
 }
 
-/// What is held back from an erasure, for which regulator, and until when at most.
+/// What is kept from an erasure, for which regulator, and until when at most.
 #[derive(Serialize)]
 struct Held {
     regulator: String,

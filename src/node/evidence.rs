@@ -18,6 +18,7 @@ use crate::model::statement::Scope;
 use crate::model::statement::Statement;
 use crate::node::Error;
 use crate::node::Inner;
+use crate::node::erase::Stored;
 use crate::node::incidents::Sight;
 use crate::node::people::name_bytes;
 use crate::node::ticket::Accepted;
@@ -28,7 +29,6 @@ use crate::store::Commit;
 use crate::store::Name;
 use crate::vault::PersonKey;
 use crate::vault::Pointed;
-use crate::vault::Sealed;
 
 /// Where a statement stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,12 +141,17 @@ impl Inner {
         self.published().receipt(self.store.as_ref(), index)
     }
 
-    /// Evidence of one statement: the person gets both halves, the controller named in it its own,
-    /// anybody what is public.
+    /// Evidence of one statement: the person gets both halves, the controller named in it its own, a
+    /// regulator those of a record that is kept for a case of its own, anybody what is public.
     ///
     /// # Errors
     /// The store, or damage.
     pub fn evidence(&self, id: &StatementId, caller: Option<&Caller>) -> Result<Shown, Error> {
+        if self.place(id)?.is_none() {
+            let Some(Caller::Party(party)) = caller else { return Ok(Shown::Nothing) };
+            let Some((index, opening)) = self.kept_opening(id, party)? else { return Ok(Shown::Nothing) };
+            return self.shown_at(index, opening);
+        }
         self.evidence_by(id, &|at| self.opening_for(*id, at, caller))
     }
 
@@ -154,10 +159,9 @@ impl Inner {
     pub(in crate::node) fn evidence_whole(&self, id: &StatementId) -> Result<Shown, Error> {
         self.evidence_by(id, &|at| {
             let Some((who, key)) = self.owner_of(*id)? else { return Ok(None) };
-            let Some(body) = self.store.bodies(&who.subject, &[*id])?.pop().flatten() else {
-                return Ok(None);
-            };
-            let item = key.open(Sealed::Body, &who.subject, &id.0, &body)?;
+            let body = self.store.bodies(&who.subject, &[*id])?.pop().flatten();
+            let Some(body) = body else { return Ok(None) };
+            let Some(item) = Stored::open(&key, &who.subject, id, &body)?.item() else { return Ok(None) };
             let openings = key.openings(&id.0);
             let statement = cose::statement_of(&item).map_err(identity::Error::from)?;
             let proof = cose::proof_of(&item).map_err(identity::Error::from)?;
@@ -168,21 +172,29 @@ impl Inner {
     /// Evidence with what `opening` answers for the commit's time.
     fn evidence_by(&self, id: &StatementId, opening: &Openings<'_>) -> Result<Shown, Error> {
         let Some(place) = self.place(id)? else { return Ok(Shown::Nothing) };
-        let published = self.published();
-        let commit = self.commit_of(place.index)?;
-        let missing = || Error::Damaged(format!("entry {} is missing", place.index));
-        let position = usize::try_from(place.index - commit.first).map_err(|_| missing())?;
-        let entry = commit.entries.get(position).ok_or_else(missing)?.clone();
+        let (entry, at) = self.entry_at(place.index)?;
         let opening = match Entry::parse(&entry)? {
             Entry::Public { .. } => Some(Opening::Public),
-            Entry::Sealed { .. } => opening(commit.at)?,
+            Entry::Sealed { .. } => opening(at)?,
         };
-        let Some(opening) = opening else { return Ok(Shown::Nothing) };
-        let Some(receipt) = published.receipt(self.store.as_ref(), place.index)? else {
+        opening.map_or(Ok(Shown::Nothing), |opening| self.shown_at(place.index, opening))
+    }
+
+    /// An entry, and when its commit was made.
+    fn entry_at(&self, index: LeafIndex) -> Result<(Vec<u8>, u64), Error> {
+        let commit = self.commit_of(index)?;
+        let missing = || Error::Damaged(format!("entry {index} is missing"));
+        let position = usize::try_from(index - commit.first).map_err(|_| missing())?;
+        Ok((commit.entries.get(position).ok_or_else(missing)?.clone(), commit.at))
+    }
+
+    fn shown_at(&self, index: LeafIndex, opening: Opening) -> Result<Shown, Error> {
+        let (published, (entry, _)) = (self.published(), self.entry_at(index)?);
+        let Some(receipt) = published.receipt(self.store.as_ref(), index)? else {
             return Ok(Shown::NotYet);
         };
         let checkpoint = Some(published.note.clone());
-        let evidence = Evidence { index: place.index, entry, opening, receipt, checkpoint };
+        let evidence = Evidence { index, entry, opening, receipt, checkpoint };
         Ok(Shown::Evidence(evidence.encode()?))
     }
 
@@ -204,7 +216,8 @@ impl Inner {
         let (Some(caller), Some((who, key))) = (caller, self.owner_of(id)?) else { return Ok(None) };
         let body = self.store.bodies(&who.subject, &[id])?.pop().flatten();
         let Some(body) = body else { return Ok(None) };
-        let item = key.open(Sealed::Body, &who.subject, &id.0, &body)?;
+        // Past its term there is nothing to show.
+        let Some(item) = Stored::open(&key, &who.subject, &id, &body)?.item() else { return Ok(None) };
         let (statement, signed) = identity::reload(&item)?;
         let bytes = cose::statement_of(&item).map_err(identity::Error::from)?;
         let proof = cose::proof_of(&item).map_err(identity::Error::from)?;

@@ -83,6 +83,7 @@ pub use cohort::Verdicts;
 pub use domain::own_domain;
 pub use domain::party_domain;
 pub use erase::Erased;
+pub use erase::Expired;
 pub use events::{Event, Page as EventPage, WALK};
 pub use evidence::Place;
 pub use evidence::Shown;

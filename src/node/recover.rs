@@ -35,6 +35,7 @@ use crate::node::Inner;
 use crate::node::Stop;
 use crate::node::backup::restore::lost_id;
 use crate::node::domain::domain_of;
+use crate::node::erase::Stored;
 use crate::node::mark;
 use crate::node::mark::Marked;
 use crate::node::people;
@@ -48,7 +49,6 @@ use crate::store::Project;
 use crate::store::Recovered;
 use crate::store::Row;
 use crate::vault::Pointed;
-use crate::vault::Sealed;
 
 /// How many entries are replayed between two projections.
 const STEP: u64 = 4_096;
@@ -149,7 +149,8 @@ impl Inner {
                 step.register_changed |= matches!(effect, Effect::Applied(_));
             }
             // Nobody knows what it said; the operator has been told.
-            Entry::Sealed { .. } if id == lost_id(index, entry) || self.is_tombstone(index) => {}
+            Entry::Sealed { .. } if id == lost_id(index, entry) => {}
+            Entry::Sealed { .. } if self.is_tombstone(index) => self.replay_rest(step, id)?,
             Entry::Sealed { .. } => self.replay_sealed(step, id, index, at)?,
         }
         Ok(())
@@ -157,6 +158,44 @@ impl Inner {
 
     fn is_tombstone(&self, index: u64) -> bool {
         self.tombstones.lock().unwrap_or_else(PoisonError::into_inner).contains(&index)
+    }
+
+    /// A tombstone: it counts for nothing, but what it and those before it left of a slot is there.
+    fn replay_rest(&self, step: &mut Step, id: StatementId) -> Result<(), Error> {
+        let name = Name::Statement(id.0);
+        let Some(row) = self.store.locate(&name)? else { return Ok(()) };
+        let who = self.vault.open_name(name_bytes(&name), &row.sealed)?;
+        // Overwritten already: of her there is nothing.
+        let Ok(key) = self.vault.person_key(who) else { return Ok(()) };
+        let Some(body) = self.store.bodies(&who.subject, &[id])?.pop().flatten() else { return Ok(()) };
+        if let Stored::Rest(rest) = Stored::open(&key, &who.subject, &id, &body)? {
+            for ppid in rest.ppids {
+                let name = Name::Ppid(ppid.0);
+                if self.store.locate(&name)?.is_none() {
+                    let sealed = self.vault.seal_name(name_bytes(&name), who)?;
+                    step.names.push((Row::Name { name, sealed, index: None }, name, who));
+                }
+            }
+            let mut loaded = self.step_person(step, who)?;
+            loaded.person.remain(&rest.slot, rest.left);
+            step.parts.insert((who.subject, Some(rest.slot)));
+            step.people.insert(who.subject, loaded);
+        }
+        Ok(())
+    }
+
+    /// The statement of an entry that no certificate names.
+    fn item_of(
+        &self,
+        loaded: &Loaded,
+        id: &StatementId,
+        lost: &dyn Fn(&str) -> Error,
+    ) -> Result<Vec<u8>, Error> {
+        let subject = &loaded.who.subject;
+        let body = self.store.bodies(subject, &[*id])?.pop().flatten();
+        let body = body.ok_or_else(|| lost("its body is missing"))?;
+        let item = Stored::open(&loaded.key, subject, id, &body)?.item();
+        item.ok_or_else(|| lost("its body is past its term, and no certificate says so"))
     }
 
     fn replay_sealed(
@@ -168,13 +207,14 @@ impl Inner {
     ) -> Result<(), Error> {
         let lost = |what: &str| Error::Damaged(format!("entry {index}: {what}"));
         let name = Name::Statement(id.0);
-        let row = self.store.locate(&name)?.ok_or_else(|| lost("its name row is missing"))?;
+        let row = self.store.locate(&name)?;
+        if row.is_none() && self.holds().keeps(&id) {
+            return Ok(());
+        }
+        let row = row.ok_or_else(|| lost("its name row is missing"))?;
         let who = self.vault.open_name(name_bytes(&name), &row.sealed)?;
         let loaded = self.step_person(step, who)?;
-        let body = self.store.bodies(&who.subject, &[id])?.pop().flatten();
-        let body = body.ok_or_else(|| lost("its body is missing"))?;
-        let item = loaded.key.open(Sealed::Body, &who.subject, &id.0, &body)?;
-        let (statement, signed) = identity::reload(&item)?;
+        let (statement, signed) = identity::reload(&self.item_of(&loaded, &id, &lost)?)?;
         if signed.id != id {
             return Err(lost("its body is another statement"));
         }

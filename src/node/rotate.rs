@@ -12,6 +12,7 @@
 
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::oneshot;
 
@@ -84,7 +85,11 @@ impl Inner {
         self.store.barrier().inspect_err(|_| self.stop(Stop::Io))?;
         self.vault.end_epochs()?;
         // Names stand in the clear as keys of rows: those of the erased leave the files as well.
-        if let Err(error) = self.store.compact() {
+        if self.disk_low.load(Ordering::Acquire) {
+            tracing::warn!(
+                "the disk is nearly full: dropped rows stay in the store's files until the next rotation"
+            );
+        } else if let Err(error) = self.store.compact() {
             tracing::warn!(cause = %error, "dropped rows may be in the store's files still");
         }
         let (epoch, _) = self.vault.epoch();

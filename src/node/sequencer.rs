@@ -22,7 +22,6 @@ use crate::model::decision::Why;
 use crate::model::id::StatementId;
 use crate::model::id::SubjectId;
 use crate::model::id::Timestamp;
-use crate::model::statement::ErasureCertify;
 use crate::model::statement::Kind;
 use crate::model::statement::Statement;
 use crate::node::Error;
@@ -32,6 +31,8 @@ use crate::node::backup::Wish;
 use crate::node::backup::Wishes;
 use crate::node::clock;
 use crate::node::erase::Demanded;
+use crate::node::erase::Expired;
+use crate::node::erase::act;
 use crate::node::events::Told;
 use crate::node::intake::Prepared;
 use crate::node::intake::SealedParts;
@@ -74,6 +75,8 @@ pub(in crate::node) enum Job {
     Names(Vec<(Name, Pointed)>, oneshot::Sender<Result<(), Stop>>),
     /// Seal the page of name rows after this one under the current wrapping epoch.
     Reseal(Option<Name>, oneshot::Sender<Resealed>),
+    /// Destroy what of these is past its term.
+    Expire(Vec<Pointed>, oneshot::Sender<Result<Expired, Error>>),
     /// Publish now, if anything is new; a tick by hand.
     Tick(oneshot::Sender<Result<(), Stop>>),
     /// Hold on to the store's rows at the next moment that a checkpoint covers all of them.
@@ -107,7 +110,7 @@ pub(in crate::node) struct Sequencer {
     /// Answered once it is known what became of them.
     pub(in crate::node) demanded: Vec<Demanded>,
     /// Certificates, answered once they are carried out.
-    certified: Vec<(Place, Accepted)>,
+    pub(in crate::node) certified: Vec<(Place, Accepted)>,
 }
 
 impl Sequencer {
@@ -149,7 +152,9 @@ impl Sequencer {
         for job in jobs {
             match job {
                 Job::Record(prepared, place) => records.push((prepared, place)),
-                Job::Names(..) | Job::Reseal(..) | Job::Tick(_) | Job::Snapshot(_) => after.push(job),
+                Job::Names(..) | Job::Reseal(..) | Job::Expire(..) | Job::Tick(_) | Job::Snapshot(_) => {
+                    after.push(job);
+                }
             }
         }
         if !records.is_empty() {
@@ -164,6 +169,9 @@ impl Sequencer {
                 }
                 Job::Reseal(from, done) => {
                     let _ = done.send(self.reseal(from));
+                }
+                Job::Expire(who, done) => {
+                    let _ = done.send(self.expire(&who));
                 }
                 Job::Tick(done) => {
                     self.tick(true);
@@ -214,12 +222,12 @@ impl Sequencer {
         if judged.is_empty() {
             return;
         }
-        let batch = match self.batch(&mut judged, at) {
-            Ok(batch) => batch,
+        let (batch, new_slots) = match self.batch(&mut judged, at) {
+            Ok(made) => made,
             Err(error) => return self.halt(judged, &error),
         };
         // A new person's key must be durable before her first entry is.
-        if let Err(error) = self.inner.make_ready(judged.iter().map(|j| j.prepared.as_ref())) {
+        if let Err(error) = self.inner.make_ready(new_slots, judged.iter().map(|j| j.prepared.as_ref())) {
             return self.halt(judged, &error);
         }
         // At this point nothing is durable; a crash leaves no trace.
@@ -310,7 +318,8 @@ impl Sequencer {
     }
 
     /// What is written; the sealed bytes move into it, nobody needs them after.
-    fn batch(&self, judged: &mut [Judged], at: Timestamp) -> Result<Batch, Error> {
+    /// Answers it with whether a slot in it is new besides those of new persons.
+    fn batch(&self, judged: &mut [Judged], at: Timestamp) -> Result<(Batch, bool), Error> {
         let t = at.rounded_to(self.inner.settings.grain_ms).0;
         let id = BatchId(clock::random().map_err(Error::Randomness)?);
         let n = judged.len();
@@ -322,7 +331,7 @@ impl Sequencer {
             names: Vec::with_capacity(n * 2),
             bodies: Vec::with_capacity(n),
         };
-        let mut numbers = self.inner.incident_numbers();
+        let (mut numbers, mut new_slots) = (self.inner.incident_numbers(), false);
         for (position, one) in (0u32..).zip(judged) {
             let prepared = &mut one.prepared;
             if let (
@@ -331,6 +340,12 @@ impl Sequencer {
             ) = (&prepared.target, prepared.verified.value())
             {
                 batch.names.push(numbers.next_row(loaded.who)?);
+            }
+            if let Statement::ErasureCertify(s) = prepared.verified.value() {
+                let (names, bodies, new) = self.inner.on_the_way.rows(s);
+                batch.names.extend(names);
+                batch.bodies.extend(bodies);
+                new_slots |= new;
             }
             let entry = match &prepared.sealed {
                 None => Entry::Public { t, item: prepared.verified.item().to_vec() },
@@ -355,7 +370,7 @@ impl Sequencer {
                 batch.bodies.push(Body { subject, id: prepared.verified.id(), sealed });
             }
         }
-        Ok(batch)
+        Ok((batch, new_slots))
     }
 
     /// The batch stands at `first`: state, promise, answers, projection, tree.
@@ -376,7 +391,8 @@ impl Sequencer {
             self.recent.add(verified.id(), verified.value().new_keys(verified.signer()), index);
         }
         self.announce(first, at, &judged, &inert);
-        let certified = certified(first, &judged, &inert);
+        let placed = (first..).zip(judged.iter().zip(&inert)).filter(|(_, (_, inert))| inert.is_none());
+        let certified = act::certified(placed.map(|(at, (one, _))| (at, one.prepared.verified.value())));
         let kinds = judged.iter().map(|one| one.prepared.verified.value().kind());
         let rebinds = rebinds::among((first..).zip(kinds).zip(&inert), at);
         // Promised by the key that signed until now: it may bring another.
@@ -400,22 +416,6 @@ impl Sequencer {
             Err(stop) => self.inner.stop(stop),
         }
         self.carry_out_all(certified);
-    }
-
-    /// What certificates forget; answers them. After a failure the next start goes on.
-    fn carry_out_all(&mut self, certified: Vec<(u64, ErasureCertify)>) {
-        let placed = std::mem::take(&mut self.certified);
-        for (index, certificate) in certified {
-            if self.inner.stopped().is_some() {
-                break;
-            }
-            if let Err(error) = self.carry_out(index, &certificate) {
-                tracing::error!(cause = %error, "an erasure broke off; the next start goes on with it");
-                self.inner.stop(Stop::Io);
-                break;
-            }
-        }
-        placed.into_iter().for_each(|(place, accepted)| place.fill(Ok(accepted)));
     }
 
     /// What parties will be told, before the state shows it and anybody is answered.
@@ -584,15 +584,4 @@ impl Sequencer {
         }
         self.wishes.grant(&self.inner, &self.publisher);
     }
-}
-
-/// The certificates of erasure in a commit that count, with their places.
-fn certified(first: u64, judged: &[Judged], inert: &[Option<Why>]) -> Vec<(u64, ErasureCertify)> {
-    let placed = (first..).zip(judged.iter().zip(inert));
-    let counts = placed.filter(|(_, (_, inert))| inert.is_none());
-    let certificate = |(index, (one, _)): (u64, (&Judged, _))| match one.prepared.verified.value() {
-        Statement::ErasureCertify(s) => Some((index, (**s).clone())),
-        _ => None,
-    };
-    counts.filter_map(certificate).collect()
 }

@@ -34,6 +34,7 @@ use crate::node::clock::Clock;
 use crate::node::cohort;
 use crate::node::cohort::Cohorts;
 use crate::node::domains::Domains;
+use crate::node::erase::OnTheWay;
 use crate::node::events::Tail;
 use crate::node::exception::Uses;
 use crate::node::incidents::Book;
@@ -194,6 +195,7 @@ impl Node {
         }
         let certified = inner.unhonoured(&found)?;
         inner.load_waiting()?;
+        inner.load_kept()?;
         inner.load_state(&found, epoch)?;
         inner.load_holds()?;
         inner.honour(certified, &found, epoch)?;
@@ -289,6 +291,7 @@ impl Inner {
             uses: OnceLock::new(),
             incidents: Book::default(),
             erasing: Mutex::default(),
+            on_the_way: OnTheWay::default(),
             tags: Mutex::default(),
             tombstones: Mutex::default(),
             rotating: Mutex::default(),

@@ -41,6 +41,7 @@ use crate::node::clock::Clock;
 use crate::node::clock::Steady;
 use crate::node::cohort::Cohorts;
 use crate::node::domains::Domains;
+use crate::node::erase::OnTheWay;
 use crate::node::events::Tail;
 use crate::node::exception::Uses;
 use crate::node::export::Exports;
@@ -143,6 +144,8 @@ pub struct Inner {
     pub(in crate::node) incidents: Book,
     /// Who has demanded erasure and is not erased yet.
     pub(in crate::node) erasing: Mutex<Vec<Pointed>>,
+    /// What goes with certificates that are not carried out yet.
+    pub(in crate::node) on_the_way: OnTheWay,
     /// Slots that certificates made here name.
     pub(in crate::node) tags: Mutex<HashMap<SubjectId, Pointed>>,
     /// Entries that a start does not replay: what they said is erased.

@@ -106,6 +106,12 @@ impl Withheld {
     }
 }
 
+/// How the list names a statement that is past its term: whoever checks looks for it by this.
+#[must_use]
+pub fn destroyed(id: &str, index: u64) -> String {
+    format!("statement {id}, entry {index}")
+}
+
 /// The list as a file.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Completeness {

@@ -32,6 +32,7 @@ pub use complete::ItemKind;
 pub use complete::Law;
 pub use complete::Reason;
 pub use complete::Withheld;
+pub use complete::destroyed;
 pub use incident::IncidentRow;
 pub use incident::IncidentStep;
 pub use incident::incident_row;

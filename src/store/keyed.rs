@@ -20,7 +20,6 @@
 //! In normal running all rows are new, so the hot path reads nothing.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::ops::{ControlFlow, Range};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,8 +27,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::row::{self, Table};
 use super::{
-    Append, Batch, BatchId, COMMITS_BYTES, Commit, Epoch, Error, Gate, Head, Holder, Integrate, Located,
-    MAX_PART, Name, NameAt, PersonRows, Project, Recovered, Row, Rows, Snapshot, Store,
+    Append, Batch, BatchId, Body, COMMITS_BYTES, Commit, Epoch, Error, Gate, Head, Holder, Integrate,
+    Located, MAX_PART, Name, NameAt, PersonRows, Project, Recovered, Row, Rows, Snapshot, Store,
 };
 use crate::model::id::{StatementId, SubjectId};
 
@@ -186,6 +185,12 @@ impl<E: Engine> Keyed<E> {
     /// Writes, and stops all writing if that failed.
     pub(super) fn write(&self, changes: Changes, sync: Sync) -> Result<(), Error> {
         self.engine.write(changes, sync).inspect_err(|_| self.stopped.store(true, Ordering::Release))
+    }
+
+    fn blob_key(&self, name: &str) -> Result<Vec<u8>, Error> {
+        let key = row::blob_key(name);
+        let fits = key.len() <= MAX_BLOB_KEY;
+        if fits { Ok(key) } else { Err(self.refused("a blob's name is at most 1,000 bytes")) }
     }
 
     fn meta(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
@@ -401,6 +406,10 @@ impl<E: Engine> Store for Keyed<E> {
         self.try_forget(epoch, subject, names).map_or_else(Project::from, |()| Project::Projected)
     }
 
+    fn rewrite(&self, epoch: Epoch, subject: &SubjectId, put: &[Body], drop: &[StatementId]) -> Project {
+        self.try_rewrite(epoch, subject, put, drop).map_or_else(Project::from, |()| Project::Projected)
+    }
+
     fn commits(&self, range: Range<u64>) -> Result<Vec<Commit>, Error> {
         let mut out = Vec::new();
         if range.is_empty() {
@@ -474,10 +483,7 @@ impl<E: Engine> Store for Keyed<E> {
     }
 
     fn put(&self, name: &str, bytes: &[u8], synced: bool) -> Result<(), Error> {
-        let key = row::blob_key(name);
-        if key.len() > MAX_BLOB_KEY {
-            return Err(self.refused("a blob's name is at most 1,000 bytes"));
-        }
+        let key = self.blob_key(name)?;
         let _one_at_a_time = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
         self.alive()?;
         let sync = if synced { Sync::Now } else { Sync::Later };
@@ -497,10 +503,7 @@ impl<E: Engine> Store for Keyed<E> {
     }
 
     fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
-        let key = row::blob_key(name);
-        if key.len() > MAX_BLOB_KEY {
-            return Err(self.refused("a blob's name is at most 1,000 bytes"));
-        }
+        let key = self.blob_key(name)?;
         let _one_at_a_time = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
         self.alive()?;
         let mut changes = Changes::default();
@@ -541,14 +544,6 @@ pub(super) fn caught<T, X>(
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(answer) => answer.map_err(ours),
         Err(_) => Err(Error::Corrupt { what: format!("the engine panicked while {doing}") }),
-    }
-}
-
-/// A file that ends early or holds nonsense is damage; the rest is the system's word.
-pub(super) fn from_io(io: io::Error) -> Error {
-    match io.kind() {
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => Error::Corrupt { what: io.to_string() },
-        _ => Error::Io(io),
     }
 }
 
@@ -600,6 +595,8 @@ const MAX_BLOB_KEY: usize = 1_001;
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
     use crate::store::BatchId;
 

@@ -304,6 +304,10 @@ pub trait Store: Send + Sync {
     /// start repeats it from the certificates.
     fn forget(&self, epoch: Epoch, subject: &SubjectId, names: &[Name]) -> Project;
 
+    /// Replaces bodies of one person by what is left of them, and drops others of hers, all at once.
+    /// Idempotent, need not be synced: every start repeats it from the certificates.
+    fn rewrite(&self, epoch: Epoch, subject: &SubjectId, put: &[Body], drop: &[StatementId]) -> Project;
+
     /// Commits that hold an index of `range`, in order. Stops early after about 4 MiB; never answers
     /// empty while `range.start` is sequenced and the range is not empty.
     ///
@@ -374,8 +378,8 @@ pub trait Store: Send + Sync {
     /// Engine failure or damage.
     fn get(&self, name: &str) -> Result<Option<Vec<u8>>, Error>;
 
-    /// Rows that were dropped or replaced leave the files, as far as the engine can have it so (a journal
-    /// rolls over in its own time); reads everything, while others write. Needs no lead.
+    /// Rows that were dropped or replaced leave the files, journals too, as far as the engine can have it so;
+    /// reads everything, while others write. Needs no lead.
     ///
     /// # Errors
     /// Engine failure.
@@ -407,6 +411,16 @@ pub trait Store: Send + Sync {
 
 fn no_snapshot(engine: &'static str) -> Error {
     Error::Engine { engine, cause: "it takes no snapshots".into() }
+}
+
+/// A file that ends early or holds nonsense is damage; the rest is the system's word.
+fn from_io(io: std::io::Error) -> Error {
+    match io.kind() {
+        std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData => {
+            Error::Corrupt { what: io.to_string() }
+        }
+        _ => Error::Io(io),
+    }
 }
 
 /// Why a write was not done: every answer to a write has these two.

@@ -19,7 +19,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::Error;
-use super::keyed::{Changes, Engine, Keyed, Pair, Sync, Visit, caught, from_io};
+use super::from_io;
+use super::keyed::{Changes, Engine, Keyed, Pair, Sync, Visit, caught};
 use super::row::Table;
 
 /// The store contract over sled 0.34.

@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use super::keyed::{Changes, Engine, Keyed, Sync, Visit};
 use super::row;
 use super::row::Table;
-use super::{Epoch, Error, Gate, Located, Name};
+use super::{Body, Epoch, Error, Gate, Located, Name};
 use crate::model::id::{StatementId, SubjectId};
 
 /// Every row as of one moment. What is written later does not show.
@@ -78,6 +78,30 @@ impl<E: Engine> Keyed<E> {
         }
         for name in names {
             changes.drop(Table::Names, row::name_key(name));
+        }
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.write(changes, Sync::Later).map_err(Gate::Failed)
+    }
+}
+
+impl<E: Engine> Keyed<E> {
+    /// Bodies of one person anew, and others of hers dropped, all at once.
+    pub(super) fn try_rewrite(
+        &self,
+        epoch: Epoch,
+        subject: &SubjectId,
+        put: &[Body],
+        drop: &[StatementId],
+    ) -> Result<(), Gate> {
+        let _writer = self.enter(epoch)?;
+        let mut changes = Changes::default();
+        for id in drop {
+            changes.drop(Table::Bodies, row::body_key(subject, id));
+        }
+        for body in put {
+            changes.put(Table::Bodies, row::body_key(subject, &body.id), body.sealed.clone());
         }
         if changes.is_empty() {
             return Ok(());

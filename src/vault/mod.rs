@@ -58,6 +58,10 @@ pub enum Sealed {
     Document,
     /// What is under way to another party, and how far.
     Transfer,
+    /// What destroyed statements left of a slot, in the place of the last of them.
+    Rest,
+    /// A record of somebody erased, kept for a case.
+    Held,
 }
 
 impl Sealed {
@@ -69,6 +73,8 @@ impl Sealed {
             Self::Handover => b"handover",
             Self::Document => b"document",
             Self::Transfer => b"transfer",
+            Self::Rest => b"rest",
+            Self::Held => b"held",
         }
     }
 }
@@ -245,6 +251,16 @@ impl Vault {
         self.slots.find(tags)
     }
 
+    /// Whoever has one of `most` slots from that number on, and the number after the last one looked at;
+    /// `None` past the end. Overwritten and damaged slots are passed over, and so are new ones that are
+    /// not written yet.
+    ///
+    /// # Errors
+    /// I/O.
+    pub fn page(&self, from: SlotNumber, most: usize) -> Result<(Vec<Pointed>, Option<SlotNumber>), Error> {
+        self.slots.page(from, most)
+    }
+
     /// The erasure tag of a person's slot: what a certificate names her by.
     ///
     /// # Errors
@@ -298,8 +314,7 @@ impl Vault {
     #[must_use]
     pub fn derived(&self, label: &str, id: &[u8]) -> Key {
         let epochs = self.epochs.read().unwrap_or_else(PoisonError::into_inner);
-        let mac = epochs.current().key.mac(&[b"naru-derived-v1", &[0], label.as_bytes(), &[0], id]);
-        Key::from_mac(mac)
+        epochs.current().key.derive(&[b"naru-derived-v1", &[0], label.as_bytes(), &[0], id])
     }
 
     /// Seals who a name points at.
@@ -370,7 +385,7 @@ fn pointed(epochs: &Epochs, name: &[u8], sealed: &[u8]) -> Result<Pointed, Error
 
 fn read_wrapped(path: &Path, by: &Key, label: &'static str) -> Result<Key, Error> {
     let sealed = fs::read(path).map_err(io_at(path))?;
-    let plain = by.open(label.as_bytes(), &sealed, label)?;
+    let plain = zeroize::Zeroizing::new(by.open(label.as_bytes(), &sealed, label)?);
     Key::from_slice(&plain).ok_or_else(|| Error::KeyFile { path: path.to_owned() })
 }
 

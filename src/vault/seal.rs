@@ -127,11 +127,14 @@ impl Key {
     /// A key of exactly 32 bytes.
     #[must_use]
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().map(Self::from_mac)
+        let mut key = Zeroizing::new([0u8; 32]);
+        (bytes.len() == key.len()).then(|| key.copy_from_slice(bytes))?;
+        Some(Self { bytes: key, suite: Suite::default() })
     }
 
-    pub(in crate::vault) fn from_mac(mac: [u8; 32]) -> Self {
-        Self { bytes: Zeroizing::new(mac), suite: Suite::default() }
+    /// The key that follows from this one for these parts.
+    pub(in crate::vault) fn derive(&self, parts: &[&[u8]]) -> Self {
+        Self { bytes: Zeroizing::new(self.mac(parts)), suite: Suite::default() }
     }
 
     /// The same bytes under another suite.
@@ -149,7 +152,8 @@ impl Key {
     /// # Errors
     /// The system gave no randomness.
     pub fn random() -> Result<Self, Error> {
-        Ok(Self::from_mac(random()?))
+        let drawn = Zeroizing::new(random::<32>()?);
+        Ok(Self { bytes: drawn, suite: Suite::default() })
     }
 
     pub(in crate::vault) fn expose(&self) -> &[u8; 32] {
@@ -315,6 +319,8 @@ impl PersonKey {
             Sealed::Handover => "handover",
             Sealed::Document => "document",
             Sealed::Transfer => "transfer",
+            Sealed::Rest => "rest",
+            Sealed::Held => "held record",
         };
         self.keyed().record_key(record).open(&associated(kind, who, record), sealed, what)
     }
@@ -376,7 +382,8 @@ impl Keyed {
     }
 
     fn record_key(&self, record: &[u8]) -> Key {
-        Key::from_mac(self.derive(b"naru-seal", record)).under(self.suite)
+        let bytes = Zeroizing::new(self.derive(b"naru-seal", record));
+        Key { bytes, suite: self.suite }
     }
 
     fn derive(&self, label: &[u8], of: &[u8]) -> [u8; 32] {

@@ -155,6 +155,26 @@ impl SlotFile {
         Ok(found)
     }
 
+    /// Whose the slots from a number on are, as far as they are whole.
+    pub(in crate::vault) fn page(
+        &self,
+        from: SlotNumber,
+        most: usize,
+    ) -> Result<(Vec<Pointed>, Option<SlotNumber>), Error> {
+        let mut stretch = vec![0u8; most.max(1).saturating_mul(SLOT)];
+        let at = from.0.saturating_mul(SLOT as u64);
+        let read = read_up_to(&self.file, &mut stretch, at).map_err(io_at(&self.path))?;
+        let whole = read == stretch.len();
+        stretch.truncate(read / SLOT * SLOT);
+        let (slots, _) = stretch.as_chunks::<SLOT>();
+        let whose = |(slot, bytes): (u64, &Bytes)| {
+            parse(bytes).map(|(parts, ..)| Pointed { subject: parts.subject, slot: SlotNumber(slot) })
+        };
+        let found = (from.0..).zip(slots).filter_map(whose).collect();
+        let next = SlotNumber(from.0.saturating_add(slots.len() as u64));
+        Ok((found, whole.then_some(next)))
+    }
+
     /// The erasure tag of a person's slot.
     pub(in crate::vault) fn tag(&self, who: Pointed) -> Result<SubjectId, Error> {
         let (parts, ..) = self.sound(who)?;

@@ -150,3 +150,17 @@ fn an_order_of_law_is_made_by_the_operator_endorsed_and_submitted() {
     assert_eq!(service.signal("-TERM"), Some(0));
     desk.naru(&["fsck", "log"]).exits(0).says("1 erased");
 }
+
+#[test]
+fn a_round_of_what_is_past_its_term_is_made_while_serving_and_without_a_service() {
+    let desk = Desk::new();
+    desk.log();
+    demands(&desk, 0..1);
+    let service = Service::start(&desk);
+    // Nothing is: the log is younger than the shortest term.
+    let none = serde_json::json!({ "records": 0, "requests": 0, "certificates": 0 });
+    assert_eq!(desk.naru(&["--json", "expire", "log"]).exits(0).json(), none);
+    assert_eq!(service.signal("-TERM"), Some(0));
+    assert_eq!(desk.naru(&["--json", "expire", "log"]).exits(0).json(), none);
+    desk.naru(&["fsck", "log"]).exits(0).says("sound");
+}

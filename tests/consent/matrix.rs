@@ -393,7 +393,7 @@ fn an_incident_is_published_by_a_regulator_and_only_where_a_pack_orders_it() {
 
 fn certify(order: Option<&str>) -> Statement {
     let (tags, order) = (vec![SubjectId([1; 16])], order.map(str::to_owned));
-    st!(ErasureCertify { tags: tags, order: order, records: 1, tombstones: Hash([1; 32]) })
+    st!(ErasureCertify { tags: tags, order: order, scheduled: false, records: 1, tombstones: Hash([1; 32]) })
 }
 
 /// A public statement of a type that takes effect if only its signers may.

@@ -52,6 +52,7 @@ fn certify(order: Option<&str>) -> ErasureCertify {
         tags: vec![SubjectId([1; 16])],
         order: order.map(str::to_owned),
         records: 1,
+        scheduled: false,
         tombstones: Hash([1; 32]),
     }
 }

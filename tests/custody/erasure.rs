@@ -197,6 +197,7 @@ fn a_certificate_that_does_not_say_what_it_forgets_is_refused() {
             nonce: nonce(),
             tags,
             order: order.map(Into::into),
+            scheduled: false,
             records,
             tombstones: Hash([0; 32]),
         }

@@ -14,6 +14,8 @@ use crate::erasure::granted;
 use crate::erasure::nothing_is_left;
 use crate::erasure::who;
 use crate::fsck_of;
+use crate::holds::case;
+use crate::holds::place;
 use crate::stop;
 use crate::support::*;
 
@@ -149,5 +151,48 @@ fn an_erasure_broken_off_is_carried_out_across_a_rotation() {
         start(&mut scene);
         scene.world.node().rotate(Suite::default()).unwrap();
         whole_or_gone(&mut scene, outcome.is_ok(), "rotated");
+    }
+}
+
+/// A person is erased while a case holds her grant: whole, or erased with the record kept, and then gone.
+#[test]
+fn a_failure_at_every_call_of_an_erasure_under_a_hold_loses_nothing_of_the_case() {
+    for call in [Call::Append, Call::Put, Call::Barrier, Call::Forget, Call::Project] {
+        for when in [When::Before, When::Middle, When::After] {
+            for skip in 0..60 {
+                let world = World::new();
+                let grant = granted(&world, 1);
+                let case = case(&world);
+                let (bank, own) = (world.ppid(1, Some("bank")), world.ppid(1, None));
+                let until = world.now().plus_ms(30 * DAY);
+                world.accept(place(&world, case, &[grant.id], until));
+                world.node().tick().unwrap();
+                world.memory.sync();
+                let hers = who(&world, 1);
+                let mut scene = Scene { world, hers, bank, own };
+                let item = demand(&scene.world, 1);
+                scene.world.memory.faults().fail_after(call, skip, when, Fault::Eio);
+                let outcome = scene.world.submit(item);
+                let _stopped = scene.world.node().tick();
+                let struck = scene.world.memory.faults().left() == 0;
+                let at = format!("{call:?} {when:?} {skip}");
+                start(&mut scene);
+                let here = scene.world.check(bank).decision.reason == Reason::ConsentGiven;
+                assert!(!(here && outcome.is_ok()), "{at}: she was told, and is here");
+                let regulator = naru::node::Caller::Party(party("pipc"));
+                scene.world.advance(1_000);
+                scene.world.node().tick().unwrap();
+                let shown = scene.world.node().evidence(&grant.id, Some(&regulator)).unwrap();
+                let opens = matches!(shown, naru::node::Shown::Evidence(_));
+                assert_eq!(opens, !here, "{at}: kept for the case if she is gone");
+                stop(&mut scene.world);
+                let report = fsck_of(&scene.world);
+                assert_eq!((report.faults, report.held), (vec![], u64::from(!here)), "{at}");
+                if !struck {
+                    assert!(skip > 0, "{call:?} was never called");
+                    break;
+                }
+            }
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! A hold stops the destruction of what it names, until its end and no longer.
+//! A hold stops the destruction of what it names, until its end and no longer: whoever it is of is
+//! erased, and the case keeps exactly that.
 
 use naru::model::decision::Why;
 use naru::model::id::Hash;
@@ -23,7 +24,7 @@ use crate::support::*;
 use crate::with_data;
 
 /// An incident of the bank's: the complaint of somebody else.
-fn case(world: &World) -> Nonce {
+pub(crate) fn case(world: &World) -> Nonce {
     granted(world, 9);
     let complaint: Statement = IncidentComplain {
         v: V1,
@@ -39,7 +40,7 @@ fn case(world: &World) -> Nonce {
     world.accept(sign(&complaint, &person_key(9))).id.incident()
 }
 
-fn place(world: &World, case: Nonce, records: &[StatementId], until: Timestamp) -> Vec<u8> {
+pub(crate) fn place(world: &World, case: Nonce, records: &[StatementId], until: Timestamp) -> Vec<u8> {
     let statement: Statement = HoldPlace {
         v: V1,
         kind: Kind::HoldPlace,
@@ -54,7 +55,7 @@ fn place(world: &World, case: Nonce, records: &[StatementId], until: Timestamp) 
     sign(&statement, &signer(REGULATOR))
 }
 
-fn lift(world: &World, case: Nonce) -> Vec<u8> {
+pub(crate) fn lift(world: &World, case: Nonce) -> Vec<u8> {
     let statement: Statement = HoldLift {
         v: V1,
         kind: Kind::HoldLift,
@@ -71,106 +72,177 @@ fn told(records: &[StatementId], until: Timestamp) -> Vec<HeldBack> {
     vec![HeldBack { regulator: party("pipc"), until, records: records.to_vec() }]
 }
 
-/// She is nobody to everybody, and all of hers is still sealed here.
-#[track_caller]
-fn waits(world: &World, n: u64) {
-    let (hers, bank) = (who(world, n), world.ppid(n, Some("bank")));
-    assert!(!world.memory.ids(&hers.subject).unwrap().is_empty());
-    assert_eq!(world.check(bank).decision, world.check(Ppid([0xaa; 16])).decision);
-    let regrant = sign(&world.grant(bank, None).into(), &person_key(n));
-    assert!(matches!(world.refuse(regrant), Refusal::Inert(Why::NotThisSubject)));
+/// What a party is shown of a statement.
+fn shown(world: &World, id: &StatementId, name: &str) -> Option<Vec<u8>> {
+    let caller = naru::node::Caller::Party(party(name));
+    match world.node().evidence(id, Some(&caller)).unwrap() {
+        naru::node::Shown::Evidence(evidence) => Some(evidence),
+        naru::node::Shown::NotYet => panic!("not yet published"),
+        naru::node::Shown::Nothing => None,
+    }
 }
 
-/// Whose demand is held; a second person's is not.
-fn held(world: &World, until: Timestamp) -> (Nonce, Accepted, Vec<u8>) {
-    let grant = granted(world, 1).id;
-    granted(world, 2);
-    let case = case(world);
-    world.accept(place(world, case, &[grant, StatementId([7; 32])], until));
-    let item = demand(world, 1);
-    let accepted = world.accept(item.clone());
-    assert_eq!(accepted.erasure, None);
-    assert_eq!(accepted.held, told(&[grant], until));
-    let other = who(world, 2);
-    assert!(world.accept(demand(world, 2)).erasure.is_some(), "who is not held waits for nobody");
-    nothing_is_left(world, other, &[]);
-    (case, accepted, item)
+/// The regulator of the case opens the record, word for word, and nobody else does.
+#[track_caller]
+fn kept(world: &World, record: &Accepted, item: &[u8]) {
+    let log = signer(LOG);
+    let evidence = shown(world, &record.id, "pipc").expect("the regulator of the case");
+    let evidence = naru::ledger::evidence::Evidence::parse(&evidence).unwrap();
+    let opened = evidence.verify(naru::ledger::key::Signer::public(&log), ORIGIN, Some(200)).unwrap();
+    assert_eq!((opened.index, opened.item.as_deref()), (record.index, Some(item)));
+    assert_eq!([shown(world, &record.id, "bank"), shown(world, &record.id, "hospital")], [None, None]);
+}
+
+/// Nothing of the record is left here.
+#[track_caller]
+fn gone(world: &World, record: &Accepted) {
+    assert_eq!(shown(world, &record.id, "pipc"), None);
+    assert_eq!(world.memory.locate(&Name::Statement(record.id.0)).unwrap(), None);
+}
+
+/// Whose grant is held when she is erased.
+struct Erased {
+    world: World,
+    case: Nonce,
+    grant: Accepted,
+    item: Vec<u8>,
+}
+
+fn erased(until_ms: u64) -> Erased {
+    let world = World::new();
+    let ppid = world.enrol(1);
+    let item = sign(&world.grant(ppid, None).into(), &person_key(1));
+    let grant = world.accept(item.clone());
+    let withdrawn = world.accept(sign(&world.withdraw(ppid), &person_key(1)));
+    let case = case(&world);
+    let until = world.now().plus_ms(until_ms);
+    world.accept(place(&world, case, &[grant.id, StatementId([7; 32])], until));
+    world.advance(1_000);
+    world.node().tick().unwrap();
+    assert_eq!(shown(&world, &grant.id, "pipc"), None, "a hold opens nothing of the living");
+    let hers = who(&world, 1);
+    let accepted = world.accept(demand(&world, 1));
+    assert!(accepted.erasure.is_some(), "the hold stops nothing of the rest");
+    assert_eq!(accepted.held, told(&[grant.id], until));
+    world.advance(1_000);
+    world.node().tick().unwrap();
+    nothing_is_left(&world, hers, &[Name::Ppid(ppid.0), Name::Statement(grant.id.0)]);
+    assert_eq!(world.check(ppid).decision, world.check(Ppid([0xaa; 16])).decision);
+    kept(&world, &grant, &item);
+    assert_eq!(shown(&world, &withdrawn.id, "pipc"), None, "exactly what is held");
+    Erased { world, case, grant, item }
 }
 
 #[test]
-fn her_erasure_waits_to_the_end_of_the_hold_and_goes_on_by_itself() {
-    let mut world = World::new();
-    let until = world.now().plus_ms(3 * DAY);
-    let (_, first, item) = held(&world, until);
-    let (hers, bank) = (who(&world, 1), world.ppid(1, Some("bank")));
-    waits(&world, 1);
-    let again = world.accept(item);
-    assert!(again.duplicate && again.held == first.held, "told again");
-    world.advance(3 * DAY - 1);
-    world.node().tick().unwrap();
-    waits(&world, 1);
-    // Whatever starts in between.
+fn she_is_erased_and_the_case_keeps_what_it_holds_to_the_end_of_the_hold() {
+    let Erased { mut world, grant, item, .. } = erased(3 * DAY);
     for rebuilds in [false, true] {
         stop(&mut world);
-        assert_eq!(fsck_of(&world).faults, []);
+        let report = fsck_of(&world);
+        // key.create, withdrawal and demand are tombstones; the grant is not.
+        assert_eq!((report.faults.clone(), report.erased, report.held), (vec![], 3, 1));
+        assert_eq!((report.counts.erasures, report.counts.erased), (1, 3));
         if rebuilds {
             with_data(&world, |data| naru::node::fsck::rebuild(data, &mut |_, _| {}).unwrap());
         }
         world.node = Some(world.open().unwrap());
         world.node().tick().unwrap();
-        waits(&world, 1);
+        kept(&world, &grant, &item);
     }
+    world.advance(3 * DAY - 2_001);
+    world.node().tick().unwrap();
+    kept(&world, &grant, &item);
     world.advance(1);
     world.node().tick().unwrap();
-    nothing_is_left(&world, hers, &[Name::Ppid(bank.0)]);
-    stop(&mut world);
-    let report = fsck_of(&world);
-    assert_eq!((report.faults.clone(), report.counts.erasures), (vec![], 2));
+    gone(&world, &grant);
+    for _ in 0..2 {
+        stop(&mut world);
+        let report = fsck_of(&world);
+        assert_eq!((report.faults.clone(), report.erased, report.held), (vec![], 4, 0));
+        assert_eq!((report.counts.erasures, report.counts.erased), (2, 4));
+        world.node = Some(world.open().unwrap());
+        world.node().tick().unwrap();
+        gone(&world, &grant);
+    }
 }
 
 #[test]
-fn a_lift_lets_it_go_on_at_once_also_after_power_loss() {
+fn a_lift_destroys_at_once_also_after_power_loss_and_across_a_rotation() {
     for power in [false, true] {
-        let mut world = World::new();
-        let until = world.now().plus_ms(300 * DAY);
-        let (case, ..) = held(&world, until);
-        let hers = who(&world, 1);
+        let Erased { mut world, case, grant, item } = erased(300 * DAY);
         if power {
             world.reopen();
             world.node().tick().unwrap();
+            kept(&world, &grant, &item);
         }
-        waits(&world, 1);
+        world.node().rotate(naru::vault::Suite::default()).unwrap();
+        kept(&world, &grant, &item);
         world.accept(lift(&world, case));
         world.node().tick().unwrap();
-        nothing_is_left(&world, hers, &[]);
+        gone(&world, &grant);
         stop(&mut world);
-        assert_eq!(fsck_of(&world).faults, []);
+        let report = fsck_of(&world);
+        assert_eq!((report.faults.clone(), report.erased, report.held), (vec![], 4, 0));
     }
 }
 
 #[test]
-fn every_hold_on_her_must_end_and_one_placed_while_she_waits_counts() {
+fn a_record_that_two_cases_hold_is_a_tombstone_only_after_the_second() {
     let mut world = World::new();
-    let until = world.now().plus_ms(DAY);
-    let (case, first, item) = held(&world, until);
-    let hers = who(&world, 1);
-    let later = until.plus_ms(DAY);
-    // The demand itself is a record of hers.
-    world.accept(place(&world, case, &[first.id], later));
-    world.advance(DAY);
+    let ppid = world.enrol(1);
+    let item = sign(&world.grant(ppid, None).into(), &person_key(1));
+    let grant = world.accept(item.clone());
+    let first = case(&world);
+    let complaint: Statement = IncidentComplain {
+        v: V1,
+        kind: Kind::IncidentComplain,
+        iat: world.now(),
+        nonce: nonce(),
+        ppid: world.ppid(9, Some("bank")),
+        by: None,
+        party: party("bank"),
+        text: "again".into(),
+    }
+    .into();
+    let second = world.accept(sign(&complaint, &person_key(9))).id.incident();
+    let until = world.now().plus_ms(30 * DAY);
+    for case in [first, second] {
+        world.accept(place(&world, case, &[grant.id], until));
+    }
+    assert!(world.accept(demand(&world, 1)).erasure.is_some());
+    world.advance(1_000);
     world.node().tick().unwrap();
-    waits(&world, 1);
-    assert_eq!(world.accept(item).held, told(&[first.id], later));
-    world.advance(DAY);
-    world.node().tick().unwrap();
-    nothing_is_left(&world, hers, &[]);
-    stop(&mut world);
-    assert_eq!(fsck_of(&world).faults, []);
+    for (lifted, erased) in [(first, 2), (second, 3)] {
+        kept(&world, &grant, &item);
+        world.accept(lift(&world, lifted));
+        world.node().tick().unwrap();
+        stop(&mut world);
+        let report = fsck_of(&world);
+        assert_eq!((report.faults.clone(), report.erased), (vec![], erased));
+        assert_eq!(report.counts.erased, erased);
+        world.node = Some(world.open().unwrap());
+        world.node().tick().unwrap();
+    }
+    gone(&world, &grant);
 }
 
 #[test]
-fn a_hold_on_a_request_she_answered_holds_her_too() {
-    let world = World::new();
+fn what_is_kept_and_deleted_by_hand_is_a_loss() {
+    let Erased { mut world, grant, .. } = erased(3 * DAY);
+    stop(&mut world);
+    let vault = naru::vault::Vault::open(&world.dir.path().join("vault"), &master()).unwrap();
+    let number = naru::ledger::hash::sha256(&[b"naru-held-number", &[0], &0u64.to_be_bytes()]);
+    let row = world.memory.locate(&Name::Key(number)).unwrap().unwrap();
+    let who = vault.open_name(&number, &row.sealed).unwrap();
+    let (epoch, _) = world.memory.lead(&naru::store::Holder([9; 16])).unwrap();
+    world.memory.forget(epoch, &who.subject, &[]);
+    let told: Vec<String> = fsck_of(&world).faults.iter().map(ToString::to_string).collect();
+    assert_eq!(told, [format!("entry {}: its name row is missing", grant.index)]);
+}
+
+#[test]
+fn a_hold_on_a_request_she_answered_keeps_the_request_alone() {
+    let mut world = World::new();
     world.enrol(1);
     let case = case(&world);
     let link = Hash([5; 32]);
@@ -186,37 +258,51 @@ fn a_hold_on_a_request_she_answered_holds_her_too() {
         until: world.now().plus_ms(DAY),
     }
     .into();
-    let asked = world.accept(sign(&request, &signer(BANK))).id;
+    let item = sign(&request, &signer(BANK));
+    let asked = world.accept(item.clone());
     let mut grant = world.grant(world.ppid(1, Some("bank")), None);
     grant.link = Some(link);
     world.accept(sign(&grant.into(), &person_key(1)));
     let until = world.now().plus_ms(DAY);
-    world.accept(place(&world, case, &[asked], until));
+    world.accept(place(&world, case, &[asked.id], until));
     let hers = who(&world, 1);
-    assert_eq!(world.accept(demand(&world, 1)).held, told(&[asked], until));
+    let accepted = world.accept(demand(&world, 1));
+    assert!(accepted.erasure.is_some());
+    assert_eq!(accepted.held, told(&[asked.id], until));
+    nothing_is_left(&world, hers, &[Name::Statement(asked.id.0)]);
+    world.advance(1_000);
+    world.node().tick().unwrap();
+    kept(&world, &asked, &item);
     world.accept(lift(&world, case));
     world.node().tick().unwrap();
-    nothing_is_left(&world, hers, &[Name::Statement(asked.0)]);
+    gone(&world, &asked);
+    stop(&mut world);
+    assert_eq!(fsck_of(&world).faults, []);
 }
 
 #[test]
-fn a_legal_order_does_not_pass_a_hold_either() {
+fn a_legal_order_leaves_what_is_held_to_the_case() {
     let mut world = World::new();
-    let grant = granted(&world, 1).id;
+    let ppid = world.enrol(1);
+    let item = sign(&world.grant(ppid, None).into(), &person_key(1));
+    let grant = world.accept(item.clone());
     let case = case(&world);
-    let (hers, bank) = (who(&world, 1), world.ppid(1, Some("bank")));
     let order = || {
-        let made = world.node().erasure_by_order(Some(&party("bank")), bank, "2026-7").unwrap();
+        let made = world.node().erasure_by_order(Some(&party("bank")), ppid, "2026-7").unwrap();
         endorse(&made.unwrap(), REGULATOR)
     };
-    let hold = place(&world, case, &[grant], world.now().plus_ms(DAY));
-    world.accept(hold);
-    assert!(matches!(world.refuse(order()), Refusal::Inert(Why::State)));
+    let (hers, early) = (who(&world, 1), order());
+    world.accept(place(&world, case, &[grant.id], world.now().plus_ms(DAY)));
+    assert!(matches!(world.refuse(early), Refusal::Inert(Why::Superseded)), "it names what is held since");
     assert!(!world.memory.ids(&hers.subject).unwrap().is_empty());
-    assert_eq!(world.check(bank).decision.reason, naru::model::decision::Reason::ConsentGiven);
-    world.accept(lift(&world, case));
     world.accept(order());
     nothing_is_left(&world, hers, &[]);
+    world.advance(1_000);
+    world.node().tick().unwrap();
+    kept(&world, &grant, &item);
+    world.accept(lift(&world, case));
+    world.node().tick().unwrap();
+    gone(&world, &grant);
     stop(&mut world);
     assert_eq!(fsck_of(&world).faults, []);
 }
@@ -241,7 +327,7 @@ fn a_hold_and_a_legal_order_in_one_commit_never_both_have_their_way() {
                 nothing_is_left(&world, hers, &[]);
             }
             Err(Refusal::Inert(why)) => {
-                assert_eq!(why, Why::State);
+                assert_eq!(why, Why::Superseded);
                 assert!(!world.memory.ids(&hers.subject).unwrap().is_empty());
             }
             Err(other) => panic!("{other}"),

@@ -1,10 +1,5 @@
 //! For whoever runs it: figures, log lines, the security contact; and nothing personal in any of them.
 
-use std::io::Write;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::OnceLock;
-
 use naru::model::statement::Scope;
 use naru::model::vocabulary::DataClass;
 
@@ -20,31 +15,6 @@ impl Served {
 fn figure(text: &str, name: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no `{name}` in\n{text}")).parse().unwrap()
-}
-
-/// Everything logged by `naru` in this process, one JSON object a line.
-fn logged() -> Arc<Mutex<Vec<u8>>> {
-    #[derive(Clone)]
-    struct Kept(Arc<Mutex<Vec<u8>>>);
-    impl Write for Kept {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    static KEPT: OnceLock<Arc<Mutex<Vec<u8>>>> = OnceLock::new();
-    let kept = KEPT.get_or_init(|| {
-        let kept = Kept(Arc::default());
-        let shared = Arc::clone(&kept.0);
-        let lines = tracing_subscriber::fmt().json().with_env_filter("naru=trace");
-        lines.with_writer(move || kept.clone()).init();
-        shared
-    });
-    Arc::clone(kept)
 }
 
 #[test]
@@ -132,7 +102,7 @@ fn a_weakness_is_told_to_whom_the_operator_names() {
 #[test]
 fn neither_log_lines_nor_figures_know_anybody() {
     const MARKER: &str = "planted-800101-1234567";
-    let logs = logged();
+    planted::keep();
     let served = Served::new();
     let world = &served.world;
     let person = person_key(40_000);
@@ -165,7 +135,7 @@ fn neither_log_lines_nor_figures_know_anybody() {
     served.statement(&sign(&world.withdraw(ppid), &person));
 
     let figures = served.figures();
-    let logs = String::from_utf8(logs.lock().unwrap().clone()).unwrap();
+    let logs = planted::kept();
     let lines: Vec<serde_json::Value> =
         logs.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let answered = |path: &str| {

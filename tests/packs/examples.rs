@@ -523,6 +523,7 @@ fn of_log(kind: Kind, o: Optional) -> Statement {
             s!(ErasureCertify {
                 tags: vec![SubjectId([0x88; 16])],
                 order: o.some(text("2026-1")),
+                scheduled: o == Optional::Present,
                 records: 1,
                 tombstones: HASH,
             })

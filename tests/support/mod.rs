@@ -8,6 +8,7 @@
 
 pub mod certificate;
 pub mod passkey;
+pub mod planted;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -170,6 +171,8 @@ impl World {
         packs: &[PackFile],
         logging: bool,
     ) -> Self {
+        planted::listen();
+        planted::bytes(&[9; 32]);
         let clock = Clock::manual(Timestamp(at));
         let vault = Vault::create(&dir.path().join("vault"), &master()).unwrap();
         let settings = Settings { use_log: logging, ..settings(&dir) };
@@ -267,12 +270,15 @@ impl World {
     /// Enrols person `n`; answers her ppid at the bank.
     pub fn enrol(&self, n: u64) -> Ppid {
         let key = person_key(n);
+        planted::bytes(&key_hash(&key).0);
         self.accept(sign(&self.key_create(), &key));
         self.ppid(n, Some("bank"))
     }
 
     pub fn ppid(&self, n: u64, at: Option<&str>) -> Ppid {
-        self.node().ppid(&key_hash(&person_key(n)), at.map(party).as_ref()).unwrap().unwrap()
+        let ppid = self.node().ppid(&key_hash(&person_key(n)), at.map(party).as_ref()).unwrap().unwrap();
+        planted::bytes(&ppid.0);
+        ppid
     }
 
     pub fn key_create(&self) -> Statement {

@@ -23,6 +23,7 @@ use naru::store;
 use naru::store::Append;
 use naru::store::Batch;
 use naru::store::BatchId;
+use naru::store::Body;
 use naru::store::Commit;
 use naru::store::Epoch;
 use naru::store::Head;
@@ -312,6 +313,10 @@ impl Store for Held {
     fn project(&self, epoch: Epoch, upto: u64, rows: &[Row]) -> Project {
         self.memory.project(epoch, upto, rows)
     }
+    fn rewrite(&self, epoch: Epoch, subject: &SubjectId, put: &[Body], drop: &[StatementId]) -> Project {
+        self.memory.rewrite(epoch, subject, put, drop)
+    }
+
     fn forget(&self, epoch: Epoch, subject: &SubjectId, names: &[Name]) -> Project {
         self.memory.forget(epoch, subject, names)
     }

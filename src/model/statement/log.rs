@@ -106,13 +106,16 @@ statement! {
 }
 
 statement! {
-    /// Persons were erased; tags name slots, not people.
+    /// Persons were erased, or records are past their term; tags name slots, not people.
     ErasureCertify {
-        /// Random tags of the erased slots.
+        /// Random tags of the erased slots; none if only records of the living went.
         tags: Vec<SubjectId>,
         /// Case number, where a legal order demanded it: then a regulator endorses.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         order: Option<String>,
+        /// Whether they went by their term, and nobody demanded it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        scheduled: bool,
         /// How many records became tombstones.
         records: u64,
         /// RFC 9162 root over the tombstones' indices.

@@ -361,9 +361,11 @@ pub fn honour_certificates(data: &Data<'_>) -> Result<u64, Error> {
     let register = register_of(data.store)?;
     let ground = Ground { store: data.store, vault: data.vault, origin: data.origin, register: &register };
     let all = honour::standing(data.store, 0, found.next)?;
-    let gone = honour::carry_out(&ground, epoch, &all)?;
-    data.vault.set_honoured(found.next)?;
-    Ok(gone)
+    let carried = honour::carry_out(&ground, epoch, &all)?;
+    // What only the next start can find, it looks for.
+    let honoured = carried.unlisted.first().map_or(found.next, |one| one.index);
+    data.vault.set_honoured(honoured)?;
+    Ok(carried.slots)
 }
 
 /// The anchor beside the data.

@@ -7,6 +7,7 @@ use crate::model::id::LeafIndex;
 use crate::model::id::SubjectId;
 use crate::model::id::Timestamp;
 use crate::model::statement::ErasureCertify;
+use crate::model::statement::Statement;
 use crate::node::Error;
 use crate::node::Inner;
 use crate::node::Item;
@@ -38,8 +39,15 @@ impl Sequencer {
         Timestamp(self.inner.clock.now().0.max(self.at))
     }
 
-    /// Certifies and erases whoever waits, then answers the demands of this commit.
+    /// Certifies and erases whoever waits and what no hold keeps any more, then answers the demands of this
+    /// commit.
     pub(in crate::node) fn erase_waiting(&mut self) {
+        let now = self.now();
+        for demanded in &mut self.demanded {
+            // Whether it can be told or not, it is kept; asked again while she waits, it is told again.
+            let held = self.inner.held_from(&demanded.subject, now);
+            demanded.accepted.held = held.unwrap_or_default();
+        }
         while self.inner.stopped().is_none() {
             match self.certify() {
                 Ok(true) => {}
@@ -55,10 +63,6 @@ impl Sequencer {
             // Where it broke off, the next start goes on: until then she waits.
             let whole = self.inner.stopped().is_none();
             let erased = self.inner.people.erased_at(&subject).filter(|_| whole);
-            if whole && erased.is_none() {
-                // Whether it can be told or not, she waits; asked again, it is told again.
-                accepted.held = self.inner.held_from(&subject, self.now()).unwrap_or_default();
-            }
             accepted.erasure = erased.and_then(|(certificate, here)| {
                 let backups = self.inner.epoch_ends().ok()?;
                 Some(Erased { certificate, here, backups })
@@ -69,45 +73,88 @@ impl Sequencer {
 
     /// One certificate through the log; whether there was anybody, and all went well.
     fn certify(&mut self) -> Result<bool, Error> {
-        let waiting = self.inner.may_be_erased(self.now())?;
-        let Some(operator) = self.inner.operator.as_ref().filter(|_| !waiting.is_empty()) else {
+        if self.inner.operator.is_none() {
             return Ok(false);
-        };
-        let statement = self.inner.certificate(&waiting, None)?;
-        let item = crate::identity::item::sign(&statement, operator.as_ref())?;
+        }
+        let mut waiting = self.inner.waiting();
+        waiting.extend(self.inner.holds().over(self.now()));
+        if waiting.is_empty() {
+            return Ok(false);
+        }
+        let statement = self.inner.certificate(&waiting, None, None)?;
+        self.certify_this(&statement)?;
+        Ok(true)
+    }
+
+    /// A certificate of this node's own, signed, through the log and carried out.
+    pub(in crate::node) fn certify_this(&mut self, statement: &Statement) -> Result<(), Error> {
+        let operator = self.inner.operator.as_ref();
+        let operator = operator.ok_or(Error::Genesis("the operator's key is not here"))?;
+        let item = crate::identity::item::sign(statement, operator.as_ref())?;
         let refused = |refusal: Refusal| match refusal {
             Refusal::Node(error) => error,
             refusal => Error::Damaged(format!("a certificate of erasure was refused: {refusal}")),
         };
         let prepared = self.inner.prepare(Item::Unverified(Unverified::parse(item)?)).map_err(refused)?;
-        let Intake::Ready(prepared) = prepared else { return Ok(false) };
+        let Intake::Ready(prepared) = prepared else {
+            return Err(Error::Damaged("a certificate of erasure stands already".into()));
+        };
         let (ticket, places) = Ticket::new(1);
         self.record(std::iter::once(prepared).zip(places).collect());
-        ticket.wait().into_iter().try_for_each(|outcome| outcome.map(drop)).map_err(refused)?;
-        Ok(true)
+        ticket.wait().into_iter().try_for_each(|outcome| outcome.map(drop)).map_err(refused)
+    }
+
+    /// What certificates forget; answers them. After a failure the next start goes on.
+    pub(in crate::node) fn carry_out_all(&mut self, certified: Vec<(u64, ErasureCertify)>) {
+        let placed = std::mem::take(&mut self.certified);
+        for (index, certificate) in certified {
+            if self.inner.stopped().is_some() {
+                break;
+            }
+            if let Err(error) = self.carry_out(index, &certificate) {
+                tracing::error!(cause = %error, "an erasure broke off; the next start goes on with it");
+                self.inner.stop(Stop::Io);
+                break;
+            }
+        }
+        placed.into_iter().for_each(|(place, accepted)| place.fill(Ok(accepted)));
     }
 
     /// The certificate stands at `index`, and everything before it is projected.
     pub(in crate::node) fn carry_out(&mut self, index: LeafIndex, s: &ErasureCertify) -> Result<(), Error> {
         let who = self.inner.tagged(&s.tags)?;
-        let plan = self.inner.plan(&who)?;
+        let all = self.inner.gone(&who)?;
+        let beside = self.inner.on_the_way.take(s);
+        self.inner.holds().changed(&beside.keeps, &who);
         // First of all nobody finds her any more: what is under way meanwhile ends there.
-        for gone in &plan.gone {
+        for gone in &all {
             self.inner.forget_in_memory(index, gone);
             self.recent.forget(&gone.ids, &gone.keys);
         }
         // What the others' acts did must outlive her keys, by which some of them were judged.
         self.inner.store.barrier()?;
-        self.inner.destroy(self.epoch, index, &plan.gone)?;
+        self.inner.cut_away(self.epoch, &beside.cuts)?;
+        self.inner.destroy(self.epoch, index, &all)?;
         let row = {
             let mut waiting = self.inner.erasing.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.retain(|who| !plan.gone.iter().any(|gone| gone.who == *who));
+            waiting.retain(|who| !all.iter().any(|gone| gone.who == *who));
             waiting_row(&self.inner.vault, &waiting, index)?
         };
         self.project(self.next, &[row]).map_err(Error::Stopped)?;
-        tracing::info!(index, slots = plan.gone.len(), records = plan.indices.len(), "erased");
+        tracing::info!(index, slots = all.len(), records = s.records, "erased");
         Ok(())
     }
+}
+
+/// The certificates of erasure among statements of a commit that count, with their places.
+pub(in crate::node) fn certified<'a>(
+    placed: impl Iterator<Item = (LeafIndex, &'a Statement)>,
+) -> Vec<(LeafIndex, ErasureCertify)> {
+    let certificate = |(index, statement): (LeafIndex, &Statement)| match statement {
+        Statement::ErasureCertify(s) => Some((index, (**s).clone())),
+        _ => None,
+    };
+    placed.filter_map(certificate).collect()
 }
 
 impl Inner {

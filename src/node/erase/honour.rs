@@ -12,6 +12,7 @@ use crate::ledger::cbor;
 use crate::ledger::entry::Entry;
 use crate::model::id::KeyHash;
 use crate::model::id::LeafIndex;
+use crate::model::id::StatementId;
 use crate::model::id::SubjectId;
 use crate::model::statement::ErasureCertify;
 use crate::model::statement::Statement;
@@ -20,15 +21,23 @@ use crate::node::Inner;
 use crate::node::Stop;
 use crate::node::erase::Ground;
 use crate::node::erase::Plan;
+use crate::node::erase::Stored;
+use crate::node::erase::again_blob;
+use crate::node::erase::found::Gone;
+use crate::node::erase::held;
 use crate::node::erase::parse_tombstones;
 use crate::node::erase::tombstones_blob;
 use crate::node::people;
+use crate::node::people::name_bytes;
 use crate::store;
 use crate::store::Epoch;
+use crate::store::Name;
 use crate::store::Project;
 use crate::store::Store;
 use crate::vault::SlotNumber;
 
+/// Slots looked at together.
+const PAGE: usize = 256;
 /// A mark is written anew once it is so far behind.
 const BEHIND: u64 = 65_536;
 
@@ -71,48 +80,109 @@ pub(in crate::node) fn standing(
 pub(in crate::node) fn tombstones(store: &dyn Store, all: &[Standing]) -> Result<BTreeSet<LeafIndex>, Error> {
     let mut out = BTreeSet::new();
     for one in all {
-        let list = store.get(&tombstones_blob(&one.says.tombstones.0))?;
-        out.extend(list.iter().flat_map(|list| parse_tombstones(list)));
+        for blob in [tombstones_blob(&one.says.tombstones.0), again_blob(one.index)] {
+            out.extend(store.get(&blob)?.iter().flat_map(|list| parse_tombstones(list)));
+        }
     }
     Ok(out)
 }
 
-/// Forgets everybody whose slot these certificates name, if anything is left of her; how many there were.
+/// What carrying certificates out came to.
+#[derive(Debug, Default)]
+pub(in crate::node) struct Carried {
+    /// Slots overwritten.
+    pub(in crate::node) slots: u64,
+    /// Bodies dropped that were past their term.
+    pub(in crate::node) bodies: u64,
+    /// Certificates whose list is not in this copy (it is from before), and that name more than their tags
+    /// lead to.
+    pub(in crate::node) unlisted: Vec<Standing>,
+}
+
+/// Forgets everybody whose slot these certificates name, if anything is left of her, and drops the bodies
+/// that their lists name.
 ///
 /// Where the list of tombstones is not here (a copy from before), it is made of what is.
-pub(in crate::node) fn carry_out(ground: &Ground<'_>, epoch: Epoch, all: &[Standing]) -> Result<u64, Error> {
+pub(in crate::node) fn carry_out(
+    ground: &Ground<'_>,
+    epoch: Epoch,
+    all: &[Standing],
+) -> Result<Carried, Error> {
     let of_tag: BTreeMap<SubjectId, &Standing> =
         all.iter().flat_map(|one| one.says.tags.iter().map(move |tag| (*tag, one))).collect();
     let tags: BTreeSet<SubjectId> = of_tag.keys().copied().collect();
-    let mut plans: BTreeMap<LeafIndex, (Plan, &Standing)> = BTreeMap::new();
+    let mut gone: BTreeMap<LeafIndex, Vec<Gone>> = BTreeMap::new();
     let found = ground.vault.tagged(&tags)?;
     for who in &found {
         // A slot half overwritten: its rows went before it.
         let Ok(tag) = ground.vault.erasure_tag(*who) else { continue };
         let Some(one) = of_tag.get(&tag) else { continue };
         let loaded = people::read(*who, ground.store, ground.vault)?;
-        plans.entry(one.index).or_insert_with(|| (Plan::default(), one)).0.add(ground.of(&loaded)?);
+        gone.entry(one.index).or_default().push(ground.of(&loaded)?);
     }
-    for (plan, one) in plans.values() {
-        let list: Vec<u8> = plan.indices.iter().flat_map(|index| index.to_be_bytes()).collect();
-        match ground.store.put(&tombstones_blob(&one.says.tombstones.0), &list, true) {
-            Ok(()) | Err(store::Error::Exists { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-        for gone in &plan.gone {
-            match ground.store.forget(epoch, &gone.who.subject, &gone.names) {
-                Project::Projected => {}
-                Project::Fenced => return Err(Error::Stopped(Stop::OtherLeader)),
-                Project::Failed(error) => return Err(error.into()),
+    let kept = held::kept_in(ground.store, ground.vault)?.0;
+    let mut carried = Carried { slots: found.len() as u64, ..Carried::default() };
+    for one in all {
+        let hers = gone.remove(&one.index).unwrap_or_default();
+        let is_kept = |id: &StatementId| kept.iter().any(|keep| keep.id == *id);
+        let plan = Plan::of(hers, ground.store, &is_kept)?;
+        let blob = tombstones_blob(&one.says.tombstones.0);
+        match ground.store.get(&blob)? {
+            Some(list) => carried.bodies += drop_bodies(ground, epoch, &parse_tombstones(&list))?,
+            None if plan.indices.len() as u64 == one.says.records => {
+                note(ground.store, &blob, plan.indices.iter().copied().collect())?;
+            }
+            None => {
+                note(ground.store, &again_blob(one.index), plan.indices.iter().copied().collect())?;
+                carried.unlisted.push(one.clone());
             }
         }
+        for gone in &plan.gone {
+            forgotten(ground.store.forget(epoch, &gone.who.subject, &gone.names))?;
+        }
     }
-    if !found.is_empty() {
+    if carried.slots > 0 || carried.bodies > 0 {
         ground.store.barrier()?;
         let slots: Vec<SlotNumber> = found.iter().map(|who| who.slot).collect();
         ground.vault.wipe(&slots)?;
     }
-    Ok(found.len() as u64)
+    Ok(carried)
+}
+
+fn forgotten(done: Project) -> Result<(), Error> {
+    match done {
+        Project::Projected => Ok(()),
+        Project::Fenced => Err(Error::Stopped(Stop::OtherLeader)),
+        Project::Failed(error) => Err(error.into()),
+    }
+}
+
+/// Adds to a list of tombstones.
+fn note(store: &dyn Store, blob: &str, mut all: BTreeSet<LeafIndex>) -> Result<(), Error> {
+    let before = store.get(blob)?;
+    all.extend(before.iter().flat_map(|list| parse_tombstones(list)));
+    let list: Vec<u8> = all.iter().flat_map(|index| index.to_be_bytes()).collect();
+    if before.as_ref() == Some(&list) { Ok(()) } else { Ok(store.replace(blob, &list)?) }
+}
+
+/// Drops what is still here of these entries, save what they left of their slots; how many there were.
+fn drop_bodies(ground: &Ground<'_>, epoch: Epoch, indices: &[LeafIndex]) -> Result<u64, Error> {
+    let mut dropped = 0;
+    for index in indices {
+        let Some(commit) = ground.store.commits(*index..index + 1)?.pop() else { continue };
+        let at = usize::try_from(index - commit.first).unwrap_or(usize::MAX);
+        let Some(id) = commit.ids.get(at) else { continue };
+        let name = Name::Statement(id.0);
+        let Some(row) = ground.store.locate(&name)?.filter(|row| !row.sealed.is_empty()) else { continue };
+        let who = ground.vault.open_name(name_bytes(&name), &row.sealed)?;
+        let Ok(key) = ground.vault.person_key(who) else { continue };
+        let Some(body) = ground.store.bodies(&who.subject, &[*id])?.pop().flatten() else { continue };
+        if let Stored::Item(_) = Stored::open(&key, &who.subject, id, &body)? {
+            forgotten(ground.store.rewrite(epoch, &who.subject, &[], &[*id]))?;
+            dropped += 1;
+        }
+    }
+    Ok(dropped)
 }
 
 /// The register as the store has it: enough to know in which domains she may be named.
@@ -130,6 +200,28 @@ impl Inner {
         Ok(all)
     }
 
+    /// Destroys again what certificates say of which this copy has no list: whatever was past its term when the
+    /// last of them was made, and is not held. How many entries that were.
+    fn past_their_term(&self, unlisted: &[Standing], epoch: Epoch) -> Result<u64, Error> {
+        let Some(last) = unlisted.iter().rfind(|one| one.says.scheduled) else { return Ok(0) };
+        let (mut from, mut all) = (Some(SlotNumber(0)), BTreeSet::new());
+        while let Some(first) = from {
+            let (page, next) = self.vault.page(first, PAGE)?;
+            for who in page.into_iter().filter(|who| who.subject != self.vault.decoy().0.subject) {
+                for cut in self.due_of(who, last.says.iat)?.cuts {
+                    all.extend(cut.indices);
+                    let put = std::slice::from_ref(&cut.rest);
+                    forgotten(self.store.rewrite(epoch, &who.subject, put, &cut.drop))?;
+                }
+            }
+            from = next;
+        }
+        let count = all.len() as u64;
+        note(self.store.as_ref(), &again_blob(last.index), all)?;
+        self.store.barrier()?;
+        Ok(count)
+    }
+
     /// Carries them out, once register and projection are there.
     pub(in crate::node) fn honour(
         &self,
@@ -144,11 +236,13 @@ impl Inner {
         if !all.is_empty() {
             self.store.barrier()?;
         }
-        let gone = carry_out(&ground, epoch, &all)?;
+        let Carried { slots, bodies, unlisted } = carry_out(&ground, epoch, &all)?;
+        let again = self.past_their_term(&unlisted, epoch)?;
+        let gone = slots.saturating_add(bodies).saturating_add(again);
         if gone > 0 {
-            tracing::warn!(slots = gone, "erased what the log says is erased");
+            tracing::warn!(slots, bodies, again, "erased what the log says is erased");
         }
-        if gone > 0 || found.next.saturating_sub(self.vault.honoured()) >= BEHIND {
+        if gone > 0 || !unlisted.is_empty() || found.next.saturating_sub(self.vault.honoured()) >= BEHIND {
             self.vault.set_honoured(found.next)?;
         }
         let mut waiting = self.erasing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

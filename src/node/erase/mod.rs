@@ -8,23 +8,26 @@
 //!
 //! A demand that cannot be certified yet (no operator key here) waits: she is nobody from
 //! its index on, and the next start that can certifies it. The node remembers whom in a row of
-//! nobody's, projected with hers. So waits whoever has a record that a regulator holds
-//! ([`held`]), and nobody is certified meanwhile. Requests that she answered go with her.
+//! nobody's, projected with hers. Records of hers that a regulator holds are kept for its case in
+//! slots of their own, and go when the hold does ([`held`]). Requests that she answered go with
+//! her. What is past its term goes by the same certificates ([`term`]).
 //!
-//! **Tombstones** are the indices of her entries: public is their root, in the certificate;
-//! the list itself, a blob, says which missing bodies are no loss. What stays: the leaves, copies
-//! handed out, use lines that nobody can open, and everything in older copies until the
-//! wrapping epoch ends. Lacks: terms; keeping a held record under its case so that the rest
-//! of her need not wait.
+//! **Tombstones** are the indices of entries of which nothing is left: public is their root, in
+//! the certificate; the list itself, a blob, says which missing bodies are no loss. What stays: the leaves,
+//! copies handed out, use lines that nobody can open, and everything in older copies until the
+//! wrapping epoch ends.
 
-mod act;
+pub(in crate::node) mod act;
 mod found;
 mod held;
 pub(in crate::node) mod honour;
 mod quoted;
+mod stored;
+mod term;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::PoisonError;
 
 use crate::identity;
@@ -35,6 +38,7 @@ use crate::model::id::LeafIndex;
 use crate::model::id::Nonce;
 use crate::model::id::PartyId;
 use crate::model::id::Ppid;
+use crate::model::id::StatementId;
 use crate::model::id::SubjectId;
 use crate::model::id::Timestamp;
 use crate::model::statement::ErasureCertify;
@@ -46,7 +50,9 @@ use crate::node::Inner;
 use crate::node::clock;
 use crate::node::people::Loaded;
 use crate::store;
+use crate::store::Body;
 use crate::store::Name;
+use crate::store::NameRow;
 use crate::store::Row;
 use crate::vault::Pointed;
 use crate::vault::Sealed;
@@ -58,7 +64,13 @@ pub(in crate::node) use found::Ground;
 pub(in crate::node) use found::Plan;
 pub use held::HeldBack;
 pub(in crate::node) use held::Holds;
+pub(in crate::node) use held::Keep;
+pub(in crate::node) use held::kept_in;
 pub(in crate::node) use quoted::Kept;
+pub(in crate::node) use stored::Rest;
+pub(in crate::node) use stored::Stored;
+pub use term::Expired;
+pub(in crate::node) use term::Rounds;
 
 /// Most slots that one certificate names: it stays far below the size of a public statement.
 pub(in crate::node) const MOST_TAGS: usize = 512;
@@ -74,6 +86,44 @@ pub struct Erased {
     pub here: Timestamp,
     /// When the last older copy of her key dies at the latest.
     pub backups: Timestamp,
+}
+
+/// What stands in the commit of a certificate beside it, and what is done once it is there.
+#[derive(Debug, Default)]
+pub(in crate::node) struct Beside {
+    pub(in crate::node) names: Vec<NameRow>,
+    pub(in crate::node) bodies: Vec<Body>,
+    /// Records of the erased that are kept for a case.
+    pub(in crate::node) keeps: Vec<Keep>,
+    /// What of the living is past its term.
+    pub(in crate::node) cuts: Vec<term::Cut>,
+}
+
+/// What goes with certificates on their way, by their nonces.
+#[derive(Debug, Default)]
+pub(in crate::node) struct OnTheWay(Mutex<HashMap<Nonce, Beside>>);
+
+impl OnTheWay {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Nonce, Beside>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Taken once, by whoever carries the certificate out.
+    fn take(&self, certificate: &ErasureCertify) -> Beside {
+        self.lock().remove(&certificate.nonce).unwrap_or_default()
+    }
+
+    /// Rows and bodies of the certificate's own commit, and whether a new slot must be durable before it.
+    pub(in crate::node) fn rows(&self, certificate: &ErasureCertify) -> (Vec<NameRow>, Vec<Body>, bool) {
+        let all = self.lock();
+        let Some(beside) = all.get(&certificate.nonce) else { return Default::default() };
+        (beside.names.clone(), beside.bodies.clone(), !beside.keeps.is_empty())
+    }
+}
+
+/// Blob of what a start destroyed again for a certificate whose own list is not in this copy.
+pub(in crate::node) fn again_blob(certificate: LeafIndex) -> String {
+    format!("tombstones/again/{certificate}")
 }
 
 /// Blob of the tombstones under a root.
@@ -169,15 +219,22 @@ impl Inner {
         }
     }
 
-    /// Everything there is of these, and of the requests they answered.
-    fn plan(&self, who: &[Pointed]) -> Result<Plan, Error> {
+    /// Everything there is of these.
+    fn gone(&self, who: &[Pointed]) -> Result<Vec<found::Gone>, Error> {
         let register = self.register();
         let ground = self.erasable(&register);
-        let mut plan = Plan::default();
-        for who in who {
-            plan.add(ground.of(&*self.loaded(*who)?)?);
-        }
-        Ok(plan)
+        who.iter().map(|who| ground.of(&*self.loaded(*who)?)).collect()
+    }
+
+    /// The same, but what cases hold at `at` is no tombstone.
+    fn plan(
+        &self,
+        who: &[Pointed],
+        at: Timestamp,
+        before: &HashMap<SubjectId, Loaded>,
+    ) -> Result<Plan, Error> {
+        let kept = |id: &StatementId| !self.cases_of(id, at, before).is_empty();
+        Plan::of(self.gone(who)?, self.store.as_ref(), &kept)
     }
 
     /// These persons and the requests they answered, requests first: she is the way to them.
@@ -195,11 +252,20 @@ impl Inner {
         Ok(all)
     }
 
-    /// A certificate over these, unsigned. What it names is remembered, so that its tags are found again.
-    fn certificate(&self, who: &[Pointed], order: Option<String>) -> Result<Statement, Error> {
+    /// A certificate over these, unsigned, and over what goes beside it by its term. What it names is
+    /// remembered, so that its tags are found again.
+    fn certificate(
+        &self,
+        who: &[Pointed],
+        order: Option<String>,
+        due: Option<Beside>,
+    ) -> Result<Statement, Error> {
         let mut all = self.with_requests(who)?;
         all.truncate(MOST_TAGS);
-        let plan = self.plan(&all)?;
+        let plan = self.plan(&all, self.clock.now(), &HashMap::new())?;
+        let scheduled = due.is_some();
+        let cuts = due.as_ref().map_or(&[][..], |beside| &beside.cuts);
+        let indices = with_cuts(plan.indices, cuts);
         let mut tags = Vec::with_capacity(all.len());
         for who in all {
             let tag = self.vault.erasure_tag(who)?;
@@ -208,15 +274,20 @@ impl Inner {
         }
         // In no order of persons.
         tags.sort_unstable();
+        let nonce = Nonce(clock::random().map_err(Error::Randomness)?);
+        if let Some(beside) = due {
+            self.on_the_way.lock().insert(nonce, beside);
+        }
         Ok(ErasureCertify {
             v: V1,
             kind: Kind::ErasureCertify,
             iat: self.clock.now(),
-            nonce: Nonce(clock::random().map_err(Error::Randomness)?),
+            nonce,
             tags,
             order,
-            records: plan.indices.len() as u64,
-            tombstones: crate::model::id::Hash(root_of(&plan.indices)),
+            scheduled,
+            records: indices.len() as u64,
+            tombstones: crate::model::id::Hash(root_of(&indices)),
         }
         .into())
     }
@@ -245,13 +316,13 @@ impl Inner {
             return Ok(None);
         }
         let operator = self.operator.as_ref().ok_or(Error::Genesis("the operator's key is not here"))?;
-        let statement = self.certificate(&[who], Some(case.to_owned()))?;
+        let statement = self.certificate(&[who], Some(case.to_owned()), None)?;
         Ok(Some(identity::item::sign(&statement, operator.as_ref())?))
     }
 
-    /// What a certificate forgets, if it may stand now; else why not: among others because something of it
-    /// is held, as the entries `before` leave it. Before it may, what incidents quote is
-    /// sealed under them, and the tombstones are durable.
+    /// What a certificate forgets, if it may stand now, as the entries `before` leave it; else why not. Before
+    /// it may, what incidents quote is sealed under them, what cases hold is ready to stand beside
+    /// it, and the tombstones are durable.
     pub(in crate::node) fn certified(
         &self,
         s: &ErasureCertify,
@@ -260,8 +331,16 @@ impl Inner {
     ) -> Result<Result<Plan, Why>, Error> {
         let refused = |why| Ok(Err(why));
         let who = self.tagged(&s.tags)?;
+        let cut: Vec<SubjectId> = {
+            let on_the_way = self.on_the_way.lock();
+            let cuts = on_the_way.get(&s.nonce).map_or(&[][..], |beside| &beside.cuts);
+            cuts.iter().map(|cut| cut.who.subject).collect()
+        };
         let (decoy, _) = self.vault.decoy();
-        if who.is_empty() || who.len() != s.tags.len() || who.iter().any(|w| w.subject == decoy.subject) {
+        let none = who.is_empty() && cut.is_empty();
+        // What goes by its term, only this node itself says.
+        let own = !s.scheduled || self.on_the_way.lock().contains_key(&s.nonce);
+        if none || !own || who.len() != s.tags.len() || who.iter().any(|w| w.subject == decoy.subject) {
             return refused(Why::NotThisSubject);
         }
         for who in &who {
@@ -273,12 +352,24 @@ impl Inner {
                 return refused(Why::State);
             }
         }
-        let plan = self.plan(&who)?;
-        if plan.indices.len() as u64 != s.records || root_of(&plan.indices) != s.tombstones.0 {
+        if cut.iter().any(|subject| before.contains_key(subject) || self.people.is_erased(subject)) {
             return refused(Why::Superseded);
         }
-        if plan.gone.iter().any(|gone| !self.held(&gone.ids, at, before).is_empty()) {
-            return refused(Why::State);
+        let mut plan = self.plan(&who, at, before)?;
+        let beside = self.keep_held(&plan, at, before)?;
+        {
+            let mut on_the_way = self.on_the_way.lock();
+            let one = on_the_way.entry(s.nonce).or_default();
+            plan.indices = with_cuts(plan.indices, &one.cuts);
+            if one.keeps.is_empty() && !beside.keeps.is_empty() {
+                one.names.extend(beside.names);
+                one.bodies.extend(beside.bodies);
+                one.keeps = beside.keeps;
+            }
+        }
+        if plan.indices.len() as u64 != s.records || root_of(&plan.indices) != s.tombstones.0 {
+            drop(self.on_the_way.take(s));
+            return refused(Why::Superseded);
         }
         self.keep_quoted(&who)?;
         let list: Vec<u8> = plan.indices.iter().flat_map(|index| index.to_be_bytes()).collect();
@@ -287,4 +378,12 @@ impl Inner {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Entries of a plan and of cuts, in order.
+fn with_cuts(mut indices: Vec<LeafIndex>, cuts: &[term::Cut]) -> Vec<LeafIndex> {
+    indices.extend(cuts.iter().flat_map(|cut| cut.indices.iter().copied()));
+    indices.sort_unstable();
+    indices.dedup();
+    indices
 }

@@ -39,10 +39,10 @@ use crate::model::vocabulary::DataClass;
 use crate::node::Error;
 use crate::node::Inner;
 use crate::node::Node;
+use crate::node::erase::Stored;
 use crate::node::people::name_bytes;
 use crate::store::Name;
 use crate::vault::Pointed;
-use crate::vault::Sealed;
 
 pub(in crate::node) use tail::Tail;
 pub(in crate::node) use tail::Told;
@@ -191,7 +191,8 @@ impl Inner {
             return Ok(None);
         }
         let Some(body) = self.store.bodies(&who.subject, &[id])?.pop().flatten() else { return Ok(None) };
-        let item = loaded.key.open(Sealed::Body, &who.subject, &id.0, &body)?;
+        let item = Stored::open(&loaded.key, &who.subject, &id, &body)?.item();
+        let Some(item) = item else { return Ok(None) };
         let (statement, _) = identity::reload(&item)?;
         Ok(Told::of(&statement, index, at, who).filter(|told| told.may_concern(party)))
     }

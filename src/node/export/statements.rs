@@ -16,6 +16,8 @@ use crate::model::id::LeafIndex;
 use crate::model::id::StatementId;
 use crate::model::id::Timestamp;
 use crate::node::Error;
+use crate::node::erase::Rest;
+use crate::node::erase::Stored;
 use crate::node::export::Export;
 use crate::portability;
 use crate::portability::Archive;
@@ -35,7 +37,6 @@ use crate::portability::evidence_path;
 use crate::portability::receipt_path;
 use crate::portability::transfer::Transfers;
 use crate::store::Name;
-use crate::vault::Sealed;
 
 /// One statement, as long as the archive is written.
 pub(in crate::node::export) struct Row {
@@ -81,11 +82,20 @@ impl Export {
         let transfers = Transfers::default();
         let mut told = Told { rows: Vec::new(), person, slots: BTreeMap::new(), transfers };
         for (index, id) in self.covered()? {
-            let Some((evidence, at, item)) = self.evidence(index, id)? else {
+            let Some(stored) = self.stored(id)? else {
                 let what = format!("statement {id}, entry {index}");
                 complete.withheld.push(Withheld::new(ItemKind::Statement, what, Reason::NotReadable));
                 continue;
             };
+            let item = match stored {
+                Stored::Item(item) => item,
+                Stored::Rest(rest) => {
+                    self.destroyed(&rest, complete);
+                    continue;
+                }
+                Stored::Held(_) => continue,
+            };
+            let (evidence, at) = self.evidence(index, id, &item)?;
             archive.file(&evidence_path(index), &evidence.encode()?)?;
             archive.file(&receipt_path(index), &evidence.receipt)?;
             let (statement, signed) = identity::reload(&item)?;
@@ -96,25 +106,46 @@ impl Export {
         Ok(told)
     }
 
-    /// Evidence of one statement in the citizen's form; `None` if its body is gone.
+    /// What stands in the place of a body; `None` if it is gone.
+    fn stored(&self, id: StatementId) -> Result<Option<Stored>, Error> {
+        let (subject, key) = (&self.loaded.who.subject, &self.loaded.key);
+        let body = self.node.store.bodies(subject, &[id])?.pop().flatten();
+        body.map(|body| Stored::open(key, subject, &id, &body)).transpose()
+    }
+
+    /// Names what is past its term: each statement, and the slot if none is left of it.
+    fn destroyed(&self, rest: &Rest, complete: &mut Completeness) {
+        let mut say = |kind, what| {
+            complete.withheld.push(Withheld::new(kind, what, Reason::RetentionExpired));
+        };
+        for (index, id) in rest.gone.iter().filter(|(index, _)| *index < self.covering.size) {
+            say(ItemKind::Statement, portability::destroyed(&id.to_string(), *index));
+        }
+        if rest.gone.last().is_some_and(|(_, id)| rest.left.last == Some(*id)) {
+            let (controller, purpose) = (rest.slot.controller.as_str(), rest.slot.purpose.as_str());
+            let state = rest.left.state.as_str();
+            let what = format!("what was said to {controller} of {purpose}: it left `{state}`, which stands");
+            say(ItemKind::Consent, what);
+        }
+    }
+
+    /// Evidence of one statement in the citizen's form.
     fn evidence(
         &self,
         index: LeafIndex,
         id: StatementId,
-    ) -> Result<Option<(Evidence, Timestamp, Vec<u8>)>, Error> {
-        let (who, key) = (&self.loaded.who, &self.loaded.key);
-        let body = self.node.store.bodies(&who.subject, &[id])?.pop().flatten();
-        let Some(body) = body else { return Ok(None) };
-        let item = key.open(Sealed::Body, &who.subject, &id.0, &body)?;
+        item: &[u8],
+    ) -> Result<(Evidence, Timestamp), Error> {
+        let key = &self.loaded.key;
         let commit = self.node.commit_of(index)?;
         let missing = || Error::Damaged(format!("entry {index} is missing"));
         let position = usize::try_from(index - commit.first).map_err(|_| missing())?;
         let openings = key.openings(&id.0);
         let opening = Opening::Citizen {
             at: commit.at,
-            statement: cose::statement_of(&item).map_err(identity::Error::from)?,
+            statement: cose::statement_of(item).map_err(identity::Error::from)?,
             k1: openings.k1,
-            proof: cose::proof_of(&item).map_err(identity::Error::from)?,
+            proof: cose::proof_of(item).map_err(identity::Error::from)?,
             k2: openings.k2,
         };
         let evidence = Evidence {
@@ -124,7 +155,7 @@ impl Export {
             receipt: self.covering.receipt(self.node.store.as_ref(), index)?,
             checkpoint: Some(self.covering.note.clone()),
         };
-        Ok(Some((evidence, Timestamp(commit.at), item)))
+        Ok((evidence, Timestamp(commit.at)))
     }
 
     pub(in crate::node::export) fn list_statements(

@@ -46,8 +46,11 @@ use crate::node::Error;
 use crate::node::attachment_blob;
 use crate::node::backup::restore::lost_id;
 use crate::node::clock;
+use crate::node::erase::Keep;
+use crate::node::erase::again_blob;
 use crate::node::erase::honour;
 use crate::node::erase::honour::Standing;
+use crate::node::erase::kept_in;
 use crate::node::erase::parse_tombstones;
 use crate::node::erase::root_of;
 use crate::node::erase::tombstones_blob;
@@ -127,6 +130,8 @@ pub struct Report {
     pub erased: u64,
     /// Sealed entries that a certificate names and that are still here: the next start forgets them.
     pub unerased: u64,
+    /// Sealed entries of the erased that are kept for a case which holds them.
+    pub held: u64,
     /// Everything that is wrong.
     pub faults: Vec<Fault>,
 }
@@ -231,6 +236,8 @@ struct Walk<'a> {
     certified: Vec<Standing>,
     /// Entries that certificates name.
     tombstones: BTreeSet<LeafIndex>,
+    /// Records of the erased that are kept for a case.
+    kept: Vec<Keep>,
     people: HashMap<SubjectId, Folded>,
     /// Index of the newest public entry.
     public_last: Option<LeafIndex>,
@@ -260,6 +267,7 @@ impl<'a> Walk<'a> {
         };
         let certified = honour::standing(data.store, 0, found.next).unwrap_or_default();
         let tombstones = honour::tombstones(data.store, &certified)?;
+        let kept = kept_in(data.store, data.vault)?.0;
         let mut wanted = vec![found.integrated.size];
         wanted.extend(anchor.iter().flatten().filter_map(size_of));
         let report = Report {
@@ -278,6 +286,7 @@ impl<'a> Walk<'a> {
             replay: Replay::new(None, data.origin),
             certified,
             tombstones,
+            kept,
             people: HashMap::new(),
             public_last: None,
             roots: HashMap::from([(0, hash::empty_root())]),
@@ -299,10 +308,15 @@ impl<'a> Walk<'a> {
     }
 
     /// Each certificate's list is what it says; only where a restore has lost entries it may be shorter.
+    /// Where a copy is from before and has no list, what was destroyed again is listed as one.
     fn erasures(&mut self) {
+        let (mut missing, mut again, mut first) = (0u64, 0u64, None);
         for one in &self.certified {
-            let list = match self.data.store.get(&tombstones_blob(&one.says.tombstones.0)) {
-                Ok(list) => parse_tombstones(&list.unwrap_or_default()),
+            let get = |blob: String| self.data.store.get(&blob);
+            let lists = get(tombstones_blob(&one.says.tombstones.0))
+                .and_then(|list| Ok((list, get(again_blob(one.index))?)));
+            let (list, other) = match lists {
+                Ok(lists) => lists,
                 Err(error) => {
                     self.report
                         .faults
@@ -310,12 +324,25 @@ impl<'a> Walk<'a> {
                     continue;
                 }
             };
+            let Some(list) = list.map(|list| parse_tombstones(&list)) else {
+                first.get_or_insert(one.index);
+                missing = missing.saturating_add(one.says.records);
+                again = again.saturating_add(other.map_or(0, |list| parse_tombstones(&list).len() as u64));
+                continue;
+            };
             let whole = list.len() as u64 == one.says.records;
             let holds = if whole { root_of(&list) == one.says.tombstones.0 } else { self.report.lost > 0 };
             if !holds {
                 let what = "the list of its tombstones is not what it says".to_owned();
                 self.report.faults.push(Fault { place: format!("entry {}", one.index), what });
             }
+        }
+        let Some(first) = first.filter(|_| again != missing && self.report.lost == 0) else { return };
+        if again < missing && self.data.vault.honoured() <= first {
+            // The next start destroys them again; until then they are told.
+            self.report.unerased = self.report.unerased.saturating_add(missing - again);
+        } else {
+            self.report.entry(first, "the list of its tombstones is missing");
         }
     }
 

@@ -18,6 +18,8 @@ use crate::model::statement::Kind;
 use crate::model::statement::Statement;
 use crate::node::domain::Pairwise;
 use crate::node::domain::domain_of;
+use crate::node::erase::Keep;
+use crate::node::erase::Stored;
 use crate::node::fsck::Folded;
 use crate::node::fsck::LOST_NAME;
 use crate::node::fsck::Walk;
@@ -29,7 +31,6 @@ use crate::node::request::link_name;
 use crate::store::Name;
 use crate::store::Row;
 use crate::vault::Pointed;
-use crate::vault::Sealed;
 
 /// Who acted, as its key says.
 enum Acted {
@@ -52,11 +53,17 @@ impl Walk<'_> {
     ) -> Result<(), String> {
         let name = Name::Statement(id.0);
         if self.tombstones.contains(&index) {
-            if !self.is_left(&name)? {
+            if self.is_destroyed(&name, id)? {
                 self.report.erased += 1;
                 return Ok(());
             }
             self.report.unerased += 1;
+        }
+        if let Some(keep) = self.kept.iter().find(|keep| keep.index == index).copied()
+            && !self.is_left(&name)?
+        {
+            self.report.held += 1;
+            return self.held(&keep, at, id, commitment);
         }
         let row = self.name(&name, "its name row")?;
         if row.index != Some(index) {
@@ -83,6 +90,53 @@ impl Walk<'_> {
         named
     }
 
+    /// Whether nothing is left of a statement that a certificate names, save what it and those before it left of
+    /// their slot: that is taken as it stands.
+    fn is_destroyed(&mut self, name: &Name, id: StatementId) -> Result<bool, String> {
+        let Some(row) = self.data.store.locate(name).map_err(text)? else { return Ok(true) };
+        let who = self.data.vault.open_name(name_bytes(name), &row.sealed).map_err(text)?;
+        let subject = &who.subject;
+        let body = self.data.store.bodies(subject, &[id]).map_err(text)?.pop().flatten();
+        let Some(body) = body else { return Ok(true) };
+        let mut loaded = self.loaded(who)?;
+        let Stored::Rest(rest) = Stored::open(&loaded.key, subject, &id, &body).map_err(text)? else {
+            return Ok(false);
+        };
+        let last = row.index.unwrap_or_default();
+        for ppid in rest.ppids {
+            let name = Name::Ppid(ppid.0);
+            if !self.is_left(&name)? {
+                let sealed = self.data.vault.seal_name(name_bytes(&name), who).map_err(text)?;
+                self.lost_names.push(Row::Name { name, sealed, index: None });
+                if last < self.found.projected {
+                    self.report.entry(last, LOST_NAME);
+                }
+            }
+        }
+        loaded.person.remain(&rest.slot, rest.left);
+        self.people.insert(*subject, Folded { loaded, last });
+        Ok(true)
+    }
+
+    /// A record kept for a case is the statement of its entry.
+    fn held(&self, keep: &Keep, at: Timestamp, id: StatementId, commitment: &[u8; 32]) -> Result<(), String> {
+        let subject = &keep.who.subject;
+        let key = self.data.vault.person_key(keep.who).map_err(text)?;
+        let body = self.data.store.bodies(subject, &[id]).map_err(text)?.pop().flatten();
+        let body = body.ok_or("its body is missing: lost or suppressed, for a case holds it")?;
+        let Stored::Held(record) = Stored::open(&key, subject, &id, &body).map_err(text)? else {
+            return Err("what is kept of it is no record".into());
+        };
+        let verified = identity::open(&record.item).map_err(|error| format!("its body: {error}"))?;
+        let proof = cose::proof_of(&record.item).map_err(text)?;
+        let h1 = entry::opening(&record.k1, verified.statement());
+        let h2 = entry::opening(&record.k2, &proof);
+        if verified.id() != id || entry::commitment(at.0, &h1, &h2) != *commitment {
+            return Err("what is kept of it does not open to its commitment".into());
+        }
+        Ok(())
+    }
+
     /// The person as folded so far.
     fn loaded(&self, who: Pointed) -> Result<Loaded, String> {
         if let Some(folded) = self.people.get(&who.subject) {
@@ -96,7 +150,8 @@ impl Walk<'_> {
         let subject = &loaded.who.subject;
         let body = self.data.store.bodies(subject, &[id]).map_err(text)?.pop().flatten();
         let body = body.ok_or("its body is missing: lost or suppressed, for no certificate names it")?;
-        loaded.key.open(Sealed::Body, subject, &id.0, &body).map_err(text)
+        let stored = Stored::open(&loaded.key, subject, &id, &body).map_err(text)?;
+        stored.item().ok_or_else(|| "its body is destroyed, and no certificate names it".into())
     }
 
     fn acted(&self, verified: &Verified<Statement>, who: Pointed) -> Result<Acted, String> {

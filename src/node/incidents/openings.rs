@@ -23,12 +23,12 @@ use crate::node::Error;
 use crate::node::Inner;
 use crate::node::Note;
 use crate::node::Shown;
+use crate::node::erase::Stored;
 use crate::node::evidence::controller_of;
 use crate::node::incidents::Case;
 use crate::node::incidents::Sight;
 use crate::node::people::Loaded;
 use crate::vault::Pointed;
-use crate::vault::Sealed;
 
 /// Most records in one request.
 pub const MOST_OPENED: usize = 64;
@@ -81,7 +81,7 @@ impl Inner {
         regulator: &PartyId,
         id: &StatementId,
     ) -> Result<Opened, Error> {
-        let Some(record) = self.record_of(id)? else { return Ok(Opened::Denied) };
+        let Some(record) = self.person_record(id)? else { return Ok(Opened::Denied) };
         let reached = match case {
             Some(case) => self.reaches(case, &record)?,
             None => false,
@@ -119,14 +119,16 @@ impl Inner {
     }
 
     /// A record of a person who is here; requests and incidents have rows of their own and are no persons.
-    fn record_of(&self, id: &StatementId) -> Result<Option<Record>, Error> {
+    fn person_record(&self, id: &StatementId) -> Result<Option<Record>, Error> {
         let Some((who, key)) = self.owner_of(*id)? else { return Ok(None) };
         let loaded = self.people.load(who, self.store.as_ref(), &self.vault)?;
         if !loaded.person.is_known() {
             return Ok(None);
         }
         let Some(body) = self.store.bodies(&who.subject, &[*id])?.pop().flatten() else { return Ok(None) };
-        let (statement, signed) = identity::reload(&key.open(Sealed::Body, &who.subject, &id.0, &body)?)?;
+        // Past its term there is nothing to open.
+        let Some(item) = Stored::open(&key, &who.subject, id, &body)?.item() else { return Ok(None) };
+        let (statement, signed) = identity::reload(&item)?;
         Ok(Some(Record { loaded, statement, signed }))
     }
 

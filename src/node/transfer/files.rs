@@ -72,9 +72,10 @@ impl Inner {
     /// What must be durable before the entries of a commit are: new persons' keys, and that demands are to be carried.
     pub(in crate::node) fn make_ready<'a>(
         &self,
+        new_slots: bool,
         prepared: impl Iterator<Item = &'a Prepared>,
     ) -> Result<(), Error> {
-        let mut keys = false;
+        let mut keys = new_slots;
         for one in prepared {
             keys |= matches!(one.target, Target::Person { new: true, .. });
             if let Statement::TransferDemand(_) = one.verified.value() {

@@ -32,6 +32,7 @@ use crate::node::Refusal;
 use crate::node::Stop;
 use crate::node::clock;
 use crate::node::enqueue;
+use crate::node::erase::Rounds;
 use crate::node::incidents::Days;
 use crate::node::ticket::Ticket;
 use crate::node::transfer;
@@ -43,7 +44,7 @@ use crate::node::uselog::UseLog;
 
 /// How often is looked whether a transfer is due.
 const CARRIER: Duration = Duration::from_secs(1);
-/// How often is looked whether the wrapping epoch must end.
+/// How often is looked whether the wrapping epoch must end, or something is past its term.
 const CUSTODY: Duration = Duration::from_secs(60);
 
 /// The threads, if there are any.
@@ -61,10 +62,12 @@ impl Keepers {
         }
         let (node, over) = (Arc::clone(inner), Arc::clone(&keepers.over));
         let custody = thread::Builder::new().name("custody".into()).spawn(move || {
+            let mut rounds = Rounds::default();
             loop {
                 if let Err(error) = node.rotate_if_due() {
                     tracing::error!(cause = %error, "the wrapping epoch has not changed; it is tried again");
                 }
+                rounds.look(&node, &|| !is_over(&over, Duration::ZERO));
                 if is_over(&over, CUSTODY) {
                     return;
                 }

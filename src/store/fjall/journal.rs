@@ -15,26 +15,13 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::store::Error;
 
 /// Refuses journals whose batches do not follow one another.
 pub(super) fn inspect(folder: &Path) -> Result<(), Error> {
-    let mut journals = Vec::new();
-    let names = match fs::read_dir(folder) {
-        Ok(names) => names,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(e.into()),
-    };
-    for name in names {
-        let path = name?.path();
-        let number =
-            path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok());
-        if let Some(number) = number.filter(|_| path.extension().is_some_and(|ext| ext == "jnl")) {
-            journals.push((number, path));
-        }
-    }
+    let mut journals = all(folder)?;
     journals.sort();
     let mut last = None;
     for (number, path) in journals {
@@ -46,6 +33,35 @@ pub(super) fn inspect(folder: &Path) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// All journals, by number.
+fn all(folder: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
+    let names = match fs::read_dir(folder) {
+        Ok(names) => names,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(e.into()),
+    };
+    let mut journals = Vec::new();
+    for name in names {
+        let path = name?.path();
+        let number =
+            path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok());
+        if let Some(number) = number.filter(|_| path.extension().is_some_and(|ext| ext == "jnl")) {
+            journals.push((number, path));
+        }
+    }
+    Ok(journals)
+}
+
+/// Number of the newest journal.
+pub(super) fn newest(folder: &Path) -> Result<u64, Error> {
+    Ok(all(folder)?.into_iter().map(|(number, _)| number).max().unwrap_or_default())
+}
+
+/// Number of the oldest journal that is still there.
+pub(super) fn oldest(folder: &Path) -> Result<u64, Error> {
+    Ok(all(folder)?.into_iter().map(|(number, _)| number).min().unwrap_or(u64::MAX))
 }
 
 /// Reads one journal's batches; a torn or foreign tail ends it.

@@ -40,6 +40,8 @@ pub enum Call {
     Put,
     /// `register`
     Register,
+    /// `rewrite`
+    Rewrite,
     /// `rows`
     Rows,
     /// `settle`

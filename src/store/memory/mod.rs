@@ -23,8 +23,8 @@ use self::fault::Plan;
 pub use self::fault::{Call, Fault, Faults, Lag, When};
 use self::tables::Tables;
 use super::{
-    Append, Batch, BatchId, Commit, Epoch, Error, Gate, Head, Holder, Integrate, Located, MAX_PART, Name,
-    PersonRows, Project, Recovered, Row, Store, sound,
+    Append, Batch, BatchId, Body, Commit, Epoch, Error, Gate, Head, Holder, Integrate, Located, MAX_PART,
+    Name, PersonRows, Project, Recovered, Row, Store, sound,
 };
 use crate::model::id::{StatementId, SubjectId};
 
@@ -212,6 +212,28 @@ impl Memory {
     }
 }
 
+impl Memory {
+    fn try_rewrite(
+        &self,
+        epoch: Epoch,
+        subject: &SubjectId,
+        put: &[Body],
+        drop: &[StatementId],
+    ) -> Result<(), Gate> {
+        let (mut world, struck) = self.write(Call::Rewrite, epoch)?;
+        if let Some((When::Middle, _)) = struck {
+            // All or nothing, but not durable.
+            world.live.rewrite(subject, put, drop);
+            return world.answer(struck);
+        }
+        world.live.rewrite(subject, put, drop);
+        if struck.is_some() {
+            world.durable.rewrite(subject, put, drop);
+        }
+        world.answer(struck)
+    }
+}
+
 impl Default for Memory {
     fn default() -> Self {
         Self::new()
@@ -313,6 +335,10 @@ impl Store for Memory {
 
     fn forget(&self, epoch: Epoch, subject: &SubjectId, names: &[Name]) -> Project {
         self.try_forget(epoch, subject, names).map_or_else(Project::from, |()| Project::Projected)
+    }
+
+    fn rewrite(&self, epoch: Epoch, subject: &SubjectId, put: &[Body], drop: &[StatementId]) -> Project {
+        self.try_rewrite(epoch, subject, put, drop).map_or_else(Project::from, |()| Project::Projected)
     }
 
     fn commits(&self, range: Range<u64>) -> Result<Vec<Commit>, Error> {

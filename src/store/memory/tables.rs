@@ -9,7 +9,9 @@ use std::ops::Bound;
 use std::ops::Range;
 
 use crate::model::id::{StatementId, SubjectId};
-use crate::store::{Batch, BatchId, COMMITS_BYTES, Commit, Head, Located, Name, PersonRows, Row, names_at};
+use crate::store::{
+    Batch, BatchId, Body, COMMITS_BYTES, Commit, Head, Located, Name, PersonRows, Row, names_at,
+};
 
 type Indexed = (u64, Vec<u8>);
 
@@ -110,6 +112,13 @@ impl Tables {
         self.forget_bodies(subject);
         self.state.remove(subject);
         self.names.retain(|name, _| !names.contains(name));
+    }
+
+    pub(super) fn rewrite(&mut self, subject: &SubjectId, put: &[Body], drop: &[StatementId]) {
+        self.bodies.retain(|(whose, id), _| whose != subject || !drop.contains(id));
+        for body in put {
+            self.bodies.insert((*subject, body.id), body.sealed.clone());
+        }
     }
 
     pub(super) fn commits(&self, range: &Range<u64>) -> Vec<Commit> {
