@@ -28,8 +28,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::row::{self, Table};
 use super::{
-    Append, Batch, BatchId, COMMITS_BYTES, Commit, Epoch, Error, Gate, Head, Holder, Integrate, Located,
-    MAX_PART, Name, NameAt, PersonRows, Project, Recovered, Row, Rows, Snapshot, Store,
+    Append, Batch, BatchId, COMMITS_BYTES, Commit, Epoch, Error, Gate, Head, Holder, Integrate, Item,
+    Located, MAX_PART, Name, NameAt, PersonRows, Project, Recovered, Row, Rows, Snapshot, Store,
 };
 use crate::model::id::{StatementId, SubjectId};
 
@@ -179,7 +179,7 @@ impl<E: Engine> Keyed<E> {
         Ok(())
     }
 
-    fn refused(&self, cause: &str) -> Error {
+    pub(super) fn refused(&self, cause: &str) -> Error {
         Error::Engine { engine: self.engine.name(), cause: cause.to_owned() }
     }
 
@@ -399,6 +399,24 @@ impl<E: Engine> Store for Keyed<E> {
 
     fn forget(&self, epoch: Epoch, subject: &SubjectId, names: &[Name]) -> Project {
         self.try_forget(epoch, subject, names).map_or_else(Project::from, |()| Project::Projected)
+    }
+
+    fn keep(&self, epoch: Epoch, subject: &SubjectId, items: &[Item]) -> Project {
+        self.try_keep(epoch, subject, items).map_or_else(Project::from, |()| Project::Projected)
+    }
+
+    fn items(
+        &self,
+        subject: &SubjectId,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        most: usize,
+    ) -> Result<Vec<Item>, Error> {
+        super::item::items(&self.engine, subject, (prefix, after), most)
+    }
+
+    fn item(&self, subject: &SubjectId, name: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.engine.get(Table::Items, &row::item_key(subject, name))
     }
 
     fn commits(&self, range: Range<u64>) -> Result<Vec<Commit>, Error> {

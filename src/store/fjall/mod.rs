@@ -61,6 +61,7 @@ pub struct Tables {
     names: Keyspace,
     bodies: Keyspace,
     state: Keyspace,
+    items: Keyspace,
     blobs: Keyspace,
     meta: Keyspace,
 }
@@ -114,6 +115,7 @@ impl Tables {
             names: open(Table::Names)?,
             bodies: open(Table::Bodies)?,
             state: open(Table::State)?,
+            items: open(Table::Items)?,
             blobs: open(Table::Blobs)?,
             meta: open(Table::Meta)?,
             database,
@@ -126,6 +128,7 @@ impl Tables {
             Table::Names => &self.names,
             Table::Bodies => &self.bodies,
             Table::State => &self.state,
+            Table::Items => &self.items,
             Table::Blobs => &self.blobs,
             Table::Meta => &self.meta,
         }
@@ -137,7 +140,7 @@ fn options(table: Table) -> KeyspaceCreateOptions {
         .data_block_compression_policy(CompressionPolicy::disabled())
         .max_memtable_size(MEMTABLE_BYTES);
     match table {
-        Table::Bodies | Table::Commits | Table::Blobs => options.with_kv_separation(Some(
+        Table::Bodies | Table::Commits | Table::Items | Table::Blobs => options.with_kv_separation(Some(
             KvSeparationOptions::default()
                 .compression(CompressionType::None)
                 .separation_threshold(SEPARATE_BYTES),
@@ -212,7 +215,7 @@ impl Engine for Tables {
             // First every table out of the journals, so that those can go.
             Table::ALL.into_iter().try_for_each(|table| self.table(table).rotate_memtable_and_wait())?;
             // Commits and blobs drop nothing. The journal itself rolls over by size alone.
-            [Table::Names, Table::Bodies, Table::State]
+            [Table::Names, Table::Bodies, Table::State, Table::Items]
                 .into_iter()
                 .try_for_each(|table| self.table(table).major_compact())
         })

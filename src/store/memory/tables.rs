@@ -9,7 +9,9 @@ use std::ops::Bound;
 use std::ops::Range;
 
 use crate::model::id::{StatementId, SubjectId};
-use crate::store::{Batch, BatchId, COMMITS_BYTES, Commit, Head, Located, Name, PersonRows, Row, names_at};
+use crate::store::{
+    Batch, BatchId, COMMITS_BYTES, Commit, Head, Item, Located, Name, PersonRows, Row, names_at,
+};
 
 type Indexed = (u64, Vec<u8>);
 
@@ -20,6 +22,7 @@ pub(super) struct Tables {
     names: BTreeMap<Name, Located>,
     bodies: BTreeMap<(SubjectId, StatementId), Vec<u8>>,
     state: BTreeMap<SubjectId, BTreeMap<Vec<u8>, Indexed>>,
+    items: BTreeMap<SubjectId, BTreeMap<Vec<u8>, Vec<u8>>>,
     pub(super) register: Option<Indexed>,
     pub(super) blobs: BTreeMap<String, Vec<u8>>,
     pub(super) head: Head,
@@ -35,6 +38,7 @@ impl Default for Tables {
             names: BTreeMap::new(),
             bodies: BTreeMap::new(),
             state: BTreeMap::new(),
+            items: BTreeMap::new(),
             register: None,
             blobs: BTreeMap::new(),
             head: Head::EMPTY,
@@ -109,7 +113,31 @@ impl Tables {
     pub(super) fn forget(&mut self, subject: &SubjectId, names: &[Name]) {
         self.forget_bodies(subject);
         self.state.remove(subject);
+        self.items.remove(subject);
         self.names.retain(|name, _| !names.contains(name));
+    }
+
+    pub(super) fn keep(&mut self, subject: &SubjectId, items: &[Item]) {
+        let hers = self.items.entry(*subject).or_default();
+        hers.extend(items.iter().map(|item| (item.name.clone(), item.sealed.clone())));
+    }
+
+    pub(super) fn items(
+        &self,
+        subject: &SubjectId,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        most: usize,
+    ) -> Vec<Item> {
+        let hers = self.items.get(subject).into_iter().flatten();
+        hers.filter(|(name, _)| name.starts_with(prefix) && after.is_none_or(|after| name.as_slice() > after))
+            .take(most.max(1))
+            .map(|(name, sealed)| Item { name: name.clone(), sealed: sealed.clone() })
+            .collect()
+    }
+
+    pub(super) fn item(&self, subject: &SubjectId, name: &[u8]) -> Option<Vec<u8>> {
+        self.items.get(subject)?.get(name).cloned()
     }
 
     pub(super) fn commits(&self, range: &Range<u64>) -> Vec<Commit> {
