@@ -1,5 +1,7 @@
 //! What a person carries away: complete, alike twice, hers alone, and proved.
 
+#[path = "export/import.rs"]
+mod import;
 #[path = "export/incidents.rs"]
 mod incidents;
 mod support;

@@ -14,12 +14,14 @@
 
 mod archive;
 mod complete;
+pub mod import;
 mod incident;
 mod linked;
 mod manifest;
 mod page;
 mod read;
 mod record;
+pub mod source;
 mod table;
 mod time;
 mod usage;
