@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::audit::decision;
+use crate::audit::source::Sources;
 use crate::consent::Person;
 use crate::consent::SlotKey;
 use crate::identity;
@@ -37,6 +38,8 @@ use crate::portability::Source;
 use crate::portability::Table;
 use crate::portability::evidence_path;
 use crate::portability::receipt_path;
+use crate::portability::source::BY_SOURCE;
+use crate::portability::source::SOURCES;
 use crate::portability::use_path;
 
 /// Why an archive proves nothing.
@@ -91,6 +94,8 @@ pub struct Proven {
     pub unproven_uses: usize,
     /// Incidents that name uses of hers: as the archive says, for the log shows them to others alone.
     pub incidents: usize,
+    /// Items that sources brought: originals are what the list says, forms follow from them.
+    pub sources: usize,
     /// Who signed the use batches: compare with the operator's key in genesis.
     pub signers: BTreeSet<KeyHash>,
     /// What is not inside, and why: as the archive says.
@@ -128,6 +133,7 @@ pub fn verify(
         uses: BTreeMap::new(),
         unproven: BTreeSet::new(),
         incidents: BTreeSet::new(),
+        sources: Sources::default(),
         renderings: BTreeMap::new(),
         listed: None,
         paths: BTreeSet::new(),
@@ -138,7 +144,7 @@ pub fn verify(
     check.end()
 }
 
-fn wrong(path: &str, what: &'static str) -> Error {
+pub(in crate::audit) fn wrong(path: &str, what: &'static str) -> Error {
     Error::Wrong { path: path.to_owned(), what }
 }
 
@@ -169,6 +175,7 @@ struct Check<'a> {
     /// Decisions that are listed without.
     unproven: BTreeSet<String>,
     incidents: BTreeSet<String>,
+    sources: Sources,
     /// What the renderings have to be, by path: SHA-256.
     renderings: BTreeMap<&'static str, Hash>,
     /// Files the completeness list names.
@@ -194,6 +201,7 @@ impl Check<'_> {
             portability::USES => self.list_of_uses(content),
             portability::COMPLETENESS => self.completeness(content),
             portability::INCIDENTS => self.incidents(content),
+            SOURCES => self.sources.list(content),
             portability::CONSENTS_CSV | portability::CONSENTS_LD | portability::USES_CSV => {
                 match self.renderings.get(path) {
                     Some(hash) if *hash == listed.sha256 => Ok(()),
@@ -207,6 +215,7 @@ impl Check<'_> {
                 Ok(())
             }
             _ if portability::is_around(path) => Ok(()),
+            _ if path.starts_with(BY_SOURCE) => self.sources.file(path, content),
             _ if path.starts_with(portability::EVIDENCE) => self.statement(path, content),
             _ if path.starts_with(portability::USE_EVIDENCE) => self.decision(path, content),
             _ if path.starts_with(portability::RECEIPTS) => match self.receipts.remove(path) {
@@ -413,6 +422,7 @@ impl Check<'_> {
         if !self.checkpoint {
             return Err(wrong(portability::CHECKPOINT, "it is missing"));
         }
+        self.sources.end()?;
         if let Some(path) = self.receipts.keys().next() {
             return Err(wrong(path, "it is missing"));
         }
@@ -435,6 +445,7 @@ impl Check<'_> {
             uses: self.uses.len(),
             unproven_uses: self.unproven.len(),
             incidents: self.incidents.len(),
+            sources: self.sources.items,
             signers: out.signers,
             withheld: out.withheld,
             unknown: out.unknown,

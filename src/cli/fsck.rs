@@ -60,7 +60,8 @@ fn tell(say: &Say, report: &Report, rebuilt: bool) {
         "clean": report.faults.is_empty(), "entries": counts.entries, "public": counts.public,
         "sealed": counts.sealed, "persons": report.persons, "attachments": counts.attachments,
         "published": report.published, "lag": report.lag, "tiles_missing": report.tiles_missing,
-        "lost": report.lost, "erased": report.erased, "unerased": report.unerased, "rebuilt": rebuilt, "findings": faults,
+        "lost": report.lost, "erased": report.erased, "unerased": report.unerased, "items": report.items,
+        "rebuilt": rebuilt, "findings": faults,
     });
     let lost =
         if report.lost == 0 { String::new() } else { format!(", {} lost before a restore", report.lost) };

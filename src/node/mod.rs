@@ -11,6 +11,7 @@ pub mod backup;
 mod check;
 pub mod clock;
 mod cohort;
+pub mod deposit;
 mod domain;
 mod domains;
 mod erase;

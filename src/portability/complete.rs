@@ -21,6 +21,8 @@ pub enum ItemKind {
     Exception,
     /// An incident that concerns her.
     Incident,
+    /// What a source brought.
+    Deposit,
     /// A secret of the service.
     Secret,
     /// Data of another person.

@@ -138,9 +138,9 @@ pub trait Engine: Send + std::marker::Sync {
 pub struct Keyed<E> {
     pub(super) engine: E,
     writer: Mutex<Writer>,
-    blobs: Mutex<()>,
+    pub(super) blobs: Mutex<()>,
     /// INVARIANT: once true, never false, and nothing is written.
-    stopped: AtomicBool,
+    pub(super) stopped: AtomicBool,
 }
 
 /// What the leader knows; `epoch` is none before the first `lead` of this process.
@@ -172,7 +172,7 @@ impl<E: Engine> Keyed<E> {
         Ok(writer)
     }
 
-    fn alive(&self) -> Result<(), Error> {
+    pub(super) fn alive(&self) -> Result<(), Error> {
         if self.stopped.load(Ordering::Acquire) {
             return Err(self.refused("an earlier write failed; restart"));
         }
@@ -492,38 +492,11 @@ impl<E: Engine> Store for Keyed<E> {
     }
 
     fn put(&self, name: &str, bytes: &[u8], synced: bool) -> Result<(), Error> {
-        let key = row::blob_key(name);
-        if key.len() > MAX_BLOB_KEY {
-            return Err(self.refused("a blob's name is at most 1,000 bytes"));
-        }
-        let _one_at_a_time = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
-        self.alive()?;
-        let sync = if synced { Sync::Now } else { Sync::Later };
-        match self.get(name)? {
-            None => {
-                let mut changes = Changes::default();
-                changes.put(Table::Blobs, key.as_slice(), row::checked(&key, bytes.to_vec()));
-                self.write(changes, sync)
-            }
-            // It may have come un-synced the first time.
-            Some(old) if old == bytes && synced => {
-                self.engine.sync().inspect_err(|_| self.stopped.store(true, Ordering::Release))
-            }
-            Some(old) if old == bytes => Ok(()),
-            Some(_) => Err(Error::Exists { name: name.to_owned() }),
-        }
+        self.try_put(name, bytes, synced)
     }
 
     fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
-        let key = row::blob_key(name);
-        if key.len() > MAX_BLOB_KEY {
-            return Err(self.refused("a blob's name is at most 1,000 bytes"));
-        }
-        let _one_at_a_time = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
-        self.alive()?;
-        let mut changes = Changes::default();
-        changes.put(Table::Blobs, key.as_slice(), row::checked(&key, bytes.to_vec()));
-        self.write(changes, Sync::Now)
+        self.try_replace(name, bytes)
     }
 
     fn get(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
@@ -614,7 +587,6 @@ fn bytes_of(commit: &Commit) -> usize {
 
 /// How far back a start looks for gaps: more than the engine's journal holds un-flushed.
 const TAIL_BYTES: usize = 64 * 1024 * 1024;
-const MAX_BLOB_KEY: usize = 1_001;
 
 #[cfg(test)]
 mod tests {

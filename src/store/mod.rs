@@ -16,6 +16,7 @@
 //! Two heads: *sequenced* (entries with an index) and *integrated* (entries under
 //! a signed checkpoint). Durable order everywhere: key, sealed body, entry, state.
 
+mod blob;
 pub mod fjall;
 mod item;
 mod keyed;

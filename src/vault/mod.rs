@@ -56,6 +56,8 @@ pub enum Sealed {
     Handover,
     /// A document beside an incident.
     Document,
+    /// What is hers and follows from no entry: a deposit, a setting.
+    Item,
 }
 
 impl Sealed {
@@ -66,6 +68,7 @@ impl Sealed {
             Self::Line => b"line",
             Self::Handover => b"handover",
             Self::Document => b"document",
+            Self::Item => b"item",
         }
     }
 }

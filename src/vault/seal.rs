@@ -314,6 +314,7 @@ impl PersonKey {
             Sealed::Line => "use line",
             Sealed::Handover => "handover",
             Sealed::Document => "document",
+            Sealed::Item => "item",
         };
         self.keyed().record_key(record).open(&associated(kind, who, record), sealed, what)
     }

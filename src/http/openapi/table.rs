@@ -174,6 +174,48 @@ pub(super) const ALL: &[About] = &[
         )],
         problems(&[QUERY, MISSING, &[sort::EXPORT_UNDER_WAY], SERVER]),
     ),
+    get(
+        "/v1/subjects/me/deposits",
+        "myDeposits",
+        "What sources have brought of the caller, and the age key it is encrypted to from now on.",
+        &[
+            query("after", "Record", "The last record seen; the beginning if absent."),
+            query("limit", "DepositLimit", "Records on the page: 100 if absent."),
+        ],
+        &[ok("A page of it.", &[shape("Deposits")])],
+        problems(&[QUERY, MISSING, SERVER]),
+    ),
+    post(
+        "/v1/subjects/me/deposit-key",
+        "setDepositKey",
+        "Names the age key to which everything brought from now on is encrypted, so that the service cannot read it; null takes it back.",
+        &[shape("DepositKey")],
+        &[ok("What stands.", &[shape("DepositKey")])],
+        problems(&[MEDIA, BODY, &[sort::BAD_JSON], MISSING, SERVER]),
+    ),
+    post(
+        "/v1/deposits",
+        "deposit",
+        "Brings an item of a person's, which is hers from then on. The same again is answered as the first was.",
+        &[shape("Brought")],
+        &[
+            Answer { status: 201, help: "Kept, durable.", media: &[shape("Kept")], located: false },
+            ok("Kept before: what the first got.", &[shape("Kept")]),
+        ],
+        problems(&[
+            MEDIA,
+            BODY,
+            &[
+                sort::BAD_JSON,
+                sort::OTHER_DOMAIN,
+                sort::NO_DEPOSIT,
+                sort::DEPOSIT_DIFFERS,
+                sort::DEPOSITS_FULL,
+                sort::ORIGINAL_REFUSED,
+            ],
+            SERVER,
+        ]),
+    ),
     post(
         "/v1/cohorts",
         "beginCohort",

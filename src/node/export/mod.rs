@@ -6,10 +6,11 @@
 //! Nobody's private key is inside, no secret of a party, nothing of another person
 //! but what she was shown already. Source: design §11.
 //!
-//! Lacks: the zip and its page (`portability`), the suites of encryption (`vault`), data by source.
+//! Lacks: the zip and its page (`portability`), the suites of encryption (`vault`).
 
 mod incidents;
 mod lists;
+mod sources;
 mod statements;
 
 use std::collections::HashSet;
@@ -121,6 +122,7 @@ impl Export {
         let suspect = self.uses(&mut archive, &mut complete)?;
         self.exceptions(&told, as_of, &mut archive, &mut complete)?;
         self.parties(&mut archive, &mut complete)?;
+        self.sources(&mut archive, &mut complete)?;
         self.incidents(&suspect, &told, &mut archive, &mut complete)?;
         self.withheld(&mut complete);
         archive.begin(portability::COMPLETENESS)?;
