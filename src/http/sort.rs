@@ -120,6 +120,10 @@ sorts! {
         "They are too many, of another kind or in another encoding than the media type says, or of a type that is not taken. The detail says which.";
     EXPORT_UNDER_WAY 429 "export-under-way" "An export of this person is under way"
         "One archive of a person is made at a time. Ask again after the time in `Retry-After`.";
+    RANGE 416 "range" "There are no such bytes"
+        "The range begins behind the end. `Content-Range` says how many bytes there are.";
+    PRECONDITION 412 "precondition" "It is another one than the caller has"
+        "`If-Match` names a tag that is not the present one. What was fetched before is no part of it: fetch it from the beginning.";
     PARTY_NOT_FOUND 404 "no-such-party" "There is no such party"
         "No party of that name is registered in this log. The public entries name them all.";
     W_ROLE 403 "role" "The signer's role does not sign this type"

@@ -161,6 +161,11 @@ impl Recorder {
         self.answer("deposit", 201, reply);
         let reply = post(&self.served, "/v1/deposits", bank, &body);
         self.answer("deposit", 200, reply);
+        self.keep("linkMyExport", "request", JSON, json!({}));
+        let reply = post(&self.served, "/v1/subjects/me/export/links", citizen, &json!({}));
+        let link = self.answer("linkMyExport", 201, reply)["address"].clone();
+        let id = link.as_str().unwrap().rsplit('/').next().unwrap();
+        self.parameter("linkedExport", "id", &id.into());
         self.get("myDeposits", "/v1/subjects/me/deposits", Some(citizen));
     }
 

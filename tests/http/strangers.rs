@@ -20,6 +20,7 @@ struct Whole {
     document: String,
     cohort: String,
     request: String,
+    link: String,
 }
 
 fn abroad(served: &Served) -> Vec<u8> {
@@ -108,7 +109,8 @@ impl Whole {
         while served.get(&format!("/v1/cohorts/{cohort}"), Some(&bank)).json()["state"] != "done" {}
         let request = asks(&served);
         let grant = naru::identity::open(&grant).unwrap().id().to_string();
-        Self { served, grant, decision, incident, document, cohort, request }
+        let link = served.node.link_export(&key_hash(&person_key(1)), None).unwrap().token;
+        Self { served, grant, decision, incident, document, cohort, request, link }
     }
 
     /// The id that makes a route with a variable part somebody's, and whose it is.
@@ -124,6 +126,9 @@ impl Whole {
             (&self.incident, &["pipc"])
         } else if is("/v1/incidents/") {
             (&self.incident, &["hospital", "pipc"])
+        } else if path == "/v1/exports/{id}" {
+            // Whoever has the link has the right: nobody else can have it.
+            (&self.link, &["nobody", "one", "two", "bank", "hospital", "idp", "pipc", "abroad"])
         } else if path == "/v1/requests/{id}/answer" {
             (&self.request, &["bank"])
         } else if path == "/v1/parties/{id}/exceptions" {
@@ -178,7 +183,7 @@ fn whatever_exists_is_to_strangers_as_if_it_did_not() {
             assert_eq!(told(&there), told(&ask(&none, token.as_deref())), "{place}");
         }
     }
-    assert_eq!(walked, 11, "a new route with somebody's id belongs into `owned`");
+    assert_eq!(walked, 12, "a new route with somebody's id belongs into `owned`");
 }
 
 #[test]

@@ -16,6 +16,9 @@ pub(super) fn deposits() -> Value {
     let media = json!({ "type": "string", "description": "One of the media types that are taken." });
     let form = closed(&[("profile", profile()), ("items", of("Count"))]);
     json!({
+        "LinkWish": closed(&[("?at", of("Index"))]),
+        "LinkId": { "type": "string", "pattern": "^[A-Za-z0-9_-]{1,256}$" },
+        "ExportLink": closed(&[("address", string()), ("size", of("Count")), ("until", of("Ms"))]),
         "Record": { "type": "string", "pattern": "^[0-9a-f]{32}$", "description": "Name of an item among hers." },
         "DepositLimit": { "type": "integer", "minimum": 1, "maximum": 500 },
         "Brought": closed(&[
