@@ -1,9 +1,13 @@
 //! What a person carries away: complete, alike twice, hers alone, and proved.
 
+#[path = "../examples/holder.rs"]
+mod holder;
 #[path = "export/import.rs"]
 mod import;
 #[path = "export/incidents.rs"]
 mod incidents;
+#[path = "export/pull.rs"]
+mod pull;
 #[path = "export/sources.rs"]
 mod sources;
 mod support;

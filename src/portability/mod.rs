@@ -19,6 +19,7 @@ mod incident;
 mod linked;
 mod manifest;
 mod page;
+pub mod pull;
 mod read;
 mod record;
 pub mod source;

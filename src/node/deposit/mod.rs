@@ -18,9 +18,10 @@
 //! sealed, and nobody here can read them any more; the head stays readable: who, when,
 //! what type, how long, and the SHA-256, by which known content is recognised.
 //!
-//! Lacks: deletion of one item, terms, sources that are asked (pull).
+//! A source that is asked ([`pull`]) goes the same way. Lacks: deletion of one item, terms.
 
 mod keep;
+pub mod pull;
 
 use serde::Deserialize;
 use serde::Serialize;
