@@ -46,6 +46,8 @@ pub(in crate::node) enum Kept {
     Gone,
     /// The controller has brought all it may.
     Full,
+    /// She has named another age key meanwhile: it is to be encrypted again.
+    OtherKey,
 }
 
 /// What one controller has brought of a person in all.
@@ -107,6 +109,9 @@ impl Sequencer {
         if let Some((record, mut head)) = deposit {
             if let Some(before) = self.inner.head(&loaded, &name(b'h', &record))? {
                 return Ok(Kept::Before(before));
+            }
+            if self.inner.age_key(&loaded)? != head.key {
+                return Ok(Kept::OtherKey);
             }
             let of = loaded.key.record_name(["deposits", head.party.as_str()]);
             let Some(count) = self.counted(&loaded, &of, head.bytes)? else { return Ok(Kept::Full) };

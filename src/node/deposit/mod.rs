@@ -74,6 +74,8 @@ pub const MAX_ITEM: usize = 128;
 pub const MOST_ITEMS: u64 = 10_000;
 /// Most bytes of their originals.
 pub const MOST_BYTES: u64 = 256 << 20;
+/// How often a deposit is encrypted again because its person names another key meanwhile.
+const TRIES: usize = 4;
 /// Most items on a page of the list.
 pub const MAX_PAGE: usize = 500;
 
@@ -296,14 +298,21 @@ impl Node {
         if let Some(stop) = self.refuses(Lane::Open) {
             return Err(Error::Stopped(stop).into());
         }
-        let keep = self.sealed(&loaded, wish, form.as_ref(), (basis, sha256))?;
-        let kept = self.keep(keep)?;
+        let mut kept = Kept::OtherKey;
+        // Her key of the moment at which it is written is the one that counts.
+        for _ in 0..TRIES {
+            kept = self.keep(self.sealed(&loaded, wish, form.as_ref(), (basis, sha256))?)?;
+            if !matches!(kept, Kept::OtherKey) {
+                break;
+            }
+        }
         self.settle()?;
         match kept {
             Kept::New(head) => Ok(Deposit::New(head)),
             Kept::Before(head) if head.is_same(wish, &sha256) => Ok(Deposit::Before(head)),
             Kept::Before(_) => Err(NoDeposit::Differs),
             Kept::Full => Err(NoDeposit::Full),
+            Kept::OtherKey => Err(Error::Stopped(Stop::Busy).into()),
             Kept::Gone | Kept::Set => Err(NoDeposit::NotGranted),
         }
     }
