@@ -36,6 +36,7 @@ use naru::node::backup::frame::Sort;
 use naru::node::backup::restore;
 use naru::node::backup::restore::Anchored;
 use naru::node::backup::restore::Uncaught;
+use naru::node::deposit::Deposit;
 use naru::node::fsck;
 use naru::store::Append;
 use naru::store::Batch;
@@ -213,6 +214,19 @@ fn what_is_put_back_says_and_answers_what_it_did() {
     }
     // A ppid that was handed out and never used is known by its row alone.
     let unused = world.ppid(3, None);
+    // What a source brought follows from no entry.
+    let brought = naru::node::deposit::Wish {
+        controller: party("bank"),
+        by: party("bank"),
+        ppid: people[9].0,
+        item: "one".into(),
+        purpose: PURPOSE.into(),
+        class: DataClass::RealName,
+        categories: vec![CATEGORY.into()],
+        media_type: "text/csv".into(),
+        original: b"a,b\n1,2\n".to_vec(),
+    };
+    assert!(matches!(world.node().deposit(&brought).unwrap(), Deposit::New(_)));
     let saved = save(&world);
     let before: Vec<_> = people.iter().map(|(ppid, _)| world.check(*ppid).decision).collect();
     let shown = |node: &Node, n: u64, id: &StatementId| {
@@ -227,10 +241,12 @@ fn what_is_put_back_says_and_answers_what_it_did() {
 
     let restored = put_back(&saved);
     fs::copy(world.dir.path().join("anchor"), restored.dir.path().join("anchor")).unwrap();
-    assert_eq!(restored.sound().lost, 0);
+    let sound = restored.sound();
+    assert_eq!((sound.lost, sound.items), (0, 1));
     assert_eq!(restored.with(|data| restore::anchored(data).unwrap()), Anchored::Holds);
     let node = restored.open(&world);
     assert_eq!(node.readiness(), Readiness::Ready);
+    assert!(matches!(node.deposit(&brought).unwrap(), Deposit::Before(_)));
     for ((n, (ppid, id)), (before, evidence)) in (0..).zip(&people).zip(before.iter().zip(&evidence)) {
         let answer = node.check(&world.ask(*ppid, naru::model::vocabulary::Action::Use)).unwrap();
         assert_eq!(answer.decision, *before, "{n}");

@@ -10,6 +10,8 @@ mod certification;
 mod cohorts;
 #[path = "http/decisions.rs"]
 mod decisions;
+#[path = "http/deposits.rs"]
+mod deposits;
 #[path = "http/events.rs"]
 mod events;
 #[path = "http/exceptions.rs"]

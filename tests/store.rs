@@ -17,7 +17,9 @@ mod process;
 use ground::{
     Ground, Unsynced, batch, batch_id, bytes, id, integrated, lead, person, projected, sequenced, subject,
 };
-use naru::store::{Append, Body, Commit, Epoch, Error, Head, Integrate, Located, Name, Project, Row, Store};
+use naru::store::{
+    Append, Body, Commit, Epoch, Error, Head, Integrate, Item, Located, Name, Project, Row, Store,
+};
 
 macro_rules! contract {
     ($($fact:ident)*) => {
@@ -49,6 +51,7 @@ contract! {
     blobs_are_create_only
     forgetting_drops_one_person_and_nothing_else
     rewriting_replaces_and_drops_bodies_of_one_person_at_once
+    items_come_back_in_order_and_go_with_their_person
     commits_stop_after_four_mebibytes_but_never_empty
     commits_answer_any_range
     random_operations_agree_with_a_naive_model
@@ -421,6 +424,45 @@ fn forgetting_drops_one_person_and_nothing_else(ground: &Ground) {
     }
     assert_eq!(store.rows(&subject(2)).unwrap().rows.len(), 1);
     assert_eq!(store.commits(0..4).unwrap()[0].entries.len(), 4, "the leaf stays");
+}
+
+fn items_come_back_in_order_and_go_with_their_person(ground: &Ground) {
+    let item = |name: &str, sealed: Vec<u8>| Item { name: name.as_bytes().to_vec(), sealed };
+    let names = |items: Vec<Item>| -> Vec<String> {
+        items.into_iter().map(|item| String::from_utf8(item.name).unwrap()).collect()
+    };
+    let large = bytes("item", 1, 1 << 20);
+    {
+        let store = ground.open();
+        let (stale, _) = lead(&*store);
+        let (epoch, _) = lead(&*store);
+        let all = [item("h2", vec![2]), item("h1", vec![1]), item("o1", large.clone()), item("h3", vec![])];
+        projected(store.keep(epoch, &subject(1), &all));
+        projected(store.keep(epoch, &subject(2), &[item("h1", vec![9])]));
+        projected(store.keep(epoch, &subject(1), &[item("h2", vec![7])]));
+        assert!(matches!(store.keep(stale, &subject(1), &[item("h9", vec![])]), Project::Fenced));
+        store.barrier().unwrap();
+        // The store stops at what breaks the contract, and nothing of it is there.
+        let bad = [item("h8", vec![8]), item(&"x".repeat(65), vec![])];
+        assert!(matches!(store.keep(epoch, &subject(1), &bad), Project::Failed(_)));
+    }
+    let store = ground.open();
+    let (epoch, _) = lead(&*store);
+    let items = |prefix: &str, after: Option<&str>, most| {
+        store.items(&subject(1), prefix.as_bytes(), after.map(str::as_bytes), most).unwrap()
+    };
+    assert_eq!(names(items("h", None, 9)), ["h1", "h2", "h3"]);
+    assert_eq!(names(items("", None, 9)), ["h1", "h2", "h3", "o1"]);
+    assert_eq!(names(items("h", Some("h1"), 1)), ["h2"]);
+    assert_eq!(names(items("h", Some("a"), 0)), ["h1"]);
+    assert_eq!(items("h", Some("h3"), 9), []);
+    assert_eq!(items("h2", None, 9)[0].sealed, [7]);
+    assert_eq!(store.item(&subject(1), b"o1").unwrap(), Some(large));
+    assert_eq!(store.item(&subject(1), b"o").unwrap(), None);
+    assert_eq!(names(store.items(&subject(2), b"", None, 9).unwrap()), ["h1"]);
+    projected(store.forget(epoch, &subject(1), &[]));
+    assert_eq!(items("", None, 9), []);
+    assert_eq!(store.item(&subject(2), b"h1").unwrap(), Some(vec![9]));
 }
 
 fn commits_stop_after_four_mebibytes_but_never_empty(ground: &Ground) {

@@ -13,6 +13,7 @@
     reason = "a benchmark reads the clock and divides"
 )]
 
+mod archive;
 mod carry;
 mod checks;
 mod client;
@@ -139,6 +140,9 @@ fn main() {
     }
     if wants("export") {
         carry::run(&mut table, size);
+    }
+    if wants("archive") {
+        archive::run(&mut table, size);
     }
     if wants("growth") {
         growth::run(&mut table, size);

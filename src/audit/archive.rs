@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::audit::decision;
+use crate::audit::source::Sources;
 use crate::consent::Person;
 use crate::consent::SlotKey;
 use crate::identity;
@@ -38,6 +39,8 @@ use crate::portability::Source;
 use crate::portability::Table;
 use crate::portability::evidence_path;
 use crate::portability::receipt_path;
+use crate::portability::source::BY_SOURCE;
+use crate::portability::source::SOURCES;
 use crate::portability::transfer::Transfers;
 use crate::portability::use_path;
 
@@ -93,6 +96,8 @@ pub struct Proven {
     pub unproven_uses: usize,
     /// Incidents that name uses of hers: as the archive says, for the log shows them to others alone.
     pub incidents: usize,
+    /// Items that sources brought: originals are what the list says, forms follow from them.
+    pub sources: usize,
     /// Who signed the use batches: compare with the operator's key in genesis.
     pub signers: BTreeSet<KeyHash>,
     /// What is not inside, and why: as the archive says.
@@ -132,6 +137,7 @@ pub fn verify(
         unproven: BTreeSet::new(),
         incidents: BTreeSet::new(),
         transfers: Transfers::default(),
+        sources: Sources::default(),
         renderings: BTreeMap::new(),
         listed: None,
         paths: BTreeSet::new(),
@@ -142,7 +148,7 @@ pub fn verify(
     check.end()
 }
 
-fn wrong(path: &str, what: &'static str) -> Error {
+pub(in crate::audit) fn wrong(path: &str, what: &'static str) -> Error {
     Error::Wrong { path: path.to_owned(), what }
 }
 
@@ -177,6 +183,7 @@ struct Check<'a> {
     incidents: BTreeSet<String>,
     /// Transfer demands as her statements tell them.
     transfers: Transfers,
+    sources: Sources,
     /// What the renderings have to be, by path: SHA-256.
     renderings: BTreeMap<&'static str, Hash>,
     /// Files the completeness list names.
@@ -206,6 +213,7 @@ impl Check<'_> {
             portability::TRANSFERS => {
                 Err(wrong(path, "it says something else than follows from the statements"))
             }
+            SOURCES => self.sources.list(content),
             portability::CONSENTS_CSV | portability::CONSENTS_LD | portability::USES_CSV => {
                 match self.renderings.get(path) {
                     Some(hash) if *hash == listed.sha256 => Ok(()),
@@ -219,6 +227,7 @@ impl Check<'_> {
                 Ok(())
             }
             _ if portability::is_around(path) => Ok(()),
+            _ if path.starts_with(BY_SOURCE) => self.sources.file(path, content),
             _ if path.starts_with(portability::EVIDENCE) => self.statement(path, content),
             _ if path.starts_with(portability::USE_EVIDENCE) => self.decision(path, content),
             _ if path.starts_with(portability::RECEIPTS) => match self.receipts.remove(path) {
@@ -427,6 +436,7 @@ impl Check<'_> {
         if !self.checkpoint {
             return Err(wrong(portability::CHECKPOINT, "it is missing"));
         }
+        self.sources.end()?;
         if let Some(path) = self.receipts.keys().next() {
             return Err(wrong(path, "it is missing"));
         }
@@ -462,6 +472,7 @@ impl Check<'_> {
             uses: self.uses.len(),
             unproven_uses: self.unproven.len(),
             incidents: self.incidents.len(),
+            sources: self.sources.items,
             signers: out.signers,
             withheld: out.withheld,
             unknown: out.unknown,

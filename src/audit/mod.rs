@@ -22,6 +22,7 @@ mod finding;
 pub mod mirror;
 mod replay;
 mod signed;
+mod source;
 mod tree;
 
 use crate::ledger::checkpoint;

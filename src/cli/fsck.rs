@@ -61,6 +61,7 @@ fn tell(say: &Say, report: &Report, rebuilt: bool) {
         "sealed": counts.sealed, "persons": report.persons, "attachments": counts.attachments,
         "published": report.published, "lag": report.lag, "tiles_missing": report.tiles_missing,
         "lost": report.lost, "erased": report.erased, "unerased": report.unerased, "held": report.held,
+        "items": report.items,
         "rebuilt": rebuilt, "findings": faults,
     });
     let lost =

@@ -12,6 +12,7 @@ mod bound;
 mod caller;
 mod cohort;
 mod decision;
+mod deposit;
 mod envelope;
 mod events;
 mod exception;
@@ -29,6 +30,7 @@ pub mod openapi;
 mod outcome;
 mod party;
 pub mod problem;
+mod range;
 mod request;
 mod security;
 mod sort;
@@ -214,6 +216,11 @@ pub const ROUTES: &[Route] = &[
     Route::get("/v1/subjects/me/uses", &[Citizen], |r| r.to(decision::uses)),
     Route::get("/v1/subjects/me/ppids/{party}", &[Citizen], |r| r.to(subject::ppid)),
     Route::get("/v1/subjects/me/export", &[Citizen], |r| r.to(export::mine)),
+    Route::post("/v1/subjects/me/export/links", &[Citizen], KIB, |r| r.to(export::link)),
+    Route::get("/v1/exports/{id}", &[Anyone], |r| r.to(export::linked)),
+    Route::get("/v1/subjects/me/deposits", &[Citizen], |r| r.to(deposit::mine)),
+    Route::post("/v1/subjects/me/deposit-key", &[Citizen], 4 * KIB, |r| r.to(deposit::own_key)),
+    Route::post("/v1/deposits", &[Party], 3 * MIB / 2, |r| r.to(deposit::bring)),
     Route::post("/v1/cohorts", &[Party], GIB, |r| r.to(cohort::begin)),
     Route::get("/v1/cohorts/{id}", &[Party], |r| r.to(cohort::status)),
     Route::get("/v1/cohorts/{id}/verdicts", &[Party], |r| r.to(cohort::verdicts)),

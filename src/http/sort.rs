@@ -110,8 +110,20 @@ sorts! {
         "A party acts in its own domain, a processor in those of the controllers that engage it. Name the right controller, or have the engagement recorded.";
     NO_HANDOVER 403 "no-handover" "No name is handed over"
         "It takes a live grant of that person to the controller that names the recipient. Whether there is such a person is not told.";
+    NO_DEPOSIT 403 "no-deposit" "Nothing lets this item in"
+        "It takes a live grant of that person to the controller, or a claimed exception, that covers using such data. Whether there is such a person is not told.";
+    DEPOSIT_DIFFERS 409 "deposit-differs" "Another item of that name is kept"
+        "A name stands for the same bytes and media type for ever. Give what has changed another name.";
+    DEPOSITS_FULL 409 "deposits-full" "The controller has brought as much as it may"
+        "What one controller brings of one person is limited in number and bytes. Bring less, or leave it to her transfer demands.";
+    ORIGINAL_REFUSED 422 "original-refused" "The bytes are not taken"
+        "They are too many, of another kind or in another encoding than the media type says, or of a type that is not taken. The detail says which.";
     EXPORT_UNDER_WAY 429 "export-under-way" "An export of this person is under way"
         "One archive of a person is made at a time. Ask again after the time in `Retry-After`.";
+    RANGE 416 "range" "There are no such bytes"
+        "The range begins behind the end. `Content-Range` says how many bytes there are.";
+    PRECONDITION 412 "precondition" "It is another one than the caller has"
+        "`If-Match` names a tag that is not the present one. What was fetched before is no part of it: fetch it from the beginning.";
     PARTY_NOT_FOUND 404 "no-such-party" "There is no such party"
         "No party of that name is registered in this log. The public entries name them all.";
     W_ROLE 403 "role" "The signer's role does not sign this type"

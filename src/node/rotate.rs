@@ -24,6 +24,7 @@ use crate::node::Stop;
 use crate::node::lane::Lane;
 use crate::node::people::name_bytes;
 use crate::node::sequencer::Job;
+use crate::node::sequencer::Sequencer;
 use crate::store::Name;
 use crate::store::Row;
 use crate::vault::Suite;
@@ -158,5 +159,16 @@ impl Inner {
         } else {
             Ok(None)
         }
+    }
+}
+
+impl Sequencer {
+    /// One page of a rotation.
+    pub(in crate::node) fn reseal(&self, after: Option<Name>) -> Resealed {
+        self.inner.stopped().map_or(Ok(()), Err)?;
+        let (last, rows) = self.inner.page_to_reseal(after).map_err(|error| self.failed(&error))?;
+        // It says nothing of how far the projection has come.
+        self.project(0, &rows).inspect_err(|stop| self.inner.stop(*stop))?;
+        Ok((last, rows.len() as u64))
     }
 }

@@ -30,6 +30,8 @@ use crate::node::Stop;
 use crate::node::backup::Wish;
 use crate::node::backup::Wishes;
 use crate::node::clock;
+use crate::node::deposit::Keep;
+use crate::node::deposit::Keeping;
 use crate::node::erase::Demanded;
 use crate::node::erase::Expired;
 use crate::node::erase::act;
@@ -71,6 +73,8 @@ const MOST: usize = 1024;
 pub(in crate::node) enum Job {
     /// Judge and record.
     Record(Box<Prepared>, Place),
+    /// Keep items of a person.
+    Keep(Box<Keep>, Keeping),
     /// Write name rows that came without an entry.
     Names(Vec<(Name, Pointed)>, oneshot::Sender<Result<(), Stop>>),
     /// Seal the page of name rows after this one under the current wrapping epoch.
@@ -152,7 +156,12 @@ impl Sequencer {
         for job in jobs {
             match job {
                 Job::Record(prepared, place) => records.push((prepared, place)),
-                Job::Names(..) | Job::Reseal(..) | Job::Expire(..) | Job::Tick(_) | Job::Snapshot(_) => {
+                Job::Keep(..)
+                | Job::Names(..)
+                | Job::Reseal(..)
+                | Job::Expire(..)
+                | Job::Tick(_)
+                | Job::Snapshot(_) => {
                     after.push(job);
                 }
             }
@@ -164,6 +173,9 @@ impl Sequencer {
         for job in after {
             match job {
                 // Who asked and went away is no reason to stop.
+                Job::Keep(keep, done) => {
+                    let _ = done.send(self.keep(*keep));
+                }
                 Job::Names(rows, done) => {
                     let _ = done.send(self.names(&rows));
                 }
@@ -196,16 +208,7 @@ impl Sequencer {
         self.project(self.next, &rows).inspect_err(|stop| self.inner.stop(*stop))
     }
 
-    /// One page of a rotation.
-    fn reseal(&self, after: Option<Name>) -> Resealed {
-        self.inner.stopped().map_or(Ok(()), Err)?;
-        let (last, rows) = self.inner.page_to_reseal(after).map_err(|error| self.failed(&error))?;
-        // It says nothing of how far the projection has come.
-        self.project(0, &rows).inspect_err(|stop| self.inner.stop(*stop))?;
-        Ok((last, rows.len() as u64))
-    }
-
-    fn failed(&self, error: &dyn std::fmt::Display) -> Stop {
+    pub(in crate::node) fn failed(&self, error: &dyn std::fmt::Display) -> Stop {
         tracing::error!(cause = %error, "names could not be written");
         self.inner.stop(Stop::Io);
         Stop::Io

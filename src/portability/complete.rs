@@ -23,6 +23,8 @@ pub enum ItemKind {
     Incident,
     /// A transfer demand.
     Transfer,
+    /// What a source brought.
+    Deposit,
     /// A secret of the service.
     Secret,
     /// Data of another person.

@@ -14,12 +14,15 @@
 
 mod archive;
 mod complete;
+pub mod import;
 mod incident;
 mod linked;
 mod manifest;
 mod page;
+pub mod pull;
 mod read;
 mod record;
+pub mod source;
 mod table;
 mod time;
 pub mod transfer;

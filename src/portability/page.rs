@@ -17,6 +17,7 @@ use crate::model::terms::Vocabulary;
 use crate::portability::EVIDENCE;
 use crate::portability::RECEIPTS;
 use crate::portability::USE_EVIDENCE;
+use crate::portability::source::BY_SOURCE;
 
 /// Path of the page.
 pub(in crate::portability) const INDEX: &str = "index.html";
@@ -37,7 +38,7 @@ const SCRIPTS: &str = "{{scripts}}";
 const SCRIPT: usize = 1 << 20;
 /// Longest file that is carried, bytes.
 const LONGEST: usize = 4 << 20;
-/// Bytes of evidence and receipts that are carried, all in all; the lists come on top.
+/// Bytes of evidence, receipts and data by source that are carried, all in all; the lists come on top.
 const ROOM: usize = 48 << 20;
 
 /// Files on their way into scripts.
@@ -52,7 +53,8 @@ pub(in crate::portability) struct Carried {
 impl Carried {
     /// A file begins.
     pub(in crate::portability) fn begin(&mut self, path: &str) {
-        let proof = [EVIDENCE, USE_EVIDENCE, RECEIPTS].iter().any(|folder| path.starts_with(folder));
+        let proof =
+            [EVIDENCE, USE_EVIDENCE, RECEIPTS, BY_SOURCE].iter().any(|folder| path.starts_with(folder));
         let carried = path.starts_with("data/") && (!proof || self.spent < ROOM);
         self.file = carried.then(Vec::new);
     }

@@ -27,7 +27,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::row::{self, Table};
 use super::{
-    Append, Batch, BatchId, Body, COMMITS_BYTES, Commit, Epoch, Error, Gate, Head, Holder, Integrate,
+    Append, Batch, BatchId, Body, COMMITS_BYTES, Commit, Epoch, Error, Gate, Head, Holder, Integrate, Item,
     Located, MAX_PART, Name, NameAt, PersonRows, Project, Recovered, Row, Rows, Snapshot, Store,
 };
 use crate::model::id::{StatementId, SubjectId};
@@ -137,9 +137,9 @@ pub trait Engine: Send + std::marker::Sync {
 pub struct Keyed<E> {
     pub(super) engine: E,
     writer: Mutex<Writer>,
-    blobs: Mutex<()>,
+    pub(super) blobs: Mutex<()>,
     /// INVARIANT: once true, never false, and nothing is written.
-    stopped: AtomicBool,
+    pub(super) stopped: AtomicBool,
 }
 
 /// What the leader knows; `epoch` is none before the first `lead` of this process.
@@ -171,26 +171,20 @@ impl<E: Engine> Keyed<E> {
         Ok(writer)
     }
 
-    fn alive(&self) -> Result<(), Error> {
+    pub(super) fn alive(&self) -> Result<(), Error> {
         if self.stopped.load(Ordering::Acquire) {
             return Err(self.refused("an earlier write failed; restart"));
         }
         Ok(())
     }
 
-    fn refused(&self, cause: &str) -> Error {
+    pub(super) fn refused(&self, cause: &str) -> Error {
         Error::Engine { engine: self.engine.name(), cause: cause.to_owned() }
     }
 
     /// Writes, and stops all writing if that failed.
     pub(super) fn write(&self, changes: Changes, sync: Sync) -> Result<(), Error> {
         self.engine.write(changes, sync).inspect_err(|_| self.stopped.store(true, Ordering::Release))
-    }
-
-    fn blob_key(&self, name: &str) -> Result<Vec<u8>, Error> {
-        let key = row::blob_key(name);
-        let fits = key.len() <= MAX_BLOB_KEY;
-        if fits { Ok(key) } else { Err(self.refused("a blob's name is at most 1,000 bytes")) }
     }
 
     fn meta(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
@@ -410,6 +404,24 @@ impl<E: Engine> Store for Keyed<E> {
         self.try_rewrite(epoch, subject, put, drop).map_or_else(Project::from, |()| Project::Projected)
     }
 
+    fn keep(&self, epoch: Epoch, subject: &SubjectId, items: &[Item]) -> Project {
+        self.try_keep(epoch, subject, items).map_or_else(Project::from, |()| Project::Projected)
+    }
+
+    fn items(
+        &self,
+        subject: &SubjectId,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        most: usize,
+    ) -> Result<Vec<Item>, Error> {
+        super::item::items(&self.engine, subject, (prefix, after), most)
+    }
+
+    fn item(&self, subject: &SubjectId, name: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.engine.get(Table::Items, &row::item_key(subject, name))
+    }
+
     fn commits(&self, range: Range<u64>) -> Result<Vec<Commit>, Error> {
         let mut out = Vec::new();
         if range.is_empty() {
@@ -483,32 +495,11 @@ impl<E: Engine> Store for Keyed<E> {
     }
 
     fn put(&self, name: &str, bytes: &[u8], synced: bool) -> Result<(), Error> {
-        let key = self.blob_key(name)?;
-        let _one_at_a_time = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
-        self.alive()?;
-        let sync = if synced { Sync::Now } else { Sync::Later };
-        match self.get(name)? {
-            None => {
-                let mut changes = Changes::default();
-                changes.put(Table::Blobs, key.as_slice(), row::checked(&key, bytes.to_vec()));
-                self.write(changes, sync)
-            }
-            // It may have come un-synced the first time.
-            Some(old) if old == bytes && synced => {
-                self.engine.sync().inspect_err(|_| self.stopped.store(true, Ordering::Release))
-            }
-            Some(old) if old == bytes => Ok(()),
-            Some(_) => Err(Error::Exists { name: name.to_owned() }),
-        }
+        self.try_put(name, bytes, synced)
     }
 
     fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
-        let key = self.blob_key(name)?;
-        let _one_at_a_time = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
-        self.alive()?;
-        let mut changes = Changes::default();
-        changes.put(Table::Blobs, key.as_slice(), row::checked(&key, bytes.to_vec()));
-        self.write(changes, Sync::Now)
+        self.try_replace(name, bytes)
     }
 
     fn get(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
@@ -591,7 +582,6 @@ fn bytes_of(commit: &Commit) -> usize {
 
 /// How far back a start looks for gaps: more than the engine's journal holds un-flushed.
 const TAIL_BYTES: usize = 64 * 1024 * 1024;
-const MAX_BLOB_KEY: usize = 1_001;
 
 #[cfg(test)]
 mod tests {

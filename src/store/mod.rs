@@ -16,7 +16,9 @@
 //! Two heads: *sequenced* (entries with an index) and *integrated* (entries under
 //! a signed checkpoint). Durable order everywhere: key, sealed body, entry, state.
 
+mod blob;
 pub mod fjall;
+mod item;
 mod keyed;
 pub mod memory;
 mod row;
@@ -236,6 +238,15 @@ pub struct Located {
     pub index: Option<u64>,
 }
 
+/// Something of one person that follows from no entry: primary, like a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Which: opaque to the store, 1 to 64 bytes.
+    pub name: Vec<u8>,
+    /// Ciphertext.
+    pub sealed: Vec<u8>,
+}
+
 /// What can go wrong below: always ours, never the caller's.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -300,13 +311,35 @@ pub trait Store: Send + Sync {
     /// `upto` is at most the number of sequenced entries.
     fn project(&self, epoch: Epoch, upto: u64, rows: &[Row]) -> Project;
 
-    /// Drops bodies, rows and the given names of one person. Idempotent, need not be synced: every
+    /// Drops bodies, rows, items and the given names of one person. Idempotent, need not be synced: every
     /// start repeats it from the certificates.
     fn forget(&self, epoch: Epoch, subject: &SubjectId, names: &[Name]) -> Project;
 
     /// Replaces bodies of one person by what is left of them, and drops others of hers, all at once.
     /// Idempotent, need not be synced: every start repeats it from the certificates.
     fn rewrite(&self, epoch: Epoch, subject: &SubjectId, put: &[Body], drop: &[StatementId]) -> Project;
+    /// Writes items of one person, all of them or none; an equal name replaces. Durable with the next
+    /// [`Store::barrier`], or with whatever is synced after it.
+    fn keep(&self, epoch: Epoch, subject: &SubjectId, items: &[Item]) -> Project;
+
+    /// Items of one person whose names begin with `prefix`, in order of their bytes, after one of them, at
+    /// most `most` (and at least one, if there is one).
+    ///
+    /// # Errors
+    /// Engine failure or damage.
+    fn items(
+        &self,
+        subject: &SubjectId,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        most: usize,
+    ) -> Result<Vec<Item>, Error>;
+
+    /// One item.
+    ///
+    /// # Errors
+    /// Engine failure or damage.
+    fn item(&self, subject: &SubjectId, name: &[u8]) -> Result<Option<Vec<u8>>, Error>;
 
     /// Commits that hold an index of `range`, in order. Stops early after about 4 MiB; never answers
     /// empty while `range.start` is sequenced and the range is not empty.
@@ -477,5 +510,10 @@ fn sound(batch: &Batch) -> Result<u64, &'static str> {
 
 /// `commits` stops once it has so many bytes.
 const COMMITS_BYTES: usize = 4 * 1024 * 1024;
-/// Longest `part` of a state row.
+/// Longest `part` of a state row, and longest name of an item.
 const MAX_PART: usize = 64;
+
+/// Whether an item can be kept.
+fn is_item(item: &Item) -> bool {
+    (1..=MAX_PART).contains(&item.name.len())
+}

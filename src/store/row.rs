@@ -6,12 +6,13 @@
 //! | names | kind (1) ‖ name | index (8) or `ff…ff` ‖ sealed |
 //! | bodies | subject (16) ‖ id (32) | sealed |
 //! | state | subject (16) ‖ part | index (8) ‖ sealed |
+//! | items | subject (16) ‖ name | sealed |
 //! | blobs | `b` ‖ name | bytes, checked |
 //! | meta | `lead`, `head`, `projected`, `register` | see the functions here, checked |
 //!
 //! *Checked* means: followed by the first 8 bytes of SHA-256 over key and value,
 //! so that a flipped bit, or a row under another row's key, is damage and not an
-//! answer. Names, bodies and state lack a check of their own: their values are
+//! answer. Names, bodies, state and items lack a check of their own: their values are
 //! sealed under an AEAD by the vault, and the engine has checksums beneath.
 //!
 //! Trusted: nothing that is read. Every decoder is total.
@@ -32,6 +33,8 @@ pub enum Table {
     Bodies,
     /// State rows of persons.
     State,
+    /// What is a person's and follows from no entry.
+    Items,
     /// Create-only blobs.
     Blobs,
     /// Single rows: lead, head, projected, register.
@@ -40,8 +43,8 @@ pub enum Table {
 
 impl Table {
     /// Every table, in the order in which they are created.
-    pub const ALL: [Self; 6] =
-        [Self::Commits, Self::Names, Self::Bodies, Self::State, Self::Blobs, Self::Meta];
+    pub const ALL: [Self; 7] =
+        [Self::Commits, Self::Names, Self::Bodies, Self::State, Self::Items, Self::Blobs, Self::Meta];
 
     /// Its name on disk.
     #[must_use]
@@ -51,6 +54,7 @@ impl Table {
             Self::Names => "names",
             Self::Bodies => "bodies",
             Self::State => "state",
+            Self::Items => "items",
             Self::Blobs => "blobs",
             Self::Meta => "meta",
         }
@@ -141,6 +145,11 @@ pub(super) fn body_key(subject: &SubjectId, id: &StatementId) -> Vec<u8> {
 /// Key of a state row.
 pub(super) fn state_key(subject: &SubjectId, part: &[u8]) -> Vec<u8> {
     [subject.as_bytes().as_slice(), part].concat()
+}
+
+/// Key of an item.
+pub(super) fn item_key(subject: &SubjectId, name: &[u8]) -> Vec<u8> {
+    [subject.as_bytes().as_slice(), name].concat()
 }
 
 /// Key of a blob: never empty, whatever its name.

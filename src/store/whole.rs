@@ -65,7 +65,7 @@ impl<E: Engine> Keyed<E> {
     pub(super) fn try_forget(&self, epoch: Epoch, subject: &SubjectId, names: &[Name]) -> Result<(), Gate> {
         let _writer = self.enter(epoch)?;
         let mut changes = Changes::default();
-        for table in [Table::Bodies, Table::State] {
+        for table in [Table::Bodies, Table::State, Table::Items] {
             let prefix = subject.as_bytes().as_slice();
             let mut visit = |key: &[u8], _: &[u8]| {
                 if !key.starts_with(prefix) {

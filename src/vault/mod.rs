@@ -62,6 +62,8 @@ pub enum Sealed {
     Rest,
     /// A record of somebody erased, kept for a case.
     Held,
+    /// What is hers and follows from no entry: a deposit, a setting.
+    Item,
 }
 
 impl Sealed {
@@ -75,6 +77,7 @@ impl Sealed {
             Self::Transfer => b"transfer",
             Self::Rest => b"rest",
             Self::Held => b"held",
+            Self::Item => b"item",
         }
     }
 }

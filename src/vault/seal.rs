@@ -321,6 +321,7 @@ impl PersonKey {
             Sealed::Transfer => "transfer",
             Sealed::Rest => "rest",
             Sealed::Held => "held record",
+            Sealed::Item => "item",
         };
         self.keyed().record_key(record).open(&associated(kind, who, record), sealed, what)
     }

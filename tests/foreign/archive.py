@@ -11,6 +11,7 @@ KEY is the log's, PEM or DER. `cargo test --test export` leaves an archive of 1,
 - the lists are JSON, and every statement and use they name has its evidence inside,
 - `csv` reads the tables: BOM, CRLF, as many rows as the lists, no cell that begins a formula,
 - `pyld` expands the JSON-LD without fetching anything: every key is an IRI, every record has its controller,
+- what sources brought has the SHA-256 of its origin; what is sealed to her own key is an age file,
 - every incident rests on uses and statements inside, and an accused is named only where confirmed.
 
 Nothing here shares code with Naru. Exit code 1 if anything differs.
@@ -132,6 +133,17 @@ def main() -> None:
     confirmed = [any(s["type"] == "incident.confirm" for s in one["steps"]) for one in incidents]
     must("no accused is named before a regulator confirms", all(
         one["accused"] is None or so for one, so in zip(incidents, confirmed)))
+    brought = [json.loads(line) for line in bag.read("data/sources.ndjson").splitlines()]
+    files = {path for one in brought for path in (one["original"], one["form"]) if path}
+    must(f"{len(brought)} items of sources are inside, and nothing else by source",
+         files == {n for n in digest if n.startswith("data/by-source/")})
+    plain = [one for one in brought if one["sealed_to"] == "service"]
+    must("originals are what their origin says", all(
+        digest[one["original"]] == one["sha256"] and len(bag.read(one["original"])) == one["bytes"] for one in plain))
+    must("forms are JSON of as many items", all(
+        len(json.loads(bag.read(one["form"]))["items"]) == one["items"] for one in plain if one["form"]))
+    must("what is hers alone to read is age", all(
+        bag.read(one["original"]).startswith(b"age-encryption.org/v1\n") for one in brought if one not in plain))
     complete = json.loads(bag.read("data/completeness.json"))
     must("the completeness list names each incident", [one["incident"] for one in incidents]
          == [i["id"] for i in complete["exported"] if i["kind"] == "incident"])

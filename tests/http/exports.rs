@@ -1,9 +1,14 @@
 //! `/v1/subjects/me/export`: who may, one at a time, whole or visibly broken off.
 
 use std::io::Cursor;
+use std::io::Read;
+use std::io::Write;
+use std::net::TcpStream;
 
 use naru::audit::archive;
 use naru::ledger::key::Signer;
+use naru::model::statement::ErasureDemand;
+use naru::model::statement::Kind;
 
 use super::*;
 
@@ -56,7 +61,7 @@ fn an_archive_is_sealed_for_whom_she_names() {
     let mut opened = Vec::new();
     let decryptor = age::Decryptor::new(&sealed.body[..]).unwrap();
     let mut reader = decryptor.decrypt(std::iter::once(&identity as _)).unwrap();
-    std::io::Read::read_to_end(&mut reader, &mut opened).unwrap();
+    Read::read_to_end(&mut reader, &mut opened).unwrap();
     assert!(opened == plain, "sealed or not, the archive is the same bytes");
     // The key of RFC 7518 appendix C.
     let (x, y) =
@@ -84,7 +89,7 @@ fn an_archive_is_sealed_for_whom_she_names() {
     let mut passphrase = Vec::new();
     let receiver = naru::node::Receiver::passphrase("correct horse battery").unwrap();
     let mut sealing = receiver.begin(&mut passphrase).unwrap();
-    std::io::Write::write_all(&mut sealing, &plain).unwrap();
+    Write::write_all(&mut sealing, &plain).unwrap();
     sealing.finish().unwrap();
     std::fs::write(format!("{out}/passphrase.age"), passphrase).unwrap();
 }
@@ -98,4 +103,186 @@ fn a_second_export_waits_for_the_first() {
     assert_eq!((reply.status, reply.header("retry-after")), (429, "5"));
     drop(first);
     assert_eq!(served.get("/v1/subjects/me/export", Some(&token)).status, 200);
+}
+
+/// Offsets without chance: the same in every run.
+fn offsets(length: usize) -> impl Iterator<Item = usize> {
+    let mut state = 42u64;
+    std::iter::repeat_with(move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % length
+    })
+}
+
+#[test]
+fn what_broke_off_anywhere_is_resumed_to_the_same_bytes_whatever_others_do() {
+    let served = story();
+    let token = served.citizen(1);
+    let path = format!("/v1/subjects/me/export?at={}", served.node.published().size);
+    let whole = served.get(&path, Some(&token));
+    let (length, etag) = (whole.body.len(), whole.header("etag").to_owned());
+    assert_eq!((whole.status, whole.header("accept-ranges")), (200, "bytes"));
+    assert_eq!(whole.header("content-length"), length.to_string());
+    let hash = naru::ledger::hash::sha256(&[&whole.body]);
+    assert_eq!(etag, format!("\"{}\"", naru::model::id::Hash(hash)));
+    let digest = base64::engine::general_purpose::STANDARD.encode(hash);
+    assert_eq!(whole.header("repr-digest"), format!("sha-256=:{digest}:"));
+    for (n, at) in (2..).zip(offsets(length).take(12)) {
+        // Others act in between, and she does.
+        assert_eq!(served.statement(&sign(&served.world.key_create(), &person_key(n))).status, 201);
+        served.node.tick().unwrap();
+        let sent = format!("bytes={at}-");
+        let rest = served.get_with(&path, Some(&token), &[("range", &sent), ("if-range", &etag)]);
+        assert_eq!((rest.status, rest.header("etag")), (206, etag.as_str()), "{at}");
+        assert_eq!(rest.header("content-range"), format!("bytes {at}-{}/{length}", length - 1));
+        assert!([&whole.body[..at], &rest.body].concat() == whole.body, "{at}");
+    }
+    let ranged = |headers: &[(&str, &str)]| served.get_with(&path, Some(&token), headers);
+    let some = ranged(&[("range", "bytes=10-19")]);
+    assert_eq!((some.status, &some.body[..]), (206, &whole.body[10..20]));
+    let beyond = ranged(&[("range", &format!("bytes={length}-"))]);
+    assert_eq!((beyond.status, beyond.header("content-range")), (416, format!("bytes */{length}").as_str()));
+    assert!(ranged(&[("range", "bytes=9-"), ("if-range", "\"other\"")]).body == whole.body);
+    assert_eq!(ranged(&[("if-match", "\"other\""), ("range", "bytes=9-")]).json()["code"], "precondition");
+    assert_eq!(ranged(&[("if-none-match", &etag)]).status, 304);
+    // Without a checkpoint, or sealed, there is nothing to resume.
+    for query in ["", "?age=age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"] {
+        let path = format!("/v1/subjects/me/export{query}");
+        let reply = served.get_with(&path, Some(&token), &[("range", "bytes=9-")]);
+        assert_eq!(
+            (reply.status, reply.header("accept-ranges"), reply.header("etag")),
+            (200, "none", ""),
+            "{query}"
+        );
+    }
+}
+
+#[test]
+fn a_reader_who_leaves_in_the_middle_comes_back_for_the_rest() {
+    let served = story();
+    let link = served.node.link_export(&key_hash(&person_key(1)), None).unwrap();
+    let path = format!("/v1/exports/{}", link.token);
+    let whole = served.get(&path, None);
+    let address = served.url("");
+    let host = address.trim_start_matches("http://").trim_end_matches('/');
+    for at in offsets(whole.body.len()).take(5) {
+        let mut stream = TcpStream::connect(host).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n").unwrap();
+        let (mut got, mut body) = (Vec::new(), None);
+        while body.is_none_or(|from: usize| got.len() < from + at) {
+            let mut piece = [0; 1_000];
+            let n = stream.read(&mut piece).unwrap();
+            assert!(n > 0, "it ended early");
+            got.extend_from_slice(&piece[..n]);
+            body = got.windows(4).position(|w| w == b"\r\n\r\n").map(|end| end + 4);
+        }
+        drop(stream);
+        let first = &got[body.unwrap()..][..at];
+        let rest = loop {
+            let headers = [("range", format!("bytes={at}-")), ("if-range", whole.header("etag").to_owned())];
+            let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let reply = served.get_with(&path, None, &headers);
+            // The writer of the first may not have noticed yet that its reader is gone.
+            if reply.status != 429 {
+                break reply;
+            }
+        };
+        assert_eq!(rest.status, 206);
+        assert!([first, &rest.body].concat() == whole.body, "{at}");
+    }
+}
+
+#[test]
+fn a_link_is_one_persons_and_ends() {
+    let served = story();
+    let token = served.citizen(1);
+    let make = |body: &str| {
+        served.post("/v1/subjects/me/export/links", "application/json", Some(&token), body.as_bytes())
+    };
+    let made = make("{}");
+    assert_eq!((made.status, made.header("cache-control")), (201, "no-store"));
+    let size = served.node.published().size;
+    assert_eq!(
+        (made.json()["size"].as_u64(), made.json()["until"].as_u64()),
+        (Some(size), Some(served.world.now().0 + DAY))
+    );
+    let address = made.json()["address"].as_str().unwrap().to_owned();
+    let path = address
+        .strip_prefix(&served.url(""))
+        .map(|rest| format!("/{}", rest.trim_start_matches('/')))
+        .unwrap();
+    let own = served.get(&format!("/v1/subjects/me/export?at={size}"), Some(&token)).body;
+    let fetched = served.get(&path, None);
+    assert_eq!((fetched.status, fetched.body == own), (200, true));
+    // It stays on its checkpoint when the log grows.
+    assert_eq!(served.statement(&sign(&served.world.key_create(), &person_key(2))).status, 201);
+    served.node.tick().unwrap();
+    assert!(served.get(&path, None).body == own);
+    // Guessed, cut, spoiled, of another: all alike.
+    let spoiled = |at: usize| {
+        let mut bytes = path.clone().into_bytes();
+        let at = "/v1/exports/".len() + at;
+        bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+        String::from_utf8(bytes).unwrap()
+    };
+    let other = served.node.link_export(&key_hash(&person_key(2)), None).unwrap().token;
+    let hers = path.trim_start_matches("/v1/exports/");
+    let mixed = format!("/v1/exports/{}{}", &other[..70], &hers[70..]);
+    let odd = [
+        spoiled(0),
+        spoiled(40),
+        spoiled(100),
+        mixed,
+        format!("{path}A"),
+        path[..path.len() - 2].to_owned(),
+        format!("/v1/exports/{}", "A".repeat(118)),
+        "/v1/exports/x".into(),
+        format!("/v1/exports/{}", "A".repeat(4_000)),
+    ];
+    for path in &odd {
+        let reply = served.get(path, None);
+        assert_eq!((reply.status, reply.json()["code"].as_str()), (404, Some("not-found")), "{path}");
+    }
+    // Hers leads to hers and the other's to the other's.
+    assert!(served.get(&format!("/v1/exports/{other}"), None).body != own);
+    for bad in ["", "[]", "{\"at\":-1}", "{\"until\":1}"] {
+        assert_eq!(make(bad).json()["code"], "bad-json", "{bad}");
+    }
+    assert_eq!(make("{\"at\":1}").json()["code"], "bad-query");
+    // Nine of them: the first makes room.
+    let many: Vec<String> = (0..naru::node::MOST_LINKS)
+        .map(|_| {
+            served.world.advance(1);
+            served.node.link_export(&key_hash(&person_key(1)), None).unwrap().token
+        })
+        .collect();
+    assert_eq!(served.get(&path, None).status, 404, "the oldest has gone");
+    let last = format!("/v1/exports/{}", many[7]);
+    assert_eq!(served.get(&last, None).status, 200);
+    served.world.advance(DAY - 1);
+    assert_eq!(served.get(&last, None).status, 200, "to its last instant");
+    served.world.advance(1);
+    assert_eq!(served.get(&last, None).status, 404);
+    let party = served.party("bank", BANK);
+    assert_eq!(
+        served.post("/v1/subjects/me/export/links", "application/json", Some(&party), b"{}").status,
+        403
+    );
+}
+
+#[test]
+fn a_link_goes_with_her() {
+    let served = story();
+    let link = served.node.link_export(&key_hash(&person_key(1)), None).unwrap().token;
+    let path = format!("/v1/exports/{link}");
+    assert_eq!(served.get(&path, None).status, 200);
+    let demand = ErasureDemand {
+        v: V1,
+        kind: Kind::ErasureDemand,
+        iat: served.world.now(),
+        nonce: nonce(),
+        ppid: served.node.ppid(&key_hash(&person_key(1)), None).unwrap().unwrap(),
+    };
+    assert_eq!(served.statement(&sign(&demand.into(), &person_key(1))).status, 201);
+    assert_eq!(served.get(&path, None).status, 404);
 }

@@ -160,6 +160,31 @@ impl Recorder {
         self.get("cohortVerdicts", &format!("{path}/verdicts"), Some(bank));
     }
 
+    fn deposits(&mut self, bank: &str, citizen: &str, ppid: &Ppid) {
+        let post = |served: &Served, path: &str, token: &str, body: &Value| {
+            served.post(path, JSON, Some(token), body.to_string().as_bytes())
+        };
+        let key = json!({ "age": "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p" });
+        self.keep("setDepositKey", "request", JSON, key.clone());
+        let reply = post(&self.served, "/v1/subjects/me/deposit-key", citizen, &key);
+        self.answer("setDepositKey", 200, reply);
+        let body = json!({
+            "ppid": ppid.to_text(), "item": "2026-10", "purpose": PURPOSE, "class": "real-name",
+            "categories": [CATEGORY], "media_type": "text/csv", "original": "YSxiCjEsMgo",
+        });
+        self.keep("deposit", "request", JSON, body.clone());
+        let reply = post(&self.served, "/v1/deposits", bank, &body);
+        self.answer("deposit", 201, reply);
+        let reply = post(&self.served, "/v1/deposits", bank, &body);
+        self.answer("deposit", 200, reply);
+        self.keep("linkMyExport", "request", JSON, json!({}));
+        let reply = post(&self.served, "/v1/subjects/me/export/links", citizen, &json!({}));
+        let link = self.answer("linkMyExport", 201, reply)["address"].clone();
+        let id = link.as_str().unwrap().rsplit('/').next().unwrap();
+        self.parameter("linkedExport", "id", &id.into());
+        self.get("myDeposits", "/v1/subjects/me/deposits", Some(citizen));
+    }
+
     /// A request with a link, answered by a second person; whom the bank may hand over; what it was told.
     fn asked_by_a_link(&mut self, bank: &str, handed: &Ppid) {
         let (world, key) = (&self.served.world, person_key(2));
@@ -236,6 +261,7 @@ fn recorded() -> Value {
     recorder.cohort(&bank, &ppid);
     recorder.files(&bank);
     recorder.asked_by_a_link(&bank, &ppid);
+    recorder.deposits(&bank, &citizen, &ppid);
     recorder.parameter("myPpid", "party", &"bank".into());
     recorder.get("myPpid", "/v1/subjects/me/ppids/bank", Some(&citizen));
     recorder.get("myState", "/v1/subjects/me", Some(&citizen));

@@ -21,6 +21,7 @@ struct Whole {
     cohort: String,
     request: String,
     transfer: String,
+    link: String,
 }
 
 pub(crate) fn abroad(served: &Served) -> Vec<u8> {
@@ -113,7 +114,8 @@ impl Whole {
         let request = asks(&served);
         let grant = naru::identity::open(&grant).unwrap().id().to_string();
         let transfer = naru::identity::open(&transfer).unwrap().id().to_string();
-        Self { served, grant, decision, incident, document, cohort, request, transfer }
+        let link = served.node.link_export(&key_hash(&person_key(1)), None).unwrap().token;
+        Self { served, grant, decision, incident, document, cohort, request, transfer, link }
     }
 
     /// The id that makes a route with a variable part somebody's, and whose it is.
@@ -131,6 +133,9 @@ impl Whole {
             (&self.incident, &["hospital", "pipc"])
         } else if is("/v1/transfers/") {
             (&self.transfer, &["bank", "hospital"])
+        } else if path == "/v1/exports/{id}" {
+            // Whoever has the link has the right: nobody else can have it.
+            (&self.link, &["nobody", "one", "two", "bank", "hospital", "idp", "pipc", "abroad"])
         } else if path == "/v1/requests/{id}/answer" {
             (&self.request, &["bank"])
         } else if path == "/v1/parties/{id}/exceptions" {

@@ -1,6 +1,6 @@
 // Opens archives from the disk in a real Chromium, as a double click does, and judges what the page says.
 //
-// usage: node check.mjs small.zip hostile.zip mydata.zip     (Node 20 or later; nothing to install but Chromium)
+// usage: node check.mjs small.zip hostile.zip mydata.zip sources.zip     (Node 20 or later; nothing to install but Chromium)
 // setup: apt-get install chromium nodejs, or CHROMIUM=/path/to/chromium
 //
 // `cargo test --test export` leaves them in target/tmp/export. A good archive is green in both languages,
@@ -13,7 +13,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { spawn } from 'node:child_process';
 
-const [good, hostile, thousand] = process.argv.slice(2);
+const [good, hostile, thousand, sources] = process.argv.slice(2);
 const work = fs.mkdtempSync(path.join(os.tmpdir(), 'naru-archive-'));
 let failed = 0;
 const must = (what, holds, beside = '') => {
@@ -141,6 +141,15 @@ try {
 
   said = await open(unpack(thousand));
   must('a thousand events are green', whole(said) && said.en.text.includes('700 uses proven'), said.en.words);
+  const brought = unpack(sources);
+  said = await open(brought);
+  must('what sources brought is shown, and who can read it', whole(said) && ['data that sources brought: 3', 'only I (my age key)', 'I and the operator of the service', 'lab', '.original.json.age']
+    .every((word) => said.en.text.includes(word)) && ['나만 (내 age 키)', '나와 서비스 운영자'].every((word) => said.ko.text.includes(word)), said.en.text.slice(0, 900));
+  const source = 'data/by-source/bank/' + fs.readdirSync(path.join(brought, 'data/by-source/bank')).find((name) => name.endsWith('.txt'));
+  const original = path.join(brought, source), kept = fs.readFileSync(original);
+  fs.writeFileSync(original, Buffer.from(kept).fill(0x78, 0, 1));
+  said = await open(brought, true);
+  must('red: a byte of what a source brought, on the disk', said.en.verdict === 'red' && said.en.words.includes(source), said.en.words);
   said = await open(unpack(hostile));
   must('hostile texts are shown and do not run', whole(said) && said.en.markup === 0 && said.ko.ran === null
     && said.en.text.includes('<img src=x onerror=globalThis.ran=1>'), JSON.stringify(said).slice(0, 900));

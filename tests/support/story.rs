@@ -320,6 +320,21 @@ impl Store for Held {
     fn forget(&self, epoch: Epoch, subject: &SubjectId, names: &[Name]) -> Project {
         self.memory.forget(epoch, subject, names)
     }
+    fn keep(&self, epoch: Epoch, subject: &SubjectId, items: &[store::Item]) -> Project {
+        self.memory.keep(epoch, subject, items)
+    }
+    fn items(
+        &self,
+        subject: &SubjectId,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        most: usize,
+    ) -> Result<Vec<store::Item>, store::Error> {
+        self.memory.items(subject, prefix, after, most)
+    }
+    fn item(&self, subject: &SubjectId, name: &[u8]) -> Result<Option<Vec<u8>>, store::Error> {
+        self.memory.item(subject, name)
+    }
     fn commits(&self, range: Range<u64>) -> Result<Vec<Commit>, store::Error> {
         if self.hold.hides_commits.load(Ordering::Acquire) {
             return Ok(Vec::new());

@@ -12,6 +12,7 @@
 mod about;
 mod person;
 mod shape;
+mod source;
 mod table;
 
 use std::collections::BTreeMap;

@@ -8,6 +8,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::http::openapi::person;
+use crate::http::openapi::source;
 use crate::http::sort;
 use crate::model::decision::Reason;
 use crate::model::decision::Why;
@@ -33,6 +34,7 @@ pub(super) fn all() -> Map<String, Value> {
         person::notices(),
         person::own(),
         person::transfers(),
+        source::deposits(),
         incidents(),
         feeds(),
     ];

@@ -32,6 +32,7 @@ use crate::http::openapi::about::problems;
 use crate::http::openapi::about::query;
 use crate::http::openapi::about::shape;
 use crate::http::sort;
+use crate::http::sort::Sort;
 
 const STATEMENT: Param = path("id", "StatementId", "Id of the statement.");
 const INCIDENT: Param = path("id", "IncidentId", "Id of the incident.");
@@ -39,6 +40,17 @@ const COHORT: Param = path("id", "JobId", "Id of the job.");
 const WAIT: Param =
     query("wait", "Wait", "`receipt`: answer after a checkpoint covers it, or after half a minute.");
 const RECORDED: &[Media] = &[cddl(CBOR, "accepted"), shape("Recorded")];
+
+/// Part of an archive that is made again.
+const PART: Answer = Answer {
+    status: 206,
+    help: "The bytes of the range.",
+    media: &[plain("application/zip")],
+    located: false,
+};
+const HAD: Answer = Answer { status: 304, help: "The caller has it.", media: &[], located: false };
+/// What may go wrong where an archive is fetched, the first time or again.
+const RESUMED: &[&Sort] = &[sort::EXPORT_UNDER_WAY, sort::RANGE, sort::PRECONDITION];
 
 /// An evaluation may carry the asker's own signature (RFC 9421).
 const MESSAGES: Errors = Errors::Message {
@@ -158,7 +170,7 @@ pub(super) const ALL: &[About] = &[
     get(
         "/v1/subjects/me/export",
         "myExport",
-        "Everything kept about the caller, as one archive that can be checked.",
+        "Everything kept about the caller, as one archive that can be checked. With `at` and no receiver it has a strong tag and takes ranges.",
         &[
             query("at", "Index", "Size of a published checkpoint; the newest if absent."),
             query("age", "AgeRecipient", "Seal it for an age recipient (X25519)."),
@@ -168,11 +180,78 @@ pub(super) const ALL: &[About] = &[
                 "Seal it as a compact JWE (ECDH-ES, A256GCM) to a public P-256 JWK, base64url.",
             ),
         ],
-        &[ok(
-            "A zip, in pieces; sealed if a receiver is named.",
-            &[plain("application/zip"), plain("application/octet-stream"), plain("application/jose")],
-        )],
-        problems(&[QUERY, MISSING, &[sort::EXPORT_UNDER_WAY], SERVER]),
+        &[
+            ok(
+                "A zip, in pieces; sealed if a receiver is named.",
+                &[plain("application/zip"), plain("application/octet-stream"), plain("application/jose")],
+            ),
+            PART,
+            HAD,
+        ],
+        problems(&[QUERY, MISSING, RESUMED, SERVER]),
+    ),
+    post(
+        "/v1/subjects/me/export/links",
+        "linkMyExport",
+        "Makes an address of the caller's archive under one checkpoint, with a secret in it, for a day.",
+        &[shape("LinkWish")],
+        &[Answer {
+            status: 201,
+            help: "The address: told once.",
+            media: &[shape("ExportLink")],
+            located: false,
+        }],
+        problems(&[MEDIA, BODY, &[sort::BAD_JSON], QUERY, MISSING, SERVER]),
+    ),
+    get(
+        "/v1/exports/{id}",
+        "linkedExport",
+        "The archive that a link leads to. It has a strong tag; with `Range` and `If-Range` what broke off is resumed.",
+        &[path("id", "LinkId", "What the address ends in.")],
+        &[ok("A zip.", &[plain("application/zip")]), PART, HAD],
+        problems(&[MISSING, RESUMED, SERVER]),
+    ),
+    get(
+        "/v1/subjects/me/deposits",
+        "myDeposits",
+        "What sources have brought of the caller, and the age key it is encrypted to from now on.",
+        &[
+            query("after", "Record", "The last record seen; the beginning if absent."),
+            query("limit", "DepositLimit", "Records on the page: 100 if absent."),
+        ],
+        &[ok("A page of it.", &[shape("Deposits")])],
+        problems(&[QUERY, MISSING, SERVER]),
+    ),
+    post(
+        "/v1/subjects/me/deposit-key",
+        "setDepositKey",
+        "Names the age key to which everything brought from now on is encrypted, so that the service cannot read it; null takes it back.",
+        &[shape("DepositKey")],
+        &[ok("What stands.", &[shape("DepositKey")])],
+        problems(&[MEDIA, BODY, &[sort::BAD_JSON], MISSING, SERVER]),
+    ),
+    post(
+        "/v1/deposits",
+        "deposit",
+        "Brings an item of a person's, which is hers from then on. The same again is answered as the first was.",
+        &[shape("Brought")],
+        &[
+            Answer { status: 201, help: "Kept, durable.", media: &[shape("Kept")], located: false },
+            ok("Kept before: what the first got.", &[shape("Kept")]),
+        ],
+        problems(&[
+            MEDIA,
+            BODY,
+            &[
+                sort::BAD_JSON,
+                sort::OTHER_DOMAIN,
+                sort::NO_DEPOSIT,
+                sort::DEPOSIT_DIFFERS,
+                sort::DEPOSITS_FULL,
+                sort::ORIGINAL_REFUSED,
+            ],
+            SERVER,
+        ]),
     ),
     post(
         "/v1/cohorts",

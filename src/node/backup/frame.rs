@@ -146,6 +146,7 @@ const fn table_code(table: Table) -> u8 {
         Table::Names => b'n',
         Table::Bodies => b'o',
         Table::State => b's',
+        Table::Items => b'i',
         Table::Blobs => b'b',
         Table::Meta => b'm',
     }

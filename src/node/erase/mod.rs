@@ -179,6 +179,11 @@ impl Inner {
         self.erasing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether she has demanded it and is not erased yet.
+    pub(in crate::node) fn is_awaiting_erasure(&self, who: Pointed) -> bool {
+        self.erasing.lock().unwrap_or_else(PoisonError::into_inner).contains(&who)
+    }
+
     /// She has demanded it: the row that says so, to be projected with hers.
     pub(in crate::node) fn awaits_erasure(&self, who: &[Pointed], index: LeafIndex) -> Result<Row, Error> {
         let mut waiting = self.erasing.lock().unwrap_or_else(PoisonError::into_inner);

@@ -6,10 +6,13 @@
 //! Nobody's private key is inside, no secret of a party, nothing of another person
 //! but what she was shown already. Source: design §11.
 //!
-//! Lacks: the zip and its page (`portability`), the suites of encryption (`vault`), data by source.
+//! Lacks: the zip and its page (`portability`), the suites of encryption (`vault`).
 
 mod incidents;
+mod link;
 mod lists;
+mod part;
+mod sources;
 mod statements;
 
 use std::collections::HashSet;
@@ -32,12 +35,17 @@ use crate::portability;
 use crate::portability::Archive;
 use crate::portability::Completeness;
 use crate::portability::Head;
+pub use link::LINK_MS;
+pub use link::Link;
+pub use link::MOST_LINKS;
+pub use part::Measured;
+
 pub use crate::vault::receiver::Receiver;
 pub use crate::vault::receiver::Refused;
 
-/// Persons with an export under way: one each at a time.
+/// Persons with an export under way: one each at a time; and who makes a link takes turns.
 #[derive(Debug, Default)]
-pub(in crate::node) struct Exports(Mutex<HashSet<SubjectId>>);
+pub(in crate::node) struct Exports(Mutex<HashSet<SubjectId>>, Mutex<()>);
 
 /// Why there is no export.
 #[derive(Debug, thiserror::Error)]
@@ -85,16 +93,28 @@ impl Node {
         let node = Arc::clone(&self.inner);
         let who = node.person_of_key(key)?.ok_or(NoExport::Unknown)?;
         let loaded = node.people.load(who, node.store.as_ref(), &node.vault)?;
-        let published = node.published();
-        let signer = node.signers.now();
-        let signs = (node.settings.origin.as_str(), signer.as_ref());
-        let covering = published.covering(node.store.as_ref(), signs, at.unwrap_or(published.size))?;
-        let covering = covering.ok_or(NoExport::Size)?;
+        node.begin_export(loaded, at)
+    }
+}
+
+impl Inner {
+    /// The newest checkpoint, or an older size of it.
+    fn covering_of(&self, at: Option<TreeSize>) -> Result<Covering, NoExport> {
+        let published = self.published();
+        let signer = self.signers.now();
+        let signs = (self.settings.origin.as_str(), signer.as_ref());
+        let covering = published.covering(self.store.as_ref(), signs, at.unwrap_or(published.size))?;
+        covering.ok_or(NoExport::Size)
+    }
+
+    /// Begins an export of a person, if none of hers is under way.
+    fn begin_export(self: &Arc<Self>, loaded: Arc<Loaded>, at: Option<TreeSize>) -> Result<Export, NoExport> {
+        let covering = self.covering_of(at)?;
         let begun = {
-            let mut under_way = node.exports.0.lock().unwrap_or_else(PoisonError::into_inner);
-            under_way.insert(who.subject)
+            let mut under_way = self.exports.0.lock().unwrap_or_else(PoisonError::into_inner);
+            under_way.insert(loaded.who.subject)
         };
-        if begun { Ok(Export { node, loaded, covering }) } else { Err(NoExport::Busy) }
+        if begun { Ok(Export { node: Arc::clone(self), loaded, covering }) } else { Err(NoExport::Busy) }
     }
 }
 
@@ -123,6 +143,7 @@ impl Export {
         let suspect = self.uses(&mut archive, &mut complete)?;
         self.exceptions(&told, as_of, &mut archive, &mut complete)?;
         self.parties(&mut archive, &mut complete)?;
+        self.sources(&mut archive, &mut complete)?;
         self.incidents(&suspect, &told, &mut archive, &mut complete)?;
         self.withheld(&mut complete);
         archive.begin(portability::COMPLETENESS)?;

@@ -3,12 +3,13 @@
 //! Walks the store from entry 0: commits without a gap, every entry's name, body,
 //! id, openings and signatures, the public fold (`audit`'s own), every person's
 //! fold, then the derived things: tree against checkpoint, anchor and mark, tiles,
-//! the register's row, every person's rows. What is wrong is named by entry.
+//! the register's row, every person's rows, what sources brought of them. What is wrong is named by entry.
 //!
 //! Lacks: a running node (it takes the lead, so none may run), and repair of what
 //! is primary: entries, bodies, keys and attachments come from a backup or not at
 //! all. [`rebuild`] writes what is derived: tiles and projection.
 
+mod items;
 mod past;
 mod sealed;
 mod state;
@@ -132,6 +133,8 @@ pub struct Report {
     pub unerased: u64,
     /// Sealed entries of the erased that are kept for a case which holds them.
     pub held: u64,
+    /// Items that sources brought.
+    pub items: u64,
     /// Everything that is wrong.
     pub faults: Vec<Fault>,
 }
@@ -155,6 +158,7 @@ pub fn check(data: &Data<'_>, progress: &mut dyn FnMut(u64, u64)) -> Result<Repo
     walk.entries(progress);
     walk.heads();
     walk.compare_state();
+    walk.items();
     Ok(walk.report)
 }
 

@@ -395,6 +395,11 @@
       [say('시각', 'time'), say('물은 자', 'asker'), say('목적', 'purpose'), say('처리', 'action'), say('답', 'answer'), say('이유', 'reason')],
       uses.slice(-MOST).reverse().map((u) => [when(u.time), u.asker, u.purpose && label(u.purpose), u.action ?? u.act, u.decision ? say('허용', 'permitted') : say('거절', 'denied'), u.reason])),
       el('p', say('전부는 data/uses.csv에 있습니다.', 'all of them: data/uses.csv')));
+    const brought = lines('data/sources.ndjson');
+    if (brought.length) section(say(`다른 곳에서 온 내 데이터 ${brought.length}건`, `data that sources brought: ${brought.length}`), table(
+      [say('시각', 'time'), say('가져온 곳', 'source'), say('이름', 'item'), say('형식', 'type'), say('바이트', 'bytes'), say('읽을 수 있는 자', 'who can read it'), say('파일', 'file')],
+      brought.slice(-MOST).map((b) => [when(b.time), b.by === b.party ? b.party : `${b.party} (${b.by})`, b.item, b.media_type, b.bytes,
+        b.sealed_to === 'person' ? say('나만 (내 age 키)', 'only I (my age key)') : say('나와 서비스 운영자', 'I and the operator of the service'), b.original])));
     const parties = json('data/parties.json').parties ?? [];
     section(say('나를 아는 곳', 'who knows me'), table([say('당사자', 'party'), 'ppid'], parties.map((p) => [p.party, p.ppid])));
     const incidents = json('data/incidents.json').incidents ?? [];

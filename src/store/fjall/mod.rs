@@ -68,6 +68,7 @@ pub struct Tables {
     names: Keyspace,
     bodies: Keyspace,
     state: Keyspace,
+    items: Keyspace,
     blobs: Keyspace,
     meta: Keyspace,
 }
@@ -119,6 +120,7 @@ impl Tables {
             names: open(Table::Names)?,
             bodies: open(Table::Bodies)?,
             state: open(Table::State)?,
+            items: open(Table::Items)?,
             blobs: open(Table::Blobs)?,
             meta: open(Table::Meta)?,
             folder: folder.to_owned(),
@@ -137,6 +139,7 @@ impl Tables {
             Table::Names => &self.names,
             Table::Bodies => &self.bodies,
             Table::State => &self.state,
+            Table::Items => &self.items,
             Table::Blobs => &self.blobs,
             Table::Meta => &self.meta,
         }
@@ -148,7 +151,7 @@ fn options(table: Table) -> KeyspaceCreateOptions {
         .data_block_compression_policy(CompressionPolicy::disabled())
         .max_memtable_size(MEMTABLE_BYTES);
     match table {
-        Table::Bodies | Table::Commits | Table::Blobs => options.with_kv_separation(Some(
+        Table::Bodies | Table::Commits | Table::Items | Table::Blobs => options.with_kv_separation(Some(
             KvSeparationOptions::default()
                 .compression(CompressionType::None)
                 .separation_threshold(SEPARATE_BYTES),
@@ -223,7 +226,7 @@ impl Engine for Tables {
         guard("compacting", || {
             self.flush_all()?;
             // Commits and blobs drop nothing.
-            [Table::Names, Table::Bodies, Table::State]
+            [Table::Names, Table::Bodies, Table::State, Table::Items]
                 .into_iter()
                 .try_for_each(|table| self.table(table).major_compact())
         })?;

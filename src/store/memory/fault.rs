@@ -28,6 +28,10 @@ pub enum Call {
     Get,
     /// `integrate`
     Integrate,
+    /// `items` and `item`
+    Items,
+    /// `keep`
+    Keep,
     /// `lead`
     Lead,
     /// `locate`

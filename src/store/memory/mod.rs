@@ -23,8 +23,8 @@ use self::fault::Plan;
 pub use self::fault::{Call, Fault, Faults, Lag, When};
 use self::tables::Tables;
 use super::{
-    Append, Batch, BatchId, Body, Commit, Epoch, Error, Gate, Head, Holder, Integrate, Located, MAX_PART,
-    Name, PersonRows, Project, Recovered, Row, Store, sound,
+    Append, Batch, BatchId, Body, Commit, Epoch, Error, Gate, Head, Holder, Integrate, Item, Located,
+    MAX_PART, Name, PersonRows, Project, Recovered, Row, Store, is_item, sound,
 };
 use crate::model::id::{StatementId, SubjectId};
 
@@ -210,6 +210,23 @@ impl Memory {
         }
         world.answer(struck)
     }
+
+    fn try_keep(&self, epoch: Epoch, subject: &SubjectId, items: &[Item]) -> Result<(), Gate> {
+        let (mut world, struck) = self.write(Call::Keep, epoch)?;
+        if !items.iter().all(is_item) {
+            return Err(Gate::Failed(refused("the name of an item is 1 to 64 bytes")));
+        }
+        if let Some((When::Middle, _)) = struck {
+            world.live.keep(subject, items.split_at(items.len().div_ceil(2)).0);
+            return world.answer(struck);
+        }
+        world.live.keep(subject, items);
+        if struck.is_some() {
+            // One journal: what is durable has everything before it.
+            world.sync();
+        }
+        world.answer(struck)
+    }
 }
 
 impl Memory {
@@ -339,6 +356,24 @@ impl Store for Memory {
 
     fn rewrite(&self, epoch: Epoch, subject: &SubjectId, put: &[Body], drop: &[StatementId]) -> Project {
         self.try_rewrite(epoch, subject, put, drop).map_or_else(Project::from, |()| Project::Projected)
+    }
+
+    fn keep(&self, epoch: Epoch, subject: &SubjectId, items: &[Item]) -> Project {
+        self.try_keep(epoch, subject, items).map_or_else(Project::from, |()| Project::Projected)
+    }
+
+    fn items(
+        &self,
+        subject: &SubjectId,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        most: usize,
+    ) -> Result<Vec<Item>, Error> {
+        Ok(self.read(Call::Items)?.live.items(subject, prefix, after, most))
+    }
+
+    fn item(&self, subject: &SubjectId, name: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.read(Call::Items)?.live.item(subject, name))
     }
 
     fn commits(&self, range: Range<u64>) -> Result<Vec<Commit>, Error> {

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use crate::model::id::{StatementId, SubjectId};
 use crate::store::{
-    Batch, BatchId, Body, COMMITS_BYTES, Commit, Head, Located, Name, PersonRows, Row, names_at,
+    Batch, BatchId, Body, COMMITS_BYTES, Commit, Head, Item, Located, Name, PersonRows, Row, names_at,
 };
 
 type Indexed = (u64, Vec<u8>);
@@ -22,6 +22,7 @@ pub(super) struct Tables {
     names: BTreeMap<Name, Located>,
     bodies: BTreeMap<(SubjectId, StatementId), Vec<u8>>,
     state: BTreeMap<SubjectId, BTreeMap<Vec<u8>, Indexed>>,
+    items: BTreeMap<SubjectId, BTreeMap<Vec<u8>, Vec<u8>>>,
     pub(super) register: Option<Indexed>,
     pub(super) blobs: BTreeMap<String, Vec<u8>>,
     pub(super) head: Head,
@@ -37,6 +38,7 @@ impl Default for Tables {
             names: BTreeMap::new(),
             bodies: BTreeMap::new(),
             state: BTreeMap::new(),
+            items: BTreeMap::new(),
             register: None,
             blobs: BTreeMap::new(),
             head: Head::EMPTY,
@@ -111,6 +113,7 @@ impl Tables {
     pub(super) fn forget(&mut self, subject: &SubjectId, names: &[Name]) {
         self.forget_bodies(subject);
         self.state.remove(subject);
+        self.items.remove(subject);
         self.names.retain(|name, _| !names.contains(name));
     }
 
@@ -119,6 +122,29 @@ impl Tables {
         for body in put {
             self.bodies.insert((*subject, body.id), body.sealed.clone());
         }
+    }
+
+    pub(super) fn keep(&mut self, subject: &SubjectId, items: &[Item]) {
+        let hers = self.items.entry(*subject).or_default();
+        hers.extend(items.iter().map(|item| (item.name.clone(), item.sealed.clone())));
+    }
+
+    pub(super) fn items(
+        &self,
+        subject: &SubjectId,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        most: usize,
+    ) -> Vec<Item> {
+        let hers = self.items.get(subject).into_iter().flatten();
+        hers.filter(|(name, _)| name.starts_with(prefix) && after.is_none_or(|after| name.as_slice() > after))
+            .take(most.max(1))
+            .map(|(name, sealed)| Item { name: name.clone(), sealed: sealed.clone() })
+            .collect()
+    }
+
+    pub(super) fn item(&self, subject: &SubjectId, name: &[u8]) -> Option<Vec<u8>> {
+        self.items.get(subject)?.get(name).cloned()
     }
 
     pub(super) fn commits(&self, range: &Range<u64>) -> Vec<Commit> {
