@@ -19,6 +19,7 @@ use crate::http::Problem;
 use crate::http::Shared;
 use crate::http::caller;
 use crate::http::message;
+use crate::http::problem::RETRY_S;
 use crate::http::sort;
 use crate::model::id::PartyId;
 use crate::model::id::Ppid;
@@ -29,6 +30,7 @@ use crate::node::deposit::Deposits;
 use crate::node::deposit::MAX_PAGE;
 use crate::node::deposit::NoDeposit;
 use crate::node::deposit::Wish;
+use crate::node::deposit::pull::NoPull;
 
 /// Items on a page of the list, where nothing else is asked for.
 const PAGE: usize = 100;
@@ -59,6 +61,18 @@ impl From<NoDeposit> for Problem {
             NoDeposit::Unbounded => Self::new(sort::BAD_JSON, told),
             NoDeposit::Original(_) => Self::new(sort::ORIGINAL_REFUSED, told),
             NoDeposit::Node(error) => error.into(),
+        }
+    }
+}
+
+impl From<NoPull> for Problem {
+    fn from(no: NoPull) -> Self {
+        let told = no.to_string();
+        match no {
+            NoPull::Unknown | NoPull::NotAsked => Self::new(sort::NOT_ASKED, told),
+            NoPull::Busy => Self::new(sort::PULL_UNDER_WAY, told).retry_after(RETRY_S),
+            NoPull::NoAnswer(_) | NoPull::Lie(_) => Self::new(sort::SOURCE_FAILED, told),
+            NoPull::Node(error) => error.into(),
         }
     }
 }
@@ -166,4 +180,21 @@ pub(in crate::http) async fn own_key(
     Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .json(json!({ "age": asked.age })))
+}
+
+/// `POST /v1/subjects/me/sources/{party}`
+pub(in crate::http) async fn pull(
+    request: HttpRequest,
+    party: web::Path<String>,
+    shared: web::Data<Shared>,
+) -> Result<HttpResponse, Problem> {
+    let key = caller::citizen(&request, &shared.node)?;
+    let party = PartyId::parse(&party).ok_or(NoPull::Unknown)?;
+    let node = Arc::clone(&shared.node);
+    let pulled = message::blocking(move || node.pull_registered(&key, &party)).await?;
+    let refused: Vec<_> =
+        pulled.refused.iter().map(|(item, why)| json!({ "item": item, "why": why })).collect();
+    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({
+        "kept": pulled.kept, "before": pulled.before, "more": pulled.more, "refused": refused,
+    })))
 }

@@ -36,7 +36,7 @@ pub struct Problem {
 }
 
 /// Seconds after which a caller may try again.
-const RETRY_S: u64 = 1;
+pub(in crate::http) const RETRY_S: u64 = 1;
 
 /// The members of the body.
 #[derive(Serialize)]

@@ -118,6 +118,12 @@ sorts! {
         "What one controller brings of one person is limited in number and bytes. Bring less, or leave it to her transfer demands.";
     ORIGINAL_REFUSED 422 "original-refused" "The bytes are not taken"
         "They are too many, of another kind or in another encoding than the media type says, or of a type that is not taken. The detail says which.";
+    NOT_ASKED 404 "not-asked" "That party is not asked from here"
+        "It is unknown, has registered no address, or this service calls no parties. Have it bring what it has (`POST /v1/deposits`).";
+    PULL_UNDER_WAY 429 "pull-under-way" "Another source is being asked"
+        "One is asked at a time. Ask again after the time in `Retry-After`.";
+    SOURCE_FAILED 502 "source-failed" "The source gave nothing that can be kept"
+        "It did not answer, said no, or said something else than it sent. What was kept before stays; ask again later.";
     EXPORT_UNDER_WAY 429 "export-under-way" "An export of this person is under way"
         "One archive of a person is made at a time. Ask again after the time in `Retry-After`.";
     RANGE 416 "range" "There are no such bytes"

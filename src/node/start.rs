@@ -297,6 +297,7 @@ impl Inner {
             rotating: Mutex::default(),
             calls: OnceLock::new(),
             carrying: Mutex::default(),
+            pulling: Mutex::default(),
             operator: keys.operator,
             signers: Signers::new(keys.log, keys.logs),
             vocabulary,

@@ -154,6 +154,8 @@ pub struct Inner {
     pub(in crate::node) calls: OnceLock<Arc<dyn Calls>>,
     /// One pass of the carrier at a time.
     pub(in crate::node) carrying: Mutex<()>,
+    /// One source is asked at a time.
+    pub(in crate::node) pulling: Mutex<()>,
     /// One rotation of the wrapping epoch at a time.
     pub(in crate::node) rotating: Mutex<()>,
     pub(in crate::node) operator: Option<Box<dyn Signer>>,

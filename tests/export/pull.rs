@@ -14,6 +14,10 @@ use naru::node::deposit::pull::Answered;
 use naru::node::deposit::pull::Holder;
 use naru::node::deposit::pull::NoPull;
 use naru::node::deposit::pull::Pulled;
+use naru::outbound;
+use naru::outbound::Call;
+use naru::outbound::Calls;
+use naru::outbound::Reply;
 use naru::portability::import::MAX_ORIGINAL;
 use naru::portability::pull;
 use naru::portability::pull::Lie;
@@ -111,7 +115,7 @@ fn what_broke_off_goes_on_and_nothing_is_fetched_twice() {
     assert_eq!((all.kept + all.before, all.refused.len(), kept(&world)), (5, 0, 5));
     assert_eq!(shelf.asked.get(), 5, "each original once");
     shelf.answers.set(usize::MAX);
-    assert_eq!(pulled(&world, &shelf).unwrap(), Pulled { kept: 0, before: 5, refused: vec![] });
+    assert_eq!(pulled(&world, &shelf).unwrap(), Pulled { before: 5, ..Pulled::default() });
     assert_eq!(shelf.asked.get(), 5);
 }
 
@@ -237,13 +241,13 @@ fn the_example_holder_is_asked_over_loopback_killed_and_asked_again() {
     fs::write(folder.path().join("lipids.json"), LIPIDS).unwrap();
     fs::write(folder.path().join("table.csv"), b"\xc0\xcc\xb8\xa7\n\xb0\xa1\n").unwrap();
     let example = Example::start(folder.path());
-    assert_eq!(pulled(&world, &example).unwrap(), Pulled { kept: 2, before: 0, refused: vec![] });
+    assert_eq!(pulled(&world, &example).unwrap(), Pulled { kept: 2, ..Pulled::default() });
     let mut example = example;
     example.0.kill().unwrap();
     example.0.wait().unwrap();
     assert!(matches!(pulled(&world, &example), Err(NoPull::NoAnswer(_))));
     let again = Example::start(folder.path());
-    assert_eq!(pulled(&world, &again).unwrap(), Pulled { kept: 0, before: 2, refused: vec![] });
+    assert_eq!(pulled(&world, &again).unwrap(), Pulled { before: 2, ..Pulled::default() });
     batch(&world);
     let found = files(&archive(&world, 1, None));
     let table = found.iter().find(|(path, _)| path.ends_with(".original.csv")).unwrap();
@@ -271,4 +275,47 @@ fn the_description_of_the_interface_is_what_the_code_asks_and_reads() {
     let original = serde_json::to_value(pull::OriginalWish { ppid: "", item: "" }).unwrap();
     assert_eq!(members(original), members(of("OriginalWish")["properties"].clone()));
     assert_eq!(members(offered("x", "text/plain", b"x")), members(of("Item")["properties"].clone()));
+}
+
+/// Parties that are called: every call answers the same list, and is remembered.
+#[derive(Default)]
+struct Called(std::sync::Mutex<Vec<String>>);
+
+impl Calls for Called {
+    fn call(&self, end: &TransferEnd, call: &Call<'_>) -> Result<Reply, outbound::Error> {
+        self.0.lock().unwrap().push(format!("{}{}", end.url, call.path));
+        let body = match call.path {
+            pull::LIST => {
+                json!({ "items": [offered("lab", "text/plain", b"mine")], "next": null }).to_string()
+            }
+            _ => "mine".to_owned(),
+        };
+        Ok(Reply { status: 200, media: "application/json".into(), tran_id: None, body: body.into_bytes() })
+    }
+}
+
+#[test]
+fn a_registered_party_is_asked_at_its_own_address_and_no_other_party_at_all() {
+    let (world, _) = granted();
+    let key = key_hash(&person_key(1));
+    let Statement::PartyRegister(mut clinic) =
+        world.register("clinic", vec![naru::model::vocabulary::Role::Controller], false)
+    else {
+        panic!()
+    };
+    clinic.transfer = Some(TransferEnd { url: "https://clinic.test".into(), key: None });
+    world.accept(endorse(&sign(&Statement::PartyRegister(clinic), &signer(77)), OPERATOR));
+    let asked = |name: &str| world.node().pull_registered(&key, &party(name));
+    assert!(matches!(asked("clinic"), Err(NoPull::NotAsked)), "nobody is called by this node");
+    let called = std::sync::Arc::new(Called::default());
+    world.node().carry_with(called.clone());
+    assert!(matches!(asked("bank"), Err(NoPull::NotAsked)), "it has registered no address");
+    assert!(matches!(asked("nobody"), Err(NoPull::NotAsked)));
+    assert_eq!(*called.0.lock().unwrap(), Vec::<String>::new());
+    // She has granted nothing to it: it is asked, and what it has is not let in.
+    let came = asked("clinic").unwrap();
+    assert_eq!((came.kept, came.before, came.refused.len()), (0, 0, 1), "{came:?}");
+    let at = |path: &str| format!("https://clinic.test{path}");
+    assert_eq!(*called.0.lock().unwrap(), [at(pull::LIST), at(pull::ORIGINAL)]);
+    assert_eq!(kept(&world), 0);
 }

@@ -63,6 +63,12 @@ pub(super) fn deposits() -> Value {
             ("deposits", list("Deposit")),
             ("next", none_or(of("Record"))),
         ]),
+        "Pulled": closed(&[
+            ("kept", of("Count")),
+            ("before", of("Count")),
+            ("more", json!({ "type": "boolean" })),
+            ("refused", json!({ "type": "array", "items": closed(&[("item", string()), ("why", string())]) })),
+        ]),
         "DepositKey": closed(&[("age", none_or(of("AgeRecipient")))]),
     })
 }

@@ -3,17 +3,24 @@
 //! Each item goes the way of a deposit by that party: the same grant, the same reading,
 //! the same place. What is kept already is not fetched again, so a pull that broke off
 //! goes on where it was. A holder that lies is left at its first lie; what was kept
-//! before it stays. Lacks: sockets (a [`Holder`] is handed in), schedules.
+//! before it stays. Of a registered party nothing is called but the address in its own record,
+//! by the one client outwards. Lacks: sockets, schedules.
+
+use std::sync::TryLockError;
 
 use crate::model::id::KeyHash;
 use crate::model::id::PartyId;
 use crate::model::id::Ppid;
+use crate::model::statement::TransferEnd;
 use crate::node::Error;
 use crate::node::Node;
 use crate::node::deposit::Deposit;
 use crate::node::deposit::MOST_ITEMS;
 use crate::node::deposit::NoDeposit;
 use crate::node::deposit::Wish;
+use crate::outbound::Call;
+use crate::outbound::Calls;
+use crate::outbound::Method;
 use crate::portability::import::MAX_ORIGINAL;
 use crate::portability::pull;
 use crate::portability::pull::Lie;
@@ -41,6 +48,24 @@ pub trait Holder {
     fn post(&self, path: &str, body: &[u8], most: u64) -> Result<Answered, String>;
 }
 
+/// A registered party as a holder: only its own address is called.
+struct Registered<'a> {
+    calls: &'a dyn Calls,
+    end: TransferEnd,
+}
+
+impl Holder for Registered<'_> {
+    fn post(&self, path: &str, body: &[u8], most: u64) -> Result<Answered, String> {
+        let body = Some(("application/json", body));
+        let call = Call { method: Method::Post, path, headers: &[], body, most };
+        let reply = self.calls.call(&self.end, &call).map_err(|error| error.to_string())?;
+        Ok(Answered { status: reply.status, body: reply.body })
+    }
+}
+
+/// Originals fetched at most in one pull: a slow holder holds a thread so much longer and no more.
+const MOST_FETCHED: u64 = 64;
+
 /// What a pull came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pulled {
@@ -50,6 +75,8 @@ pub struct Pulled {
     pub before: u64,
     /// Items that were not let in, by the holder's name, and why.
     pub refused: Vec<(String, String)>,
+    /// The holder has more: pull again.
+    pub more: bool,
 }
 
 /// Why a pull ended early. What was kept stays.
@@ -58,6 +85,12 @@ pub enum NoPull {
     /// No person has the key, or no such party is registered.
     #[error("no such person or party")]
     Unknown,
+    /// The party has registered no address, or this node calls nobody.
+    #[error("that party is not asked from here")]
+    NotAsked,
+    /// Another pull is under way.
+    #[error("another source is being asked")]
+    Busy,
     /// The holder did not answer, or said no.
     #[error("the source did not answer: {0}")]
     NoAnswer(String),
@@ -70,6 +103,22 @@ pub enum NoPull {
 }
 
 impl Node {
+    /// As [`Node::pull`], of a registered party at the address in its record; one at a time.
+    ///
+    /// # Errors
+    /// [`NoPull`].
+    pub fn pull_registered(&self, key: &KeyHash, party: &PartyId) -> Result<Pulled, NoPull> {
+        let calls = self.inner.calls.get().ok_or(NoPull::NotAsked)?;
+        let end = self.inner.register().party(party).and_then(|party| party.transfer.clone());
+        let holder = Registered { calls: calls.as_ref(), end: end.ok_or(NoPull::NotAsked)? };
+        let _one = match self.inner.pulling.try_lock() {
+            Ok(one) => one,
+            Err(TryLockError::Poisoned(one)) => one.into_inner(),
+            Err(TryLockError::WouldBlock) => return Err(NoPull::Busy),
+        };
+        self.pull(key, party, &holder)
+    }
+
     /// Fetches what a party has of the person with this key, because she asks for it.
     ///
     /// # Errors
@@ -85,6 +134,10 @@ impl Node {
             let wish = ListWish { ppid: &text, after: after.as_deref(), limit: pull::PAGE };
             let page = pages.read(&asked(holder, pull::LIST, &wish, pull::MAX_LIST)?)?;
             for offered in page.items {
+                if pulled.kept + pulled.refused.len() as u64 >= MOST_FETCHED {
+                    pulled.more = true;
+                    return Ok(pulled);
+                }
                 self.pull_one(party, ppid, offered, holder, &mut pulled)?;
             }
             let seen = pulled.kept + pulled.before + pulled.refused.len() as u64;
