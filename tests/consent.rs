@@ -4,6 +4,8 @@
 
 #[path = "consent/decisions.rs"]
 mod decisions;
+#[path = "consent/duty.rs"]
+mod duty;
 #[path = "consent/exception.rs"]
 mod exception;
 #[path = "consent/hold.rs"]
@@ -22,11 +24,15 @@ mod naive;
 mod person;
 #[path = "consent/register.rs"]
 mod register;
+#[path = "consent/right.rs"]
+mod right;
 #[path = "consent/server.rs"]
 mod server;
 #[path = "consent/table.rs"]
 mod table;
 #[path = "consent/transfer.rs"]
 mod transfer;
+#[path = "consent/value.rs"]
+mod value;
 #[path = "consent/world.rs"]
 mod world;

@@ -127,7 +127,7 @@ fn everything_of_hers_is_inside_in_the_names_of_the_specification() {
     assert_eq!(parties["parties"][0]["party"], "bank");
     assert_eq!(parties["parties"].as_array().unwrap().len(), 1);
     let complete = json(&files, portability::COMPLETENESS);
-    assert_eq!(complete["exported"].as_array().unwrap().len(), 4 + 2 + 3 + 1);
+    assert_eq!(complete["exported"].as_array().unwrap().len(), 4 + 2 + 3 + 1 + 3);
     let reasons: Vec<_> = complete["withheld"].as_array().unwrap().iter().map(|w| &w["reason"]).collect();
     let size = "after-checkpoint";
     assert_eq!(reasons, [size, size, size, size, "security", "security", "rights-of-others"]);
@@ -371,6 +371,12 @@ fn a_log_that_signs_another_story_than_its_evidence_is_found() {
         (portability::CONSENTS_CSV, ",withdrawn,", ",granted,"),
         (portability::CONSENTS_LD, "dpv:ConsentWithdrawn", "dpv:ConsentGiven"),
         (portability::USES_CSV, "CONSENT_WITHDRAWN", "CONSENT_GIVEN"),
+        (portability::DUTIES, "\"standing\":\"waiting\"", "\"standing\":\"done\""),
+        (portability::DUTIES, "\"left\":[\"pd:Income\"]", "\"left\":[]"),
+        (portability::DUTIES, "\"closed\":false", "\"closed\":true"),
+        (portability::DUTIES, "\"as_of\":1", "\"as_of\":2"),
+        (portability::RIGHTS, "\"rights\":[]", "\"rights\":[{}]"),
+        (portability::VALUE, "marker-of-one", "nothing"),
     ];
     for (path, from, to) in lies {
         let mut files = files.clone();
@@ -389,6 +395,7 @@ fn a_log_that_signs_another_story_than_its_evidence_is_found() {
             portability::EXCEPTIONS,
             portability::INCIDENTS,
             portability::TRANSFERS,
+            portability::RIGHTS,
             portability::source::SOURCES,
         ];
         let free = free.contains(&gone.as_str());
@@ -398,6 +405,52 @@ fn a_log_that_signs_another_story_than_its_evidence_is_found() {
     more.push(("data/sources/bank/accounts.json".into(), b"{}".to_vec()));
     let proven = verify(&signed_again(&world, &more)).unwrap();
     assert_eq!(proven.unknown, ["data/sources/bank/accounts.json"], "later files are no break");
+}
+
+#[test]
+fn what_is_owed_claimed_and_promised_is_inside_as_it_stands_under_the_checkpoint() {
+    let (world, ppid) = story();
+    let inside = |bytes: &[u8]| {
+        let files = files(bytes);
+        [portability::DUTIES, portability::RIGHTS, portability::VALUE].map(|path| json(&files, path))
+    };
+    let early = archive(&world, 1, None);
+    let [duties, rights, value] = inside(&early);
+    let row = &duties["duties"][0];
+    let ended = (&row["ended_by"], &row["closed"], &row["recipients"][1]["standing"]);
+    assert_eq!(ended, (&"closing-act".into(), &false.into(), &"waiting".into()));
+    assert_eq!(rights["rights"].as_array().unwrap().len(), 0);
+    let of = &value["controllers"][0];
+    assert_eq!(
+        (&of["grants"][0]["promised"], &of["uses"][0]["permitted"]),
+        (&"marker-of-one".into(), &2.into())
+    );
+    let size = world.node().published().size;
+
+    // Each word is there once it is under the checkpoint, and says what the node says.
+    let act = naru::model::id::StatementId::from_hex(row["act"].as_str().unwrap()).unwrap();
+    let grant = naru::model::id::StatementId::from_hex(row["grant"].as_str().unwrap()).unwrap();
+    world.advance(DAY);
+    world.accept(sign(&world.deleted("bank", ppid, act), &signer(BANK)));
+    world.accept(sign(&world.settle(ppid, grant, 700), &signer(BANK)));
+    let claim = world.accept(sign(&world.claim(ppid), &person_key(1))).id;
+    world.accept(sign(&world.answer_right("bank", ppid, claim, Some("PIPA art. 35(4)")), &signer(BANK)));
+    world.accept(sign(&world.dispute(ppid), &person_key(1)));
+    world.node().tick().unwrap();
+    assert_eq!(archive(&world, 1, Some(size)), early, "what came later changes nothing");
+    let late = archive(&world, 1, None);
+    verify(&late).unwrap();
+    let [duties, rights, value] = inside(&late);
+    let owed = &duties["duties"][0]["recipients"];
+    assert_eq!((&owed[0]["standing"], &owed[1]["standing"]), (&"done".into(), &"waiting".into()));
+    assert_eq!(rights["rights"][0]["answer"]["outcome"], "refused");
+    let paid = &value["controllers"][0]["grants"][0]["reported"][0];
+    assert_eq!((&paid["amount"], &paid["disputed"]), (&700.into(), &true.into()));
+    let complete = json(&files(&late), portability::COMPLETENESS);
+    let kinds: Vec<_> = complete["exported"].as_array().unwrap().iter().map(|item| &item["kind"]).collect();
+    for (kind, n) in [("duty", 2), ("right", 1), ("value", 1)] {
+        assert_eq!(kinds.iter().filter(|found| ***found == kind).count(), n, "{kind}");
+    }
 }
 
 /// Texts that would run if they became markup or script, signed by the log: for `tests/page/check.mjs`.

@@ -12,6 +12,8 @@ mod cohorts;
 mod decisions;
 #[path = "http/deposits.rs"]
 mod deposits;
+#[path = "http/duties.rs"]
+mod duties;
 #[path = "http/events.rs"]
 mod events;
 #[path = "http/exceptions.rs"]
@@ -365,18 +367,14 @@ fn each_bad_input_has_its_own_problem() {
         ("key-not-in-set", 403, sign(&served.world.grant(ppid, None).into(), &person_key(3))),
         ("key-taken", 409, sign(&served.world.key_create(), &key)),
         ("not-served", 403, {
-            let demand = naru::model::statement::RightRequest {
+            let recall = naru::model::statement::ReleaseRecall {
                 v: V1,
-                kind: naru::model::statement::Kind::RightRequest,
+                kind: naru::model::statement::Kind::ReleaseRecall,
                 iat: served.world.now(),
                 nonce: nonce(),
-                ppid,
-                by: None,
-                controller: party("bank"),
-                right: naru::model::statement::Right::Access,
-                categories: Vec::new(),
+                release: naru::model::id::StatementId([9; 32]),
             };
-            sign(&demand.into(), &key)
+            sign(&recall.into(), &signer(BANK))
         }),
     ];
     let before = served.node.sequenced();

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::audit::decision;
+use crate::audit::owed;
 use crate::audit::source::Sources;
 use crate::consent::Person;
 use crate::consent::SlotKey;
@@ -138,6 +139,7 @@ pub fn verify(
         incidents: BTreeSet::new(),
         transfers: Transfers::default(),
         sources: Sources::default(),
+        as_of: String::new(),
         renderings: BTreeMap::new(),
         listed: None,
         paths: BTreeSet::new(),
@@ -184,6 +186,8 @@ struct Check<'a> {
     /// Transfer demands as her statements tell them.
     transfers: Transfers,
     sources: Sources,
+    /// The instant the consent records are of.
+    as_of: String,
     /// What the renderings have to be, by path: SHA-256.
     renderings: BTreeMap<&'static str, Hash>,
     /// Files the completeness list names.
@@ -222,6 +226,9 @@ impl Check<'_> {
                     }
                 }
             }
+            portability::DUTIES => self.owed(path, content, owed::duties),
+            portability::RIGHTS => self.owed(path, content, owed::rights),
+            portability::VALUE => self.owed(path, content, owed::value),
             portability::EXCEPTIONS | portability::PARTIES => {
                 serde_json::from_slice::<Value>(content)?;
                 Ok(())
@@ -238,6 +245,23 @@ impl Check<'_> {
                 self.out.unknown.push(path.to_owned());
                 Ok(())
             }
+        }
+    }
+
+    /// A file that follows from the statements, at the instant the records are of.
+    fn owed(
+        &self,
+        path: &str,
+        content: &[u8],
+        follows: fn(&Person, &Value, Timestamp) -> bool,
+    ) -> Result<(), Error> {
+        let file: Value = serde_json::from_slice(content)?;
+        let as_of = file.get("as_of").and_then(Value::as_u64).map(Timestamp);
+        let as_of = as_of.filter(|at| portability::instant(*at) == self.as_of);
+        if as_of.is_some_and(|as_of| follows(&self.person, &file, as_of)) {
+            Ok(())
+        } else {
+            Err(wrong(path, "it says something else than follows from the statements"))
         }
     }
 
@@ -264,6 +288,7 @@ impl Check<'_> {
         let at = opened.at.ok_or_else(|| wrong(path, "it is public, and no statement of a person"))?;
         let recorded = verified.at(opened.index, Timestamp(at));
         let id = recorded.id().to_string();
+        self.person.follow_words(&recorded);
         if let Some(followed) = self.person.follow(&recorded) {
             self.after.extend(followed.after.map(|id| (path.to_owned(), id)));
             self.slots.entry(followed.slot).or_default().push(id.clone());
@@ -329,6 +354,7 @@ impl Check<'_> {
             || wrong(portability::CONSENTS, "it says something else than follows from the statements");
         let file: Value = serde_json::from_slice(content)?;
         let as_of = file.get("as_of").and_then(Value::as_str).ok_or_else(differs)?;
+        as_of.clone_into(&mut self.as_of);
         let records = file.get("records").and_then(Value::as_array).ok_or_else(differs)?;
         for record in records {
             let text = |path: &str| record.pointer(path).and_then(Value::as_str);

@@ -20,6 +20,7 @@ pub mod decision;
 pub mod dossier;
 mod finding;
 pub mod mirror;
+mod owed;
 mod replay;
 mod signed;
 mod source;

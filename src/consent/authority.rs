@@ -178,6 +178,20 @@ pub(in crate::consent) fn of_named_party<'a>(
     }
 }
 
+/// A party that acts in its own name, whatever its role.
+pub(in crate::consent) fn in_own_name<'a>(
+    register: &'a Register,
+    actor: &Actor<'_>,
+    recorded: &Recorded,
+    named: &PartyId,
+) -> Result<&'a Party, Why> {
+    match actor {
+        Actor::Party(id) if id == named => of_party(register, id, recorded, None),
+        Actor::Party(_) => Err(Why::KeyNotInSet),
+        Actor::Own | Actor::Delegate(_) | Actor::For { .. } => Err(Why::Role),
+    }
+}
+
 /// Another person's signature: her key, in her own set, at this index.
 fn live_key_of_other(ward: &Person, other: &Person, recorded: &Recorded) -> Result<(), Why> {
     let signer: &KeyHash = &recorded.signed().signer;

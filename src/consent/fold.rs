@@ -8,10 +8,11 @@
 //! and the rules of types this build does not serve.
 
 use crate::consent::authority::{self, Backing};
+use crate::consent::duty::Closed;
 use crate::consent::person::{Attestation, Delegation, Key, Person, Seat};
 use crate::consent::register::Register;
 use crate::consent::slot::{Act, Next, Slot, State, Terms, next};
-use crate::consent::{Actor, Effect, SlotKey, Touched};
+use crate::consent::{Actor, Effect, SlotKey, Touched, one};
 use crate::identity::Recorded;
 use crate::model::decision::Why;
 use crate::model::id::{KeyHash, PartyId, StatementId, Timestamp};
@@ -69,6 +70,11 @@ impl Person {
             Statement::ConsentSignal(s) => self.signal(register, actor, recorded, s),
             Statement::SubjectAttest(s) => self.attest_subject(register, actor, recorded, s),
             Statement::DutyJustify(s) => self.justify(register, actor, recorded, s),
+            Statement::DutyAcknowledge(s) => self.acknowledge(register, actor, recorded, s),
+            Statement::DutyDeleted(s) => self.declare_deleted(register, actor, recorded, s),
+            Statement::RightRequest(s) => self.claim_right(register, actor, recorded, s),
+            Statement::RightAnswer(s) => self.answer_right(register, actor, recorded, s),
+            Statement::ConsiderationSettle(s) => self.report_paid(register, actor, recorded, s),
             Statement::ConsentRequest(s) => self.ask(register, actor, recorded, s),
             Statement::DelegationGrant(s) => self.delegate(register, actor, recorded, s),
             Statement::DelegationEnd(s) => self.end_delegation(register, actor, recorded, s),
@@ -97,13 +103,7 @@ impl Person {
             | Statement::KeyRotate(_)
             | Statement::KeyRecover(_)
             | Statement::KeyRebind(_) => self.on_keys(register, actor, recorded),
-            Statement::KeyCreate(_)
-            | Statement::RightRequest(_)
-            | Statement::RightAnswer(_)
-            | Statement::DutyAcknowledge(_)
-            | Statement::DutyDeleted(_)
-            | Statement::ConsiderationSettle(_)
-            | Statement::WarrantGrant(_) => Err(Why::NotServed),
+            Statement::KeyCreate(_) | Statement::WarrantGrant(_) => Err(Why::NotServed),
             // Public types are the register's.
             Statement::NoticePublish(_)
             | Statement::NoticeRetire(_)
@@ -411,11 +411,19 @@ impl Person {
                 }
             }
             Next::To(state) => {
+                let act = Closed { at, act: recorded.id() };
+                slot.keep_end(state, act, self.closed_over(&key));
+                let wide = one(&key.controller).is_none() || one(&key.purpose).is_none();
+                let objected = state == State::Objected && wide;
+                slot.closed = objected.then(|| slot.closed.unwrap_or(act));
                 slot.enter(state, at, step.backing, step.terms);
                 if state == State::Granted {
                     slot.rebound_until = self.marked(recorded);
                 }
             }
+        }
+        if step.act == Act::Dispute {
+            slot.disputed = Some(at);
         }
         slot.last = Some(recorded.id());
         slot.index = recorded.index();

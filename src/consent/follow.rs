@@ -56,6 +56,20 @@ impl Person {
         Some(Followed { slot, inert, after })
     }
 
+    /// Takes a word on what is owed, claimed or paid as it stands; says nothing of any slot.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "what is such a word is listed here, once")]
+    pub fn follow_words(&mut self, recorded: &Recorded) {
+        // What has no effect now had none then.
+        drop(match recorded.statement() {
+            Statement::DutyAcknowledge(s) => self.take_acknowledged(recorded, s),
+            Statement::DutyDeleted(s) => self.take_deleted(recorded, s),
+            Statement::RightRequest(s) => self.take_claim(recorded, s),
+            Statement::RightAnswer(s) => self.take_answer(recorded, s),
+            Statement::ConsiderationSettle(s) => self.take_settled(recorded, s),
+            _ => return,
+        });
+    }
+
     fn judge_again(&self, slot: &SlotKey, act: Act, over: Option<Option<StatementId>>) -> Result<(), Why> {
         if let (Act::Grant | Act::Attest, Scope::One(controller)) = (act, &slot.controller)
             && let Some(controller) = PartyId::parse(controller)

@@ -24,6 +24,7 @@
 
 mod authority;
 mod decide;
+mod duty;
 mod engage;
 mod exception;
 mod fold;
@@ -37,6 +38,7 @@ mod party;
 mod person;
 mod register;
 mod request;
+mod right;
 mod rotate;
 mod server;
 mod slot;
@@ -44,6 +46,7 @@ mod succeed;
 mod term;
 mod transfer;
 mod trial;
+mod value;
 
 use std::cmp::Ordering;
 
@@ -59,6 +62,13 @@ pub use decide::counted;
 pub use decide::decide;
 pub use decide::decide_all;
 pub use decide::decide_here;
+pub use duty::Clock;
+pub use duty::Declared;
+pub use duty::Deleted;
+pub use duty::Ended;
+pub use duty::EndedBy;
+pub use duty::Met;
+pub use duty::Obligation;
 pub use engage::Engagement;
 pub use exception::Claimed;
 pub use exception::Excepted;
@@ -94,6 +104,8 @@ pub use register::Register;
 pub use request::Answered;
 pub use request::Reply;
 pub use request::Request;
+pub use right::RightClaim;
+pub use right::RightReply;
 pub use server::Served;
 pub use slot::Slot;
 pub use slot::State;
@@ -114,6 +126,8 @@ pub use trial::Outcome;
 pub use trial::Past;
 pub use trial::Trial;
 pub use trial::questions_of;
+pub use value::Settlement;
+pub use value::Worth;
 
 /// What a recorded statement did. Source: design §5.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,13 +10,16 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::consent::SlotKey;
+use crate::consent::duty::Declared;
 use crate::consent::exception::Justification;
 use crate::consent::incident::Incident;
 use crate::consent::keys::Rebind;
 use crate::consent::one;
 use crate::consent::request::Request;
+use crate::consent::right::RightClaim;
 use crate::consent::slot::{Slot, State};
 use crate::consent::transfer::{Stopped, Transfer};
+use crate::consent::value::Settlement;
 use crate::model::id::{KeyHash, LeafIndex, PartyId, StatementId, SubjectId, Timestamp};
 use crate::model::statement::{KeyUse, Kind, ProofMethod};
 use crate::model::vocabulary::DataClass;
@@ -135,9 +138,15 @@ pub struct Core {
     pub keys: Vec<Key>,
     /// Delegations, by delegate.
     pub seats: Vec<Seat>,
+    /// What recipients said of grants that ended, in order of arrival.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub duties: Vec<Declared>,
     /// A new key that waits, or that all others gave way to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rebind: Option<Rebind>,
+    /// Rights she claimed, in order of arrival.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rights: Vec<RightClaim>,
     /// The `key.create`; none for a person that is not made yet.
     pub created: Option<StatementId>,
     /// The `erasure.demand`: from there on she is nobody.
@@ -149,6 +158,9 @@ pub struct Core {
     /// What a controller asks: then this subject is a request, and no person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Request>,
+    /// What controllers say they paid, in order of arrival.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settled: Vec<Settlement>,
     /// Stops of transfer demands that have not arrived: they never will.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stopped: Vec<Stopped>,

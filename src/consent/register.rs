@@ -280,6 +280,10 @@ impl Register {
         })
     }
 
+    pub(in crate::consent) fn knows_categories(&self, categories: &[String]) -> bool {
+        self.vocabulary.as_ref().is_some_and(|v| categories.iter().all(|c| v.category(c).is_some()))
+    }
+
     fn judge(&mut self, recorded: &Recorded) -> Result<(), Why> {
         let is_genesis = recorded.statement().kind() == Kind::LogCreate;
         if is_genesis != (recorded.index() == 0) || is_genesis != self.genesis.is_none() {

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::consent::duty::{Closed, Ended};
 use crate::model::id::{LeafIndex, PartyId, StatementId, Timestamp};
 use crate::model::statement::{ConsentAttest, ConsentGrant, Limits};
 use crate::model::vocabulary::Action;
@@ -86,6 +87,9 @@ pub struct Terms {
     pub recipients: Vec<PartyId>,
     /// Collecting, sharing and transferring end here, at the instant no longer.
     pub fetch_until: Timestamp,
+    /// What was promised for it (대가).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consideration: Option<String>,
     /// Where it may be done.
     pub jurisdictions: Vec<String>,
 }
@@ -101,6 +105,7 @@ impl Terms {
             actions: s.actions.clone(),
             jurisdictions: s.jurisdictions.clone(),
             fetch_until: s.fetch_until,
+            consideration: s.consideration.clone(),
             keep_until: s.keep_until,
             limits: s.limits.clone(),
         }
@@ -116,6 +121,7 @@ impl Terms {
             actions: s.actions.clone(),
             jurisdictions: s.jurisdictions.clone(),
             fetch_until: s.fetch_until,
+            consideration: None,
             keep_until: s.keep_until,
             limits: None,
         }
@@ -140,6 +146,9 @@ impl Terms {
 pub struct Slot {
     /// Last statement applied, whatever state it left: what `over` must name.
     pub last: Option<StatementId>,
+    /// Grants that ended here, the oldest first: what is owed for them is computed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended: Vec<Ended>,
     /// What the standing grant or attestation says; none after a closing act other than pause and dispute.
     pub grant: Option<Terms>,
     /// Index of that statement.
@@ -148,8 +157,14 @@ pub struct Slot {
     pub since: Timestamp,
     /// Where it stands, expiry not counted: see [`Slot::now`].
     pub state: State,
+    /// Of an objection to `*` that stands: its first statement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<Closed>,
     /// All parties that ever carried a signal here, in order of names.
     pub carriers: Vec<PartyId>,
+    /// When she last disputed: what was reported as paid until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disputed: Option<Timestamp>,
     /// Who carried the last statement applied, if it was a signal.
     pub carried_by: Option<PartyId>,
     /// The earliest opening act since the slot was last closed behind which no guardian stood.

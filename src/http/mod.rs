@@ -13,6 +13,7 @@ mod caller;
 mod cohort;
 mod decision;
 mod deposit;
+mod duty;
 mod envelope;
 mod events;
 mod exception;
@@ -229,6 +230,10 @@ pub const ROUTES: &[Route] = &[
     Route::get("/v1/subjects/me/exceptions", &[Citizen], |r| r.to(exception::mine)),
     Route::get("/v1/subjects/me/transfers", &[Citizen], |r| r.to(transfer::mine)),
     Route::get("/v1/transfers/{id}", &[Party], |r| r.to(transfer::half)),
+    Route::get("/v1/subjects/me/duties", &[Citizen], |r| r.to(duty::mine)),
+    Route::get("/v1/subjects/me/rights", &[Citizen], |r| r.to(duty::my_rights)),
+    Route::get("/v1/subjects/me/value", &[Citizen], |r| r.to(duty::my_value)),
+    Route::get("/v1/duties", &[Party], |r| r.to(duty::own)),
     Route::get("/v1/incidents", &[Citizen, Party, Regulator], |r| r.to(incident::list)),
     Route::get("/v1/incidents/{id}", &[Party, Regulator], |r| r.to(incident::one)),
     Route::post("/v1/incidents/{id}/documents", &[Party, Regulator], MIB, |r| r.to(incident::keep)),
@@ -236,6 +241,7 @@ pub const ROUTES: &[Route] = &[
     Route::get("/v1/incidents/{id}/dossier", &[Regulator], |r| r.to(incident::dossier)),
     Route::post("/v1/incidents/{id}/openings", &[Regulator], 16 * KIB, |r| r.to(incident::openings)),
     Route::get("/v1/parties/{id}/exceptions", &[Regulator], |r| r.to(exception::of_party)),
+    Route::get("/v1/parties/{id}/duties", &[Regulator], |r| r.to(duty::of_party)),
     Route::get("/v1/parties/{id}/jwks.json", &[Anyone], |r| r.to(party::keys)),
     Route::get("/v1/parties/{id}/notices", &[Anyone], |r| r.to(notice::of_party)),
     Route::get("/v1/requests/{id}", &[Anyone], |r| r.to(request::seen)),

@@ -186,6 +186,8 @@ sorts! {
         "A confirmation names as many announced items as the sender's `transfer.deliver` of that run. Compare both and sign again.";
     W_MORE 409 "more-than-delivered" "More is confirmed than was delivered"
         "A receiver confirms at most as many items as were delivered in that run. Count what arrived and sign again.";
+    W_NOT_OWED 403 "not-owed" "The party owes nothing by this act or request"
+        "There is none, or it concerns others. Look at what the caller owes at `/v1/duties`.";
     W_DATES 403 "dates" "The dates contradict each other"
         "An end lies before its beginning, or beyond what the notice allows. Correct them and sign again.";
     W_TOO_SOON 403 "too-soon" "It would take force at an instant that is past or too near"
@@ -226,6 +228,7 @@ pub(in crate::http) const fn of_why(why: Why) -> &'static Sort {
         Why::Link => W_LINK,
         Why::Count => W_COUNT,
         Why::MoreThanDelivered => W_MORE,
+        Why::NotOwed => W_NOT_OWED,
         Why::Dates => W_DATES,
         Why::TooSoon => W_TOO_SOON,
         Why::Genesis => W_GENESIS,

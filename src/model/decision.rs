@@ -274,6 +274,8 @@ whys! {
     Count = "transfer-count",
     /// The receiver confirms more than was delivered.
     MoreThanDelivered = "more-than-delivered",
+    /// The party owes nothing by this act or request: there is none, or it concerns others.
+    NotOwed = "not-owed",
     /// Dates contradict each other.
     Dates = "dates",
     /// It would take force at an instant that is past or too near.

@@ -27,6 +27,7 @@ mod judge;
 mod lane;
 mod mark;
 mod meter;
+pub mod owed;
 pub mod own;
 mod people;
 mod publish;

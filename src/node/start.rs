@@ -42,6 +42,7 @@ use crate::node::lane::Lane;
 use crate::node::lane::LaneQueue;
 use crate::node::mark::Mark;
 use crate::node::meter::Meter;
+use crate::node::owed::Named;
 use crate::node::people::People;
 use crate::node::publish;
 use crate::node::publish::Published;
@@ -287,6 +288,7 @@ impl Inner {
             served_at: AtomicU64::new(clock.now().0),
             accepted: Mutex::new(BTreeMap::new()),
             excepted: Uses::new(clock.now()),
+            named: Named::default(),
             rebinds: Rebinds::default(),
             uses: OnceLock::new(),
             incidents: Book::default(),

@@ -50,6 +50,7 @@ use crate::node::lane::Lane;
 use crate::node::lane::LaneQueue;
 use crate::node::meter::Commits;
 use crate::node::meter::Meter;
+use crate::node::owed::Named;
 use crate::node::people::People;
 use crate::node::publish;
 use crate::node::publish::Published;
@@ -137,6 +138,8 @@ pub struct Inner {
     pub(in crate::node) served_at: AtomicU64,
     pub(in crate::node) accepted: Mutex<BTreeMap<Kind, u64>>,
     pub(in crate::node) excepted: Uses,
+    /// Whose grants and claims name which party.
+    pub(in crate::node) named: Named,
     pub(in crate::node) rebinds: Rebinds,
     /// Set once all else is loaded, if the settings ask for it.
     pub(in crate::node) uses: OnceLock<UseLog>,

@@ -25,6 +25,12 @@ pub enum ItemKind {
     Transfer,
     /// What a source brought.
     Deposit,
+    /// What one party owes her since a grant ended.
+    Duty,
+    /// A right she claimed.
+    Right,
+    /// What one controller promised, used and paid.
+    Value,
     /// A secret of the service.
     Secret,
     /// Data of another person.

@@ -83,6 +83,12 @@ pub const USES_CSV: &str = "data/uses.csv";
 pub const INCIDENTS: &str = "data/incidents.json";
 /// Path of her transfer demands and their steps.
 pub const TRANSFERS: &str = "data/transfers.json";
+/// Path of what is owed to her since grants ended.
+pub const DUTIES: &str = "data/duties.json";
+/// Path of the rights she claimed and their answers.
+pub const RIGHTS: &str = "data/rights.json";
+/// Path of what was promised, used and reported as paid.
+pub const VALUE: &str = "data/value.json";
 /// Path of the exceptions claimed on her data.
 pub const EXCEPTIONS: &str = "data/exceptions.json";
 /// Path of who knows her, and by which ppid.

@@ -573,6 +573,88 @@ pub(crate) fn deliver(by: &str, demand: StatementId, run: u64, items: u64) -> Tr
     }
 }
 
+/// A right claimed against a controller.
+pub(crate) fn claim(controller: &str, right: Right, categories: &[&str]) -> RightRequest {
+    RightRequest {
+        v: V1,
+        kind: Kind::RightRequest,
+        iat: T0,
+        nonce: NONCE,
+        ppid: ppid(),
+        by: None,
+        controller: party(controller),
+        right,
+        categories: categories.iter().map(|c| (*c).to_owned()).collect(),
+    }
+}
+
+pub(crate) fn answer(
+    name: &str,
+    request: StatementId,
+    outcome: Outcome,
+    reason: Option<&str>,
+) -> RightAnswer {
+    RightAnswer {
+        v: V1,
+        kind: Kind::RightAnswer,
+        iat: T0,
+        nonce: NONCE,
+        ppid: ppid(),
+        party: party(name),
+        request,
+        outcome,
+        reason: reason.map(Into::into),
+    }
+}
+
+pub(crate) fn acknowledge(name: &str, act: StatementId) -> DutyAcknowledge {
+    DutyAcknowledge {
+        v: V1,
+        kind: Kind::DutyAcknowledge,
+        iat: T0,
+        nonce: NONCE,
+        ppid: ppid(),
+        party: party(name),
+        act,
+    }
+}
+
+pub(crate) fn deleted(name: &str, act: StatementId, categories: &[&str], on: Timestamp) -> DutyDeleted {
+    DutyDeleted {
+        v: V1,
+        kind: Kind::DutyDeleted,
+        iat: T0,
+        nonce: NONCE,
+        ppid: ppid(),
+        party: party(name),
+        act,
+        categories: categories.iter().map(|c| (*c).to_owned()).collect(),
+        deleted_at: on,
+    }
+}
+
+/// A report of so many won, for a period.
+pub(crate) fn settle(
+    name: &str,
+    grant: StatementId,
+    (from, until): (Timestamp, Timestamp),
+    amount: u64,
+) -> ConsiderationSettle {
+    ConsiderationSettle {
+        v: V1,
+        kind: Kind::ConsiderationSettle,
+        iat: T0,
+        nonce: NONCE,
+        ppid: ppid(),
+        party: party(name),
+        grant,
+        from,
+        until,
+        amount,
+        currency: "KRW".into(),
+    }
+}
+
 /// Reasons for a rescue.
 pub(crate) fn justify(name: &str, from: Timestamp, until: Timestamp) -> DutyJustify {
     DutyJustify {

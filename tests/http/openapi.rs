@@ -117,6 +117,34 @@ impl Recorder {
         self.get("transfer", &format!("/v1/transfers/{id}"), Some(bank));
     }
 
+    /// A grant that was paid for and is withdrawn, and a right claimed and answered.
+    fn owed(&mut self, bank: &str, citizen: &str, ppid: Ppid) {
+        let (world, key) = (&self.served.world, person_key(1));
+        let send = |item: Vec<u8>| {
+            assert_eq!(self.served.statement(&item).status, 201);
+            naru::identity::open(&item).unwrap().id()
+        };
+        let mut grant = world.grant(ppid, Some(world_grant(&self.served)));
+        grant.consideration = Some("KRW 500 a month".into());
+        let grant = send(sign(&grant.into(), &key));
+        send(sign(&world.settle(ppid, grant, 500), &signer(BANK)));
+        let act = send(sign(&world.withdraw(ppid), &key));
+        send(sign(&world.deleted("bank", ppid, act), &signer(BANK)));
+        let claim = send(sign(&world.claim(ppid), &key));
+        self.get("duties", "/v1/duties", Some(bank));
+        let pipc = self.served.party("pipc", REGULATOR);
+        self.parameter("partyDuties", "id", &"bank".into());
+        self.get("partyDuties", "/v1/parties/bank/duties", Some(&pipc));
+        let refused = sign(
+            &self.served.world.answer_right("bank", ppid, claim, Some("PIPA art. 35(4)")),
+            &signer(BANK),
+        );
+        assert_eq!(self.served.statement(&refused).status, 201);
+        self.get("myDuties", "/v1/subjects/me/duties", Some(citizen));
+        self.get("myRights", "/v1/subjects/me/rights", Some(citizen));
+        self.get("myValue", "/v1/subjects/me/value", Some(citizen));
+    }
+
     fn questions(&mut self, bank: &str, ppid: &Ppid) {
         let one = question("bank", &ppid.to_text());
         let told = self.ask("evaluate", "/access/v1/evaluation", bank, &one);
@@ -245,6 +273,12 @@ impl Recorder {
     }
 }
 
+/// What `over` of the next grant of person 1 names.
+fn world_grant(served: &Served) -> naru::model::id::StatementId {
+    let own = served.node.own(&key_hash(&person_key(1))).unwrap().unwrap();
+    own.slots[0].over.unwrap()
+}
+
 fn recorded() -> Value {
     let served = Served::serving(World::logging(), |options| http::Options {
         base_url: "https://naru.example".into(),
@@ -273,6 +307,10 @@ fn recorded() -> Value {
     recorder.get("partyExceptions", "/v1/parties/bank/exceptions", Some(&pipc));
     recorder.parameter("partyNotices", "id", &"bank".into());
     recorder.get("partyNotices", "/v1/parties/bank/notices", None);
+    // A day later: tokens of before are over.
+    recorder.served.world.advance(DAY);
+    let (bank, citizen) = (recorder.served.party("bank", BANK), recorder.served.citizen(1));
+    recorder.owed(&bank, &citizen, ppid);
     recorder.kept.into()
 }
 

@@ -112,6 +112,9 @@ impl Whole {
         let cohort = begun.json()["id"].as_str().unwrap().to_owned();
         while served.get(&format!("/v1/cohorts/{cohort}"), Some(&bank)).json()["state"] != "done" {}
         let request = asks(&served);
+        for statement in [served.world.withdraw(ppid), served.world.claim(ppid)] {
+            assert_eq!(served.statement(&sign(&statement, &person_key(1))).status, 201);
+        }
         let grant = naru::identity::open(&grant).unwrap().id().to_string();
         let transfer = naru::identity::open(&transfer).unwrap().id().to_string();
         let link = served.node.link_export(&key_hash(&person_key(1)), None).unwrap().token;
@@ -138,7 +141,7 @@ impl Whole {
             (&self.link, &["nobody", "one", "two", "bank", "hospital", "idp", "pipc", "abroad"])
         } else if path == "/v1/requests/{id}/answer" {
             (&self.request, &["bank"])
-        } else if path == "/v1/parties/{id}/exceptions" {
+        } else if path == "/v1/parties/{id}/exceptions" || path == "/v1/parties/{id}/duties" {
             ("bank", &["pipc"])
         } else {
             return None;
@@ -194,7 +197,7 @@ fn whatever_exists_is_to_strangers_as_if_it_did_not() {
             assert_eq!(told(&there), told(&ask(&none, token.as_deref())), "{place}");
         }
     }
-    assert_eq!(walked, 12, "a new route with somebody's id belongs into `owned`");
+    assert_eq!(walked, 15, "a new route with somebody's id belongs into `owned`");
 }
 
 #[test]
@@ -213,6 +216,10 @@ fn a_persons_own_routes_tell_her_own_things_alone() {
     assert_ne!(text(mine, &one), text(mine, &two));
     assert!(text("/v1/subjects/me/transfers", &one).contains(&whole.transfer));
     assert!(!text("/v1/subjects/me/transfers", &two).contains(&whole.transfer));
+    for path in ["/v1/subjects/me/duties", "/v1/subjects/me/rights", "/v1/subjects/me/value"] {
+        assert!(text(path, &one).contains("bank"), "{path}");
+        assert!(!text(path, &two).contains("bank"), "{path}");
+    }
     // What another's name in a query or body would change: nothing.
     assert_eq!(text(&format!("{mine}?subject=1"), &two), text(mine, &two));
     let events = |name: &str, seed| text("/v1/events", &served.party(name, seed));

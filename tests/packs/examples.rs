@@ -400,7 +400,7 @@ fn of_transfer(kind: Kind, o: Optional) -> Statement {
             ppid: PPID,
             party: party("bank"),
             request: ID,
-            outcome: text("partly"),
+            outcome: Outcome::Partly,
             reason: o.some(text("PIPA art. 35(4)")),
         }),
         Kind::ErasureDemand => s!(ErasureDemand { ppid: PPID }),

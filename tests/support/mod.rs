@@ -478,6 +478,102 @@ impl World {
         .into()
     }
 
+    /// Access to all, from the bank.
+    pub fn claim(&self, ppid: Ppid) -> Statement {
+        RightRequest {
+            v: V1,
+            kind: Kind::RightRequest,
+            iat: self.now(),
+            nonce: nonce(),
+            ppid,
+            by: None,
+            controller: party("bank"),
+            right: Right::Access,
+            categories: vec![],
+        }
+        .into()
+    }
+
+    pub fn answer_right(&self, name: &str, ppid: Ppid, request: StatementId, why: Option<&str>) -> Statement {
+        RightAnswer {
+            v: V1,
+            kind: Kind::RightAnswer,
+            iat: self.now(),
+            nonce: nonce(),
+            ppid,
+            party: party(name),
+            request,
+            outcome: if why.is_some() {
+                naru::model::statement::Outcome::Refused
+            } else {
+                naru::model::statement::Outcome::Done
+            },
+            reason: why.map(Into::into),
+        }
+        .into()
+    }
+
+    pub fn acknowledge(&self, name: &str, ppid: Ppid, act: StatementId) -> Statement {
+        DutyAcknowledge {
+            v: V1,
+            kind: Kind::DutyAcknowledge,
+            iat: self.now(),
+            nonce: nonce(),
+            ppid,
+            party: party(name),
+            act,
+        }
+        .into()
+    }
+
+    pub fn deleted(&self, name: &str, ppid: Ppid, act: StatementId) -> Statement {
+        DutyDeleted {
+            v: V1,
+            kind: Kind::DutyDeleted,
+            iat: self.now(),
+            nonce: nonce(),
+            ppid,
+            party: party(name),
+            act,
+            categories: vec![CATEGORY.into()],
+            deleted_at: self.now(),
+        }
+        .into()
+    }
+
+    /// The bank says that it paid, for the day before.
+    pub fn settle(&self, ppid: Ppid, grant: StatementId, amount: u64) -> Statement {
+        ConsiderationSettle {
+            v: V1,
+            kind: Kind::ConsiderationSettle,
+            iat: self.now(),
+            nonce: nonce(),
+            ppid,
+            party: party("bank"),
+            grant,
+            from: self.now().minus_ms(DAY),
+            until: self.now(),
+            amount,
+            currency: "KRW".into(),
+        }
+        .into()
+    }
+
+    pub fn dispute(&self, ppid: Ppid) -> Statement {
+        ConsentDispute {
+            v: V1,
+            kind: Kind::ConsentDispute,
+            iat: self.now(),
+            nonce: nonce(),
+            ppid,
+            by: None,
+            controller: party("bank"),
+            purpose: PURPOSE.into(),
+            class: DataClass::RealName,
+        }
+        .into()
+    }
+
     pub fn ask(&self, ppid: Ppid, action: Action) -> Asked {
         Asked {
             resource: Resource::Person(ppid),

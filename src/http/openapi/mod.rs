@@ -10,6 +10,7 @@
 //! `HEAD`, which every `GET` answers.
 
 mod about;
+mod owed;
 mod person;
 mod service;
 mod shape;

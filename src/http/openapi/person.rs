@@ -1,13 +1,48 @@
-//! The shapes of what a person's page reads: notices, and what she sees of herself.
+//! What a person's page reads (notices, exceptions, transfers, what she sees of herself): routes and shapes.
 
 use serde_json::Value;
 use serde_json::json;
 
+use crate::http::openapi::about::About;
+use crate::http::openapi::about::MISSING;
+use crate::http::openapi::about::SERVER;
+use crate::http::openapi::about::get;
+use crate::http::openapi::about::ok;
+use crate::http::openapi::about::path;
+use crate::http::openapi::about::problems;
+use crate::http::openapi::about::shape;
 use crate::http::openapi::shape::closed;
 use crate::http::openapi::shape::list;
 use crate::http::openapi::shape::of;
 use crate::http::openapi::shape::one_of;
 use crate::model::statement::FailCode;
+
+pub(super) const MY_TRANSFERS: About = get(
+    "/v1/subjects/me/transfers",
+    "myTransfers",
+    "The caller's transfer demands, how each stands, and its newest runs.",
+    &[],
+    &[ok("All of them.", &[shape("MyTransfers")])],
+    problems(&[MISSING, SERVER]),
+);
+
+pub(super) const TRANSFER: About = get(
+    "/v1/transfers/{id}",
+    "transfer",
+    "A transfer demand, to its sender and its recipient: each with its own ppid of the person.",
+    &[path("id", "StatementId", "The `transfer.demand`.")],
+    &[ok("The caller's half.", &[shape("TransferHalf")])],
+    problems(&[MISSING, SERVER]),
+);
+
+pub(super) const MY_EXCEPTIONS: About = get(
+    "/v1/subjects/me/exceptions",
+    "myExceptions",
+    "Statutory exceptions claimed on the caller's data, and uses that must yet be justified.",
+    &[],
+    &[ok("What is claimed.", &[shape("MyExceptions")])],
+    problems(&[MISSING, SERVER]),
+);
 
 pub(super) fn notices() -> Value {
     let string = || json!({ "type": "string" });

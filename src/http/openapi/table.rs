@@ -29,6 +29,8 @@ use crate::http::openapi::about::post;
 use crate::http::openapi::about::problems;
 use crate::http::openapi::about::query;
 use crate::http::openapi::about::shape;
+use crate::http::openapi::owed;
+use crate::http::openapi::person;
 use crate::http::openapi::service;
 use crate::http::sort;
 use crate::http::sort::Sort;
@@ -309,30 +311,13 @@ const ROWS: &[About] = &[
         &[ok("A signed summary.", &[cddl(COSE, "cohort")])],
         problems(&[MISSING, &[sort::COHORT_NOT_DONE], SERVER]),
     ),
-    get(
-        "/v1/subjects/me/exceptions",
-        "myExceptions",
-        "Statutory exceptions claimed on the caller's data, and uses that must yet be justified.",
-        &[],
-        &[ok("What is claimed.", &[shape("MyExceptions")])],
-        problems(&[MISSING, SERVER]),
-    ),
-    get(
-        "/v1/subjects/me/transfers",
-        "myTransfers",
-        "The caller's transfer demands, how each stands, and its newest runs.",
-        &[],
-        &[ok("All of them.", &[shape("MyTransfers")])],
-        problems(&[MISSING, SERVER]),
-    ),
-    get(
-        "/v1/transfers/{id}",
-        "transfer",
-        "A transfer demand, to its sender and its recipient: each with its own ppid of the person.",
-        &[path("id", "StatementId", "The `transfer.demand`.")],
-        &[ok("The caller's half.", &[shape("TransferHalf")])],
-        problems(&[MISSING, SERVER]),
-    ),
+    person::MY_EXCEPTIONS,
+    person::MY_TRANSFERS,
+    person::TRANSFER,
+    owed::MY_DUTIES,
+    owed::MY_RIGHTS,
+    owed::MY_VALUE,
+    owed::OWN,
     get(
         "/v1/incidents",
         "incidents",
@@ -391,6 +376,7 @@ const ROWS: &[About] = &[
         &[ok("What is claimed.", &[shape("PartyExceptions")])],
         problems(&[PARTY, SERVER]),
     ),
+    owed::OF_PARTY,
     get(
         "/v1/parties/{id}/jwks.json",
         "partyKeys",

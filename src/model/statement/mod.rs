@@ -340,6 +340,11 @@ impl Kind {
                 | Self::ConsentDispute
                 | Self::ConsentAttest
                 | Self::ConsentSignal
+                | Self::RightRequest
+                | Self::RightAnswer
+                | Self::ConsiderationSettle
+                | Self::DutyAcknowledge
+                | Self::DutyDeleted
                 | Self::DutyJustify
                 | Self::KeyCreate
                 | Self::KeyAdd

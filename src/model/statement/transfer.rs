@@ -208,8 +208,8 @@ step! {
     RightAnswer {
         /// The request.
         request: StatementId,
-        /// `done`, `partly`, `refused`.
-        outcome: String,
+        /// What was done.
+        outcome: Outcome,
         /// Legal reason of what was not done.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
@@ -231,6 +231,30 @@ step! {
     }
 }
 
+/// What a controller did of what was claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// All of it.
+    Done,
+    /// A part.
+    Partly,
+    /// Nothing.
+    Refused,
+}
+
+impl Outcome {
+    /// The spelling on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Partly => "partly",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 /// Which right is claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -247,6 +271,31 @@ pub enum Right {
     ObjectProfiling,
     /// Against automated decisions. Source: PIPA art. 37-2.
     ObjectAutomated,
+}
+
+impl Right {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Access,
+        Self::Rectification,
+        Self::Erasure,
+        Self::Restriction,
+        Self::ObjectProfiling,
+        Self::ObjectAutomated,
+    ];
+
+    /// The spelling on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Access => "access",
+            Self::Rectification => "rectification",
+            Self::Erasure => "erasure",
+            Self::Restriction => "restriction",
+            Self::ObjectProfiling => "object-profiling",
+            Self::ObjectAutomated => "object-automated",
+        }
+    }
 }
 
 statement! {

@@ -184,5 +184,6 @@ impl Inner {
         self.domains.forget(&gone.ppids);
         self.tail.lock().unwrap_or_else(PoisonError::into_inner).forget(&subject);
         self.excepted.forget(&subject);
+        self.named.forget(&subject);
     }
 }

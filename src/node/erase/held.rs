@@ -198,6 +198,7 @@ impl Inner {
         self.holds().note(&loaded);
         let loaded = Arc::new(loaded);
         self.people.replace(Arc::clone(&loaded), index);
+        self.named.saw(loaded.who, &loaded.person, self.settings.listed);
         loaded
     }
 

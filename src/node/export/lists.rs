@@ -20,6 +20,7 @@ use crate::node::domain::party_domain;
 use crate::node::export::Export;
 use crate::node::export::incidents::Suspect;
 use crate::node::export::statements::Told;
+use crate::node::owed::Tally;
 use crate::portability;
 use crate::portability::Archive;
 use crate::portability::Completeness;
@@ -44,9 +45,9 @@ impl Export {
         &self,
         archive: &mut Archive<'_>,
         complete: &mut Completeness,
-    ) -> Result<Suspect, Error> {
+    ) -> Result<(Suspect, Tally), Error> {
         let (who, size) = (self.loaded.who, self.covering.size);
-        let mut suspect = Suspect::default();
+        let (mut suspect, mut used) = (Suspect::default(), Tally::default());
         let mine = self.node.uses_under(who, &self.loaded.key, size)?;
         let mut proven = Vec::with_capacity(mine.lines.len());
         let mut last: Option<(u64, Vec<u8>, Hash)> = None;
@@ -69,6 +70,7 @@ impl Export {
         for (line, proven) in mine.lines.iter().zip(proven.iter().copied()) {
             let Some(seen) = self.node.use_of(line)? else { continue };
             suspect.see(&self.node, who, &seen.line);
+            used.see(&seen.line, seen.exact.as_ref());
             let row = portability::use_row(&seen.line, seen.exact.as_ref(), line.number, proven);
             writeln!(archive, "{row}").map_err(portability::Error::from)?;
             let id = seen.line.id.to_string();
@@ -91,7 +93,7 @@ impl Export {
             let what = format!("use lines from {} on", portability::instant(until));
             complete.withheld.push(Withheld::new(ItemKind::Use, what, Reason::AfterCheckpoint));
         }
-        Ok(suspect)
+        Ok((suspect, used))
     }
 
     /// Public evidence of an entry under this checkpoint.

@@ -11,6 +11,7 @@
 mod incidents;
 mod link;
 mod lists;
+mod owed;
 mod part;
 mod sources;
 mod statements;
@@ -140,7 +141,9 @@ impl Export {
         self.list_statements(&told, &mut archive)?;
         self.consents(&told, as_of, &mut archive, &mut complete)?;
         self.transfers(&told, &mut archive, &mut complete)?;
-        let suspect = self.uses(&mut archive, &mut complete)?;
+        let (suspect, used) = self.uses(&mut archive, &mut complete)?;
+        self.owed(&told, as_of, &mut archive, &mut complete)?;
+        self.value(&told, (&used, as_of), &mut archive, &mut complete)?;
         self.exceptions(&told, as_of, &mut archive, &mut complete)?;
         self.parties(&mut archive, &mut complete)?;
         self.sources(&mut archive, &mut complete)?;

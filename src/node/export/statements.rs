@@ -51,7 +51,7 @@ pub(in crate::node::export) struct Row {
 pub(in crate::node::export) struct Told {
     pub(in crate::node::export) rows: Vec<Row>,
     /// Her slots as they follow from the statements under the checkpoint.
-    person: Person,
+    pub(in crate::node::export) person: Person,
     slots: BTreeMap<SlotKey, Said>,
     /// Her transfer demands.
     transfers: Transfers,
@@ -271,6 +271,7 @@ impl Told {
         let notice = notice.map(|(id, hash, _)| (id.clone(), hash.clone()));
         self.rows.push(Row { id, index, at, kind, notice });
         self.transfers.take(recorded);
+        self.person.follow_words(recorded);
         let Some(followed) = self.person.follow(recorded) else { return };
         let (events, kept) = self.slots.entry(followed.slot).or_default();
         if followed.inert.is_none() && terms.is_some() {

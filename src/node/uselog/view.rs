@@ -31,6 +31,7 @@ use crate::node::uselog::UseLog;
 use crate::node::uselog::read::Opened;
 use crate::node::uselog::read::Taken;
 use crate::store::Name;
+use crate::vault::PersonKey;
 use crate::vault::Pointed;
 
 /// Which part of a list is wanted: newest first.
@@ -139,6 +140,23 @@ impl Inner {
             }
         }
         Ok(out)
+    }
+
+    /// Every line of hers, in the order of time.
+    pub(in crate::node) fn each_use_of(
+        &self,
+        who: Pointed,
+        key: &PersonKey,
+        f: &mut dyn FnMut(&Use),
+    ) -> Result<(), Error> {
+        let Some(uses) = self.uses.get() else { return Ok(()) };
+        for (_, place) in uses.places_of(&self.vault, who, key)? {
+            let taken = uses.at(&self.vault, place)?.filter(|taken| taken.who.subject == who.subject);
+            if let Some(opened) = taken.map(|taken| taken.open(&self.vault)).transpose()?.flatten() {
+                f(&opened.says);
+            }
+        }
+        Ok(())
     }
 
     /// The root that a batch's statement signs.
