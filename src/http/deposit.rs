@@ -182,14 +182,23 @@ pub(in crate::http) async fn own_key(
         .json(json!({ "age": asked.age })))
 }
 
-/// `POST /v1/subjects/me/sources/{party}`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Source {
+    party: PartyId,
+}
+
+/// `POST /v1/subjects/me/sources`
 pub(in crate::http) async fn pull(
     request: HttpRequest,
-    party: web::Path<String>,
+    payload: web::Payload,
     shared: web::Data<Shared>,
 ) -> Result<HttpResponse, Problem> {
     let key = caller::citizen(&request, &shared.node)?;
-    let party = PartyId::parse(&party).ok_or(NoPull::Unknown)?;
+    message::must_be(&request, "application/json")?;
+    let body = message::body(&request, payload).await?;
+    let bad = || Problem::new(sort::BAD_JSON, "send `party`: who is to be asked");
+    let Source { party } = serde_json::from_slice(&body).map_err(|_| bad())?;
     let node = Arc::clone(&shared.node);
     let pulled = message::blocking(move || node.pull_registered(&key, &party)).await?;
     let refused: Vec<_> =

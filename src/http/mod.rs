@@ -221,7 +221,7 @@ pub const ROUTES: &[Route] = &[
     Route::get("/v1/exports/{id}", &[Anyone], |r| r.to(export::linked)),
     Route::get("/v1/subjects/me/deposits", &[Citizen], |r| r.to(deposit::mine)),
     Route::post("/v1/subjects/me/deposit-key", &[Citizen], 4 * KIB, |r| r.to(deposit::own_key)),
-    Route::post("/v1/subjects/me/sources/{party}", &[Citizen], 0, |r| r.to(deposit::pull)),
+    Route::post("/v1/subjects/me/sources", &[Citizen], KIB, |r| r.to(deposit::pull)),
     Route::post("/v1/deposits", &[Party], 3 * MIB / 2, |r| r.to(deposit::bring)),
     Route::post("/v1/cohorts", &[Party], GIB, |r| r.to(cohort::begin)),
     Route::get("/v1/cohorts/{id}", &[Party], |r| r.to(cohort::status)),

@@ -63,6 +63,7 @@ pub(super) fn deposits() -> Value {
             ("deposits", list("Deposit")),
             ("next", none_or(of("Record"))),
         ]),
+        "SourceWish": closed(&[("party", of("PartyId"))]),
         "Pulled": closed(&[
             ("kept", of("Count")),
             ("before", of("Count")),

@@ -234,12 +234,17 @@ const ROWS: &[About] = &[
         problems(&[MEDIA, BODY, &[sort::BAD_JSON], MISSING, SERVER]),
     ),
     post(
-        "/v1/subjects/me/sources/{party}",
+        "/v1/subjects/me/sources",
         "askSource",
         "Asks a registered party for what it has of the caller, and keeps what she lets in. Asked again, it goes on.",
-        &[],
+        &[shape("SourceWish")],
         &[ok("What came of it.", &[shape("Pulled")])],
-        problems(&[&[sort::NOT_ASKED, sort::PULL_UNDER_WAY, sort::SOURCE_FAILED], MISSING, SERVER]),
+        problems(&[
+            MEDIA,
+            BODY,
+            &[sort::BAD_JSON, sort::NOT_ASKED, sort::PULL_UNDER_WAY, sort::SOURCE_FAILED],
+            SERVER,
+        ]),
     ),
     post(
         "/v1/deposits",
