@@ -32,7 +32,7 @@
 //! *Sizes.* 16 MiB memtables: 8 cost a third more of the processor in compaction, 32
 //! and 64 gained nothing and took memory. 128 MiB of journals: opens in half a second.
 //!
-//! *What was dropped leaves the files* by [`Engine::compact`]: tables are written anew, and the journals
+//! *What was dropped leaves the files* by `compact`: tables are written anew, and the journals
 //! are filled up until the engine rolls them over, for row keys stand there in the clear. It has no call
 //! for that; 64 MiB once an epoch are the cheapest way that needs none.
 //!
