@@ -241,7 +241,7 @@ fn the_example_holder_is_asked_over_loopback_killed_and_asked_again() {
     fs::write(folder.path().join("lipids.json"), LIPIDS).unwrap();
     fs::write(folder.path().join("table.csv"), b"\xc0\xcc\xb8\xa7\n\xb0\xa1\n").unwrap();
     let example = Example::start(folder.path());
-    assert_eq!(pulled(&world, &example).unwrap(), Pulled { kept: 2, ..Pulled::default() });
+    assert_eq!(pulled(&world, &example).unwrap(), Pulled { kept: 2, fetched: 2, ..Pulled::default() });
     let mut example = example;
     example.0.kill().unwrap();
     example.0.wait().unwrap();
@@ -312,10 +312,27 @@ fn a_registered_party_is_asked_at_its_own_address_and_no_other_party_at_all() {
     assert!(matches!(asked("bank"), Err(NoPull::NotAsked)), "it has registered no address");
     assert!(matches!(asked("nobody"), Err(NoPull::NotAsked)));
     assert_eq!(*called.0.lock().unwrap(), Vec::<String>::new());
-    // She has granted nothing to it: it is asked, and what it has is not let in.
+    // She has granted nothing to it: it is asked, and what it has is neither fetched nor let in.
     let came = asked("clinic").unwrap();
     assert_eq!((came.kept, came.before, came.refused.len()), (0, 0, 1), "{came:?}");
     let at = |path: &str| format!("https://clinic.test{path}");
-    assert_eq!(*called.0.lock().unwrap(), [at(pull::LIST), at(pull::ORIGINAL)]);
+    assert_eq!(*called.0.lock().unwrap(), [at(pull::LIST)]);
     assert_eq!(kept(&world), 0);
+}
+
+#[test]
+fn what_is_refused_unfetched_does_not_keep_the_rest_from_coming() {
+    let (world, _) = granted();
+    // More refused ones in front than are fetched in one pull.
+    let outside = |n: usize| {
+        let mut one = offered(&format!("out-{n}"), "text/plain", b"x");
+        one["purpose"] = "dpv:Marketing".into();
+        one
+    };
+    let mut items: Vec<Value> = (0..80).map(outside).collect();
+    items.push(offered("mine", "text/plain", b"mine"));
+    let shelf = Shelf::new(vec![json!({ "items": items, "next": null })], &[("mine", b"mine")]);
+    let came = pulled(&world, &shelf).unwrap();
+    assert_eq!((came.kept, came.fetched, came.refused.len(), came.more), (1, 1, 80, false));
+    assert_eq!((shelf.asked.get(), kept(&world)), (1, 1));
 }

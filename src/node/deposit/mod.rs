@@ -317,6 +317,14 @@ impl Node {
         }
     }
 
+    /// Whether an item would be let in by what stands now; leaves no line, for nothing is used yet.
+    fn lets_in(&self, wish: &Wish) -> Result<bool, Error> {
+        let asked = wish.asked();
+        let bounded = wish.is_bounded() && asked.is_bounded();
+        let lets = |reason| matches!(reason, Reason::ConsentGiven | Reason::StatutoryException);
+        Ok(bounded && lets(self.check(&asked)?.decision.reason))
+    }
+
     /// Makes what the sequencer wrote durable before an answer leaves.
     fn settle(&self) -> Result<(), Error> {
         self.store.barrier().map_err(|error| {

@@ -17,11 +17,13 @@ use crate::node::Node;
 use crate::node::deposit::Deposit;
 use crate::node::deposit::MOST_ITEMS;
 use crate::node::deposit::NoDeposit;
+use crate::node::deposit::NotRead;
 use crate::node::deposit::Wish;
 use crate::outbound::Call;
 use crate::outbound::Calls;
 use crate::outbound::Method;
 use crate::portability::import::MAX_ORIGINAL;
+use crate::portability::import::Media;
 use crate::portability::pull;
 use crate::portability::pull::Lie;
 use crate::portability::pull::ListWish;
@@ -73,6 +75,8 @@ pub struct Pulled {
     pub kept: u64,
     /// Items that were kept before.
     pub before: u64,
+    /// Originals fetched now: those kept, and those refused for what they are.
+    pub fetched: u64,
     /// Items that were not let in, by the holder's name, and why.
     pub refused: Vec<(String, String)>,
     /// The holder has more: pull again.
@@ -134,7 +138,7 @@ impl Node {
             let wish = ListWish { ppid: &text, after: after.as_deref(), limit: pull::PAGE };
             let page = pages.read(&asked(holder, pull::LIST, &wish, pull::MAX_LIST)?)?;
             for offered in page.items {
-                if pulled.kept + pulled.refused.len() as u64 >= MOST_FETCHED {
+                if pulled.fetched >= MOST_FETCHED {
                     pulled.more = true;
                     return Ok(pulled);
                 }
@@ -175,6 +179,17 @@ impl Node {
             pulled.before += 1;
             return Ok(());
         }
+        // What nothing lets in is not fetched, and does not use up what is fetched in one pull.
+        let refused = match Media::parse(&wish.media_type) {
+            None => Some(NoDeposit::from(NotRead::Media)),
+            Some(_) if !self.lets_in(&wish)? => Some(NoDeposit::NotGranted),
+            Some(_) => None,
+        };
+        if let Some(refused) = refused {
+            pulled.refused.push((wish.item, refused.to_string()));
+            return Ok(());
+        }
+        pulled.fetched += 1;
         let text = ppid.to_text();
         let asking = OriginalWish { ppid: &text, item: &wish.item };
         wish.original = asked(holder, pull::ORIGINAL, &asking, MAX_ORIGINAL as u64)?;
