@@ -23,7 +23,8 @@ use crate::support::sign;
 use crate::writes;
 use crate::writes::Ground;
 
-const THREADS: u64 = 4;
+/// Connections, each with one batch under way at most.
+const THREADS: u64 = 16;
 const BATCH: u64 = 40;
 
 #[derive(Default)]
@@ -63,14 +64,13 @@ fn drive(
     addr: SocketAddr,
     world: &World,
     citizens: &mut [Citizen],
-    per_s: u64,
+    start: Instant,
+    gap: Duration,
     time: Duration,
     counts: &Counts,
 ) {
-    let gap = Duration::from_secs_f64((BATCH * THREADS) as f64 / per_s as f64);
     let mut client = Client::new(addr);
     let head = client::head("/v1/statements:batch", "application/cbor-seq", None);
-    let start = Instant::now();
     let (mut due, mut at) = (start, 0);
     while due < start + time {
         let who: Vec<usize> = (0..BATCH as usize).map(|i| (at + i) % citizens.len()).collect();
@@ -104,10 +104,15 @@ fn drive(
 fn phase(ground: &Ground, addr: SocketAddr, citizens: &mut [Citizen], per_s: u64, time: Duration) -> Counts {
     let counts = Counts::default();
     let share = citizens.len() / THREADS as usize;
+    let between = Duration::from_secs_f64(BATCH as f64 / per_s as f64);
+    let gap = between.mul_f64(THREADS as f64);
+    let mut start = Instant::now();
     std::thread::scope(|scope| {
         for mine in citizens.chunks_mut(share) {
             let counts = &counts;
-            scope.spawn(move || drive(addr, &ground.world, mine, per_s, time, counts));
+            scope.spawn(move || drive(addr, &ground.world, mine, start, gap, time, counts));
+            // One after another, not all at once.
+            start += between;
         }
     });
     counts

@@ -86,6 +86,12 @@ pub fn listen() {
     });
 }
 
+/// Hears nothing in this process: searching every line of the most talkative level costs a bench more
+/// than what it measures.
+pub fn deafen() {
+    LISTENS.call_once(|| ());
+}
+
 /// Keeps what is logged from now on.
 pub fn keep() {
     listen();
