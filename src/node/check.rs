@@ -118,7 +118,7 @@ impl Inner {
     /// the answer is the successor's.
     #[must_use]
     pub fn may_ask(&self, asker: &PartyId, controller: &PartyId, purpose: Option<&str>) -> bool {
-        let (register, now) = (self.register(), self.now());
+        let (register, now) = (self.glance(), self.now());
         let own = asker == controller && !register.is_succeeded(controller, now);
         own || register.acts_for(asker, controller, purpose, now)
     }
@@ -233,7 +233,7 @@ impl Inner {
         let decision = &answer.decision;
         let reason = decision.told();
         let (mut rule, mut valid_for_s, mut synced) = (Arc::clone(&decision.rule), 0, false);
-        let register = self.register();
+        let register = self.glance();
         for pack in register.packs_of(&asked.question.controller, answer.at).unwrap_or_default() {
             synced |= pack.wants_synced(asked.question.class);
             if *pack.name() == decision.pack && pack.version() == decision.version {
@@ -275,17 +275,20 @@ impl Inner {
             return self.told(self.unavailable(), asked);
         }
         let wish = Wish { asker: asker.party, use_id, counting };
-        let mut told = self.told(answer.clone(), asked);
+        let with = |decision| self.told(Answer { decision, ..answer.clone() }, asked);
+        let used = with(consent::counted(answer.decision.clone()));
+        let reached = with(Decision { counting: None, ..answer.decision.clone() });
+        let mut told = &reached;
         let counted = uses.count(&self.vault, self.holder(whose), answer.at, &wish, &mut |outcome| {
-            let (decision, number) = match outcome {
-                Counted::Use(number) => (consent::counted(answer.decision.clone()), Some(number)),
-                Counted::Reached => (Decision { counting: None, ..answer.decision.clone() }, None),
+            let number = match outcome {
+                Counted::Use(number) => Some(number),
+                Counted::Reached => None,
             };
-            told = self.told(Answer { decision, ..answer.clone() }, asked);
-            line(asker, asked, &told, number)
+            told = if number.is_some() { &used } else { &reached };
+            line(asker, asked, told, number)
         });
         match counted {
-            Ok(id) => Told { id: Some(id), ..told },
+            Ok(id) => Told { id: Some(id), ..told.clone() },
             Err(error) => {
                 self.uses_failed(uses, &error);
                 self.told(self.unavailable(), asked)
@@ -305,14 +308,14 @@ impl Inner {
 
     /// Whether the ppid is hers in the controller's domain.
     fn is_at_home(&self, asked: &Asked, ppid: Ppid, subject: &crate::model::id::SubjectId) -> bool {
-        self.pairwise(&self.register()).ppid(Some(&asked.question.controller), subject) == ppid
+        self.pairwise(&self.glance()).ppid(Some(&asked.question.controller), subject) == ppid
     }
 
     fn answer(&self, asked: &Asked, person: &consent::Person, who: Pointed) -> Answer {
         // Before the state: a reader never claims more than it has seen.
         let as_of = self.sequenced();
         let at = self.now();
-        let register = self.register();
+        let register = self.glance();
         let decision = consent::decide_here(&register, Some(person), &asked.question, at);
         if let Some(excepted) = consent::Excepted::of(&register, &asked.question, &decision, at) {
             self.excepted.note(who, excepted);
@@ -360,7 +363,7 @@ fn nothing(reason: Reason) -> Decision {
 }
 
 /// The line of one question and what is told of it.
-fn line<'a>(asker: Asker<'a>, asked: &'a Asked, told: &Told, count: Option<u64>) -> Line<'a> {
+fn line<'a>(asker: Asker<'a>, asked: &'a Asked, told: &'a Told, count: Option<u64>) -> Line<'a> {
     let (q, decision) = (&asked.question, &told.answer.decision);
     let reason = decision.told();
     let (ppid, release) = match &asked.resource {
@@ -371,9 +374,9 @@ fn line<'a>(asker: Asker<'a>, asked: &'a Asked, told: &Told, count: Option<u64>)
         at: told.answer.at,
         act: UseAct::Check,
         case: None,
-        pack: Arc::clone(&decision.pack),
+        pack: &decision.pack,
         ppid,
-        rule: Arc::clone(&told.rule),
+        rule: &told.rule,
         told: reason,
         as_of: told.answer.as_of,
         asker: asker.party,
@@ -392,6 +395,6 @@ fn line<'a>(asker: Asker<'a>, asked: &'a Asked, told: &Told, count: Option<u64>)
         jurisdiction: q.jurisdiction.as_deref(),
         // Always there for a denial of the person: that it is there tells nothing.
         exact: (!reason.permits() && !reason.is_of_the_question())
-            .then(|| (Arc::clone(&decision.rule), decision.reason)),
+            .then(|| (&*decision.rule, decision.reason)),
     }
 }

@@ -11,6 +11,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::thread;
 
+use arc_swap::ArcSwap;
 use quick_cache::sync::Cache;
 use tokio::sync::watch;
 
@@ -275,14 +276,14 @@ impl Inner {
             sequence: LaneQueue::new(),
             admission: Arc::new(Admission::new(settings.queue)),
             tokens: Tokens::new(keys.token, clock.now()),
-            register: RwLock::new(Arc::new(register)),
+            register: ArcSwap::from_pointee(register),
             published: RwLock::new(Arc::new(empty)),
             size: watch::Sender::new(0),
             sequenced: AtomicU64::new(0),
             head: watch::Sender::new(0),
             tail: Mutex::new(Tail::new(0, settings.told)),
             grew: (Mutex::new(()), Condvar::new()),
-            stop: RwLock::new(None),
+            stop: OnceLock::new(),
             disk_low: AtomicBool::new(false),
             meter: Meter::new(),
             served_at: AtomicU64::new(clock.now().0),

@@ -16,6 +16,8 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use arc_swap::Guard;
 use quick_cache::sync::Cache;
 use tokio::sync::watch;
 
@@ -123,7 +125,7 @@ pub struct Inner {
     pub(in crate::node) sequence: LaneQueue<Job>,
     pub(in crate::node) admission: Arc<Admission>,
     pub(in crate::node) tokens: Tokens,
-    pub(in crate::node) register: RwLock<Arc<Register>>,
+    pub(in crate::node) register: ArcSwap<Register>,
     pub(in crate::node) published: RwLock<Arc<Published>>,
     pub(in crate::node) size: watch::Sender<TreeSize>,
     pub(in crate::node) sequenced: AtomicU64,
@@ -131,7 +133,7 @@ pub struct Inner {
     pub(in crate::node) head: watch::Sender<TreeSize>,
     pub(in crate::node) tail: Mutex<Tail>,
     pub(in crate::node) grew: (Mutex<()>, Condvar),
-    pub(in crate::node) stop: RwLock<Option<Stop>>,
+    pub(in crate::node) stop: OnceLock<Stop>,
     pub(in crate::node) disk_low: AtomicBool,
     pub(in crate::node) meter: Meter,
     /// When the newest checkpoint began to be served, ms.
@@ -183,13 +185,18 @@ impl Inner {
     /// The register as of the newest sequenced entry.
     #[must_use]
     pub fn register(&self) -> Arc<Register> {
-        Arc::clone(&self.register.read().unwrap_or_else(PoisonError::into_inner))
+        self.register.load_full()
+    }
+
+    /// The same for one look on one thread: touches no count that other cores touch. Not to be kept.
+    pub(in crate::node) fn glance(&self) -> Guard<Arc<Register>> {
+        self.register.load()
     }
 
     pub(in crate::node) fn set_register(&self, register: Register) {
         // Where it is read entry by entry it may name a key of the past that nobody holds any more.
         self.signers.turn(&register);
-        *self.register.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(register);
+        self.register.store(Arc::new(register));
     }
 
     /// The newest checkpoint and what serves it.
@@ -233,12 +240,12 @@ impl Inner {
     }
 
     pub(in crate::node) fn stopped(&self) -> Option<Stop> {
-        *self.stop.read().unwrap_or_else(PoisonError::into_inner)
+        self.stop.get().copied()
     }
 
     /// Stops writing; the first reason stays.
     pub(in crate::node) fn stop(&self, stop: Stop) {
-        self.stop.write().unwrap_or_else(PoisonError::into_inner).get_or_insert(stop);
+        self.stop.get_or_init(|| stop);
     }
 
     /// Why a lane takes nothing now, if it does not.

@@ -104,8 +104,9 @@ pub(in crate::node) struct Tokens {
     taken: Mutex<Taken>,
     /// Sessions of citizens.
     sessions: Mutex<HashMap<String, (KeyHash, Timestamp)>>,
-    /// SHA-256 of tokens whose signature held, until they expire.
-    held: Cache<[u8; 32], Bearer>,
+    /// Tokens whose signature held, until they expire. They are found by a keyed hash: how long that takes
+    /// says nothing of them.
+    held: Cache<Box<str>, Bearer>,
 }
 
 /// Names taken, and how many there may be before those over are let go.
@@ -302,8 +303,7 @@ impl Inner {
     #[must_use]
     pub fn bearer(&self, token: &str) -> Option<Bearer> {
         let now = self.now();
-        let name = hash::sha256(&[token.as_bytes()]);
-        if let Some(bearer) = self.tokens.held.get(&name) {
+        if let Some(bearer) = self.tokens.held.get(token) {
             return (now < bearer.exp && self.still_speaks(&bearer.caller, now)).then_some(bearer);
         }
         let claims = self.claims(token, now)?;
@@ -317,7 +317,7 @@ impl Inner {
         };
         let exp = Timestamp(claims.exp.saturating_mul(1_000));
         let bearer = Bearer { caller, bound: claims.cnf, exp };
-        self.tokens.held.insert(name, bearer.clone());
+        self.tokens.held.insert(token.into(), bearer.clone());
         self.still_speaks(&bearer.caller, now).then_some(bearer)
     }
 

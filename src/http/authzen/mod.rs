@@ -49,6 +49,8 @@ use shape::Semantic;
 use signed::Kept;
 
 const JSON: &str = "application/json";
+/// Bytes that a single answer fits in.
+const ANSWER: usize = 512;
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Why a request gets no decision.
@@ -165,7 +167,7 @@ async fn decide(
     may_ask(shared, party, &asked.question.controller, &asked.question.purpose)?;
     let told = answer(shared, party, signed, asked).await;
     shared.metrics.decided(told.answer.decision.told());
-    Ok(shape::Decided::new(&told))
+    Ok(shape::Decided::new(told))
 }
 
 fn response(request: &HttpRequest, status: StatusCode) -> HttpResponseBuilder {
@@ -220,7 +222,9 @@ fn json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, Fault> {
         sort: None,
         retry_after_s: None,
     };
-    serde_json::to_vec(value).map_err(failed)
+    let mut out = Vec::with_capacity(ANSWER);
+    serde_json::to_writer(&mut out, value).map_err(failed)?;
+    Ok(out)
 }
 
 /// `POST /access/v1/evaluation`

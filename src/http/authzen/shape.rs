@@ -373,16 +373,15 @@ pub(super) struct Decided {
 }
 
 impl Decided {
-    pub(super) fn new(told: &Told) -> Self {
-        let decision = &told.answer.decision;
+    pub(super) fn new(told: Told) -> Self {
+        let decision = told.answer.decision;
         let reason = decision.told();
         let permits = reason.permits();
-        let (pack, rule) = (Arc::clone(&decision.pack), Arc::clone(&told.rule));
         Self {
             decision: permits,
             context: AnyContext::Ledger(DecidedContext {
                 reason: reason.as_str(),
-                policy: Policy { pack, version: decision.version, rule },
+                policy: Policy { pack: decision.pack, version: decision.version, rule: told.rule },
                 evaluation_id: told.id.map(|id| id.to_string()),
                 as_of: told.answer.as_of,
                 valid_for_s: told.valid_for_s,

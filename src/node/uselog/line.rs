@@ -6,8 +6,6 @@
 //!
 //! [`UseLine`]: crate::model::use_line::UseLine
 
-use std::sync::Arc;
-
 use crate::ledger::cbor::Writer;
 use crate::ledger::hash::Hash;
 use crate::model::decision::Reason;
@@ -27,9 +25,9 @@ pub(in crate::node) struct Line<'a> {
     pub(in crate::node) at: Timestamp,
     pub(in crate::node) act: UseAct,
     pub(in crate::node) case: Option<Nonce>,
-    pub(in crate::node) pack: Arc<str>,
+    pub(in crate::node) pack: &'a str,
     pub(in crate::node) ppid: Option<Ppid>,
-    pub(in crate::node) rule: Arc<str>,
+    pub(in crate::node) rule: &'a str,
     pub(in crate::node) told: Reason,
     pub(in crate::node) as_of: u64,
     pub(in crate::node) asker: &'a PartyId,
@@ -47,7 +45,7 @@ pub(in crate::node) struct Line<'a> {
     pub(in crate::node) controller: &'a PartyId,
     pub(in crate::node) jurisdiction: Option<&'a str>,
     /// The exact rule and reason, where something else may have been told.
-    pub(in crate::node) exact: Option<(Arc<str>, Reason)>,
+    pub(in crate::node) exact: Option<(&'a str, Reason)>,
 }
 
 /// Fields that every line has.
@@ -73,9 +71,9 @@ impl Line<'_> {
         let out = out.text("t").uint(t.0).text("v").uint(1).text("at").uint(self.at.0);
         let out = out.text("id").bytes(&id.0).text("act").text(self.act.as_str());
         let out = given(out, "case", self.case, |out, case| out.bytes(&case.0));
-        let out = out.text("pack").text(&self.pack);
+        let out = out.text("pack").text(self.pack);
         let out = given(out, "ppid", self.ppid, |out, ppid| out.bytes(&ppid.0));
-        let out = out.text("rule").text(&self.rule).text("told").text(self.told.as_str());
+        let out = out.text("rule").text(self.rule).text("told").text(self.told.as_str());
         let out = out.text("as-of").uint(self.as_of).text("asker").text(self.asker.as_str());
         let out = given(out, "basis", self.basis, |out, id| out.bytes(&id.0));
         let out = given(out, "class", self.class, |out, class| out.text(class.as_str()));
@@ -157,9 +155,9 @@ mod tests {
                 at: Timestamp(at),
                 act: [UseAct::Check, UseAct::Handover, UseAct::Opening][act],
                 case: case.map(Nonce),
-                pack: "p".into(),
+                pack: "p",
                 ppid: ppid.map(Ppid),
-                rule: "r".into(),
+                rule: "r",
                 told: Reason::ALL[told],
                 as_of,
                 asker: &asker,
@@ -176,7 +174,7 @@ mod tests {
                 categories: &categories,
                 controller: &controller,
                 jurisdiction: jurisdiction.as_deref(),
-                exact: exact.map(|_| ("kept".into(), Reason::ALL[told])),
+                exact: exact.map(|_| ("kept", Reason::ALL[told])),
             };
             let read: UseLine =
                 cbor::decode_exact(&line.encode(Timestamp(t), &DecisionId(id), exact.as_ref())).unwrap();
