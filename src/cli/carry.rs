@@ -30,6 +30,7 @@ use crate::identity::login;
 use crate::identity::login::Login;
 use crate::model::id::Nonce;
 use crate::model::statement::V1;
+use crate::node::Content;
 use crate::node::Receiver;
 use crate::node::Refused;
 use crate::node::clock::Clock;
@@ -43,7 +44,8 @@ The archive is checked as `naru verify` checks it, and only then gets its name: 
 off or does not hold. The same state at the same checkpoint is the same bytes.
 It holds your statements with all that proves them: keep it as you keep your papers.
 With a receiver it is checked first and then sealed here: FILE.part lies open on your disk meanwhile.
-Open it with `age -d -i KEYFILE` or, of a passphrase, `age -d`; a JWE with any JOSE library.
+Open it with `age -d -i KEYFILE` or, of a passphrase, `age -d`; a JWE with any JOSE library; CMS with
+`openssl cms -decrypt -binary -inform DER -in FILE -inkey KEY.pem -out ARCHIVE.zip`.
 Exit 6 if it does not hold.")]
 pub(in crate::cli) struct Args {
     /// `http[s]://` URL of the service.
@@ -71,6 +73,12 @@ pub(in crate::cli) struct Args {
     /// Seal it as a JWE (ECDH-ES, A256GCM) to the public P-256 key in this file (JWK).
     #[arg(long, value_name = "FILE", group = "receiver")]
     jwk: Option<PathBuf>,
+    /// Seal it as CMS (RSAES-OAEP, AES-256-GCM) to the certificate in this file (PEM or DER).
+    #[arg(long, value_name = "FILE", group = "receiver")]
+    certificate: Option<PathBuf>,
+    /// With --certificate: ARIA-256-GCM in place of AES.
+    #[arg(long, requires = "certificate")]
+    aria: bool,
 }
 
 impl Args {
@@ -87,8 +95,12 @@ impl Args {
             let text = std::str::from_utf8(&bytes).map_err(|_| Fail::usage("the passphrase is not UTF-8"))?;
             return Receiver::passphrase(text.lines().next().unwrap_or_default()).map(Some).map_err(wrong);
         }
-        match &self.jwk {
-            Some(path) => Receiver::jwk(&read(path)?).map(Some).map_err(wrong),
+        if let Some(path) = &self.jwk {
+            return Receiver::jwk(&read(path)?).map(Some).map_err(wrong);
+        }
+        let content = if self.aria { Content::Aria256Gcm } else { Content::Aes256Gcm };
+        match &self.certificate {
+            Some(path) => Receiver::certificate(&read(path)?, content).map(Some).map_err(wrong),
             None => Ok(None),
         }
     }

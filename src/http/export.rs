@@ -42,6 +42,7 @@ use crate::http::range;
 use crate::http::range::Wanted;
 use crate::http::sort;
 use crate::node;
+use crate::node::Content;
 use crate::node::Export;
 use crate::node::Measured;
 use crate::node::NoExport;
@@ -82,22 +83,47 @@ struct Query {
     age: Option<String>,
     /// A public JWK, base64url.
     jwe: Option<String>,
+    /// An X.509 certificate in DER, base64url.
+    cms: Option<String>,
+    /// The cipher of CMS, if another than AES.
+    cipher: Option<Cipher>,
+}
+
+/// Ciphers that CMS may be asked for with.
+#[derive(Clone, Copy, Deserialize)]
+enum Cipher {
+    #[serde(rename = "aes-256-gcm")]
+    Aes,
+    #[serde(rename = "aria-256-gcm")]
+    Aria,
 }
 
 /// For whom the archive is sealed, if for anybody.
 fn receiver(query: &Query) -> Result<Option<Receiver>, Problem> {
-    let refused = |_: Refused| {
-        Problem::new(sort::BAD_QUERY, "`age` is an age recipient, `jwe` a public P-256 JWK in base64url")
-    };
-    match (&query.age, &query.jwe) {
-        (None, None) => Ok(None),
-        (Some(recipient), None) => Receiver::age(recipient).map(Some).map_err(refused),
-        (None, Some(jwk)) => {
-            let json = URL_SAFE_NO_PAD.decode(jwk).map_err(|_| refused(Refused::Jwk))?;
-            Receiver::jwk(&json).map(Some).map_err(refused)
+    let refused = |refused: Refused| Problem::new(sort::BAD_QUERY, refused.to_string());
+    let Query { age, jwe, cms, cipher, .. } = query;
+    let receiver = match (age, jwe, cms, cipher) {
+        (None, None, None, None) => return Ok(None),
+        (Some(recipient), None, None, None) => Receiver::age(recipient),
+        (None, Some(jwk), None, None) => {
+            URL_SAFE_NO_PAD.decode(jwk).map_err(|_| Refused::Jwk).and_then(|json| Receiver::jwk(&json))
         }
-        (Some(_), Some(_)) => Err(Problem::new(sort::BAD_QUERY, "`age` or `jwe`, not both")),
-    }
+        (None, None, Some(certificate), cipher) => {
+            let content = match cipher {
+                Some(Cipher::Aria) => Content::Aria256Gcm,
+                Some(Cipher::Aes) | None => Content::Aes256Gcm,
+            };
+            let der = URL_SAFE_NO_PAD.decode(certificate).map_err(|_| Refused::Certificate);
+            der.and_then(|der| Receiver::certificate(&der, content))
+        }
+        _ => {
+            return Err(Problem::new(
+                sort::BAD_QUERY,
+                "one of `age`, `jwe`, `cms`; `cipher` only with `cms`",
+            ));
+        }
+    };
+    receiver.map(Some).map_err(refused)
 }
 
 /// `GET /v1/subjects/me/export`
@@ -109,7 +135,8 @@ pub(in crate::http) async fn mine(
     let wrong = |_| {
         Problem::new(
             sort::BAD_QUERY,
-            "`at` is the size of a published checkpoint, `age` a recipient, `jwe` a JWK in base64url",
+            "`at` is the size of a published checkpoint, `age` a recipient, `jwe` a JWK and `cms` a certificate in \
+             base64url, `cipher` aes-256-gcm or aria-256-gcm",
         )
     };
     let query = web::Query::<Query>::from_query(request.query_string()).map_err(wrong)?.into_inner();

@@ -89,7 +89,7 @@ pub use erase::Expired;
 pub use events::{Event, Page as EventPage, WALK};
 pub use evidence::Place;
 pub use evidence::Shown;
-pub use export::{Export, LINK_MS, Link, MOST_LINKS, Measured, NoExport, Receiver, Refused};
+pub use export::{Content, Export, LINK_MS, Link, MOST_LINKS, Measured, NoExport, Receiver, Refused};
 pub use handover::Handover;
 pub use handover::Wanted;
 pub use intake::IAT_FUTURE_MS;

@@ -11,6 +11,7 @@
 //! system's randomness.
 //! Not trusted: the store, which gives back ciphertext that is checked here.
 
+mod cms;
 mod epoch;
 mod line;
 pub mod receiver;

@@ -2,9 +2,9 @@
 //!
 //! age for people (X25519 key or passphrase, age-encryption.org/v1, by the `age` crate), JWE for
 //! institutions (RFC 7516 compact, ECDH-ES on P-256 with A256GCM, by OpenSSL; the key agreement's
-//! derivation is RFC 7518 section 4.6.2). Constant memory; two sealings of one content differ.
-//! Lacks: decryption, which is the receiver's; further suites (CMS, ARIA), which would be further
-//! rows. Trusted: both libraries and the randomness they draw. What is handed in is not trusted.
+//! derivation is RFC 7518 section 4.6.2), CMS for institutions that ask for it (see `cms`). Constant
+//! memory; two sealings of one content differ. Lacks: decryption, which is the receiver's. Trusted:
+//! both libraries and the randomness they draw. What is handed in is not trusted.
 
 use std::fmt;
 use std::io;
@@ -35,14 +35,20 @@ use serde::Deserialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use crate::vault::cms::Cms;
+pub use crate::vault::cms::Content;
+use crate::vault::cms::Recipient;
+
 /// Longest name of a receiver's key, bytes.
 pub const MAX_KEY: usize = 2_048;
+/// Longest certificate, bytes.
+pub const MAX_CERTIFICATE: usize = 8_192;
 /// Work of a passphrase, as a power of two: about a second and 256 MiB. Source: the age tool's own default
 const WORK: u8 = 18;
 /// Most bytes under one key and nonce of GCM. Source: NIST SP 800-38D section 5.2.1.1
-const MAX_GCM: u64 = (1 << 36) - 32;
+pub(in crate::vault) const MAX_GCM: u64 = (1 << 36) - 32;
 /// Bytes encrypted at a time.
-const PIECE: usize = 16 << 10;
+pub(in crate::vault) const PIECE: usize = 16 << 10;
 
 /// A row of the table: how something may be sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,11 +59,21 @@ pub enum Suite {
     AgePassphrase,
     /// For institutions.
     JweEcdhEsA256Gcm,
+    /// For institutions that ask for it: to an RSA certificate.
+    CmsOaepAes256Gcm,
+    /// The same under a Korean cipher.
+    CmsOaepAria256Gcm,
 }
 
 impl Suite {
     /// All rows.
-    pub const ALL: [Self; 3] = [Self::AgeX25519, Self::AgePassphrase, Self::JweEcdhEsA256Gcm];
+    pub const ALL: [Self; 5] = [
+        Self::AgeX25519,
+        Self::AgePassphrase,
+        Self::JweEcdhEsA256Gcm,
+        Self::CmsOaepAes256Gcm,
+        Self::CmsOaepAria256Gcm,
+    ];
 
     /// Its name.
     #[must_use]
@@ -66,6 +82,8 @@ impl Suite {
             Self::AgeX25519 => "age-x25519",
             Self::AgePassphrase => "age-passphrase",
             Self::JweEcdhEsA256Gcm => "jwe-ecdh-es-a256gcm",
+            Self::CmsOaepAes256Gcm => "cms-rsa-oaep-aes-256-gcm",
+            Self::CmsOaepAria256Gcm => "cms-rsa-oaep-aria-256-gcm",
         }
     }
 
@@ -75,6 +93,8 @@ impl Suite {
         match self {
             Self::AgeX25519 | Self::AgePassphrase => "application/octet-stream",
             Self::JweEcdhEsA256Gcm => "application/jose",
+            // Source: RFC 7193
+            Self::CmsOaepAes256Gcm | Self::CmsOaepAria256Gcm => "application/cms",
         }
     }
 
@@ -84,6 +104,7 @@ impl Suite {
         match self {
             Self::AgeX25519 | Self::AgePassphrase => "age",
             Self::JweEcdhEsA256Gcm => "jwe",
+            Self::CmsOaepAes256Gcm | Self::CmsOaepAria256Gcm => "p7m",
         }
     }
 }
@@ -104,6 +125,9 @@ pub enum Refused {
     /// No public key on P-256 for ECDH-ES.
     #[error("not a public JWK for ECDH-ES: kty EC, crv P-256, x, y on the curve")]
     Jwk,
+    /// No certificate that a content key can be sealed for.
+    #[error("not a certificate (X.509, DER or PEM) with an RSA key of at least 2048 bits")]
+    Certificate,
 }
 
 /// Fewest characters of a passphrase.
@@ -113,6 +137,7 @@ enum Key {
     Age(Box<age::x25519::Recipient>),
     Passphrase(SecretString),
     Jwe { key: PKey<Public>, kid: Option<String> },
+    Cms(Box<Recipient>, Content),
 }
 
 /// Whoever shall be able to read it.
@@ -187,6 +212,16 @@ impl Receiver {
         Ok(Self(Key::Jwe { key, kid: jwk.kid }))
     }
 
+    /// Whoever has the private key of a certificate, whether that is still good or not.
+    ///
+    /// # Errors
+    /// [`Refused::Certificate`].
+    pub fn certificate(certificate: &[u8], content: Content) -> Result<Self, Refused> {
+        let fits = Some(certificate).filter(|certificate| certificate.len() <= MAX_CERTIFICATE);
+        let recipient = fits.and_then(Recipient::parse).ok_or(Refused::Certificate)?;
+        Ok(Self(Key::Cms(Box::new(recipient), content)))
+    }
+
     /// Its row of the table.
     #[must_use]
     pub const fn suite(&self) -> Suite {
@@ -194,6 +229,8 @@ impl Receiver {
             Key::Age(_) => Suite::AgeX25519,
             Key::Passphrase(_) => Suite::AgePassphrase,
             Key::Jwe { .. } => Suite::JweEcdhEsA256Gcm,
+            Key::Cms(_, Content::Aes256Gcm) => Suite::CmsOaepAes256Gcm,
+            Key::Cms(_, Content::Aria256Gcm) => Suite::CmsOaepAria256Gcm,
         }
     }
 
@@ -205,7 +242,7 @@ impl Receiver {
         self.begin_of("application/zip", out)
     }
 
-    /// The same for content of another media type than an archive's; age does not say it.
+    /// The same for content of another media type than an archive's; only a JWE says it.
     ///
     /// # Errors
     /// The writer; a library.
@@ -224,6 +261,9 @@ impl Receiver {
             Key::Jwe { key, kid } => {
                 Ok(Sealing(Way::Jwe(Box::new(Jwe::begin(key, (kid.as_deref(), media), out)?))))
             }
+            Key::Cms(recipient, content) => {
+                Ok(Sealing(Way::Cms(Box::new(Cms::begin(recipient, *content, out)?))))
+            }
         }
     }
 }
@@ -240,6 +280,7 @@ fn p256_public(x: &[u8], y: &[u8]) -> Result<PKey<Public>, ErrorStack> {
 enum Way<'a> {
     Age(Box<StreamWriter<&'a mut dyn Write>>),
     Jwe(Box<Jwe<'a>>),
+    Cms(Box<Cms<'a>>),
 }
 
 /// A sealed stream under way. Without [`Self::finish`] it lacks its end, and no receiver takes it for whole.
@@ -260,6 +301,7 @@ impl Sealing<'_> {
         match self.0 {
             Way::Age(stream) => stream.finish()?.flush(),
             Way::Jwe(jwe) => jwe.finish(),
+            Way::Cms(cms) => cms.finish(),
         }
     }
 }
@@ -269,6 +311,7 @@ impl Write for Sealing<'_> {
         match &mut self.0 {
             Way::Age(stream) => stream.write(content),
             Way::Jwe(jwe) => jwe.write(content),
+            Way::Cms(cms) => cms.write(content),
         }
     }
 
@@ -277,6 +320,7 @@ impl Write for Sealing<'_> {
             Way::Age(stream) => stream.flush(),
             // Base64 holds back what is no whole group yet.
             Way::Jwe(_) => Ok(()),
+            Way::Cms(cms) => cms.flush(),
         }
     }
 }
@@ -361,6 +405,13 @@ fn concat_kdf(agreed: &[u8]) -> [u8; 32] {
 mod tests {
     use std::io::Read;
 
+    use openssl::asn1::Asn1Time;
+    use openssl::cms::CmsContentInfo;
+    use openssl::hash::MessageDigest;
+    use openssl::rsa::Rsa;
+    use openssl::x509::X509;
+    use openssl::x509::X509Name;
+
     use super::*;
 
     const JWK: &[u8] = br#"{"kty":"EC","crv":"P-256","kid":"bank-1","use":"enc",
@@ -437,6 +488,56 @@ mod tests {
         assert!(open(b"another header", &parts[4]).is_err() && open(aad, &[0; 16]).is_err());
     }
 
+    fn certificate(key: &PKey<openssl::pkey::Private>, serial: &[u8]) -> X509 {
+        let mut name = X509Name::builder().unwrap();
+        name.append_entry_by_text("CN", "은행").unwrap();
+        let name = name.build();
+        let mut made = X509::builder().unwrap();
+        let serial = BigNum::from_slice(serial).unwrap().to_asn1_integer().unwrap();
+        made.set_serial_number(&serial).unwrap();
+        made.set_issuer_name(&name).unwrap();
+        made.set_subject_name(&name).unwrap();
+        made.set_pubkey(key).unwrap();
+        made.set_not_before(&Asn1Time::from_unix(0).unwrap()).unwrap();
+        made.set_not_after(&Asn1Time::from_unix(1).unwrap()).unwrap();
+        made.sign(key, MessageDigest::sha256()).unwrap();
+        made.build()
+    }
+
+    #[test]
+    fn a_cms_opens_for_the_certificates_key_alone_and_never_altered() {
+        let rsa = |bits| PKey::from_rsa(Rsa::generate(bits).unwrap()).unwrap();
+        let (key, other) = (rsa(2_048), rsa(2_048));
+        // A number with a sign to keep apart, and one without.
+        for (serial, content) in [(&[0x80, 1][..], Content::Aes256Gcm), (&[0x7f], Content::Aria256Gcm)] {
+            let made = certificate(&key, serial);
+            let receiver = Receiver::certificate(&made.to_pem().unwrap(), content).unwrap();
+            for length in [0, 1, 50_000] {
+                let plain: Vec<u8> = (0..length).map(|n: u32| n.to_be_bytes()[3]).collect();
+                let sealed = sealed(&receiver, &plain);
+                let open = |bytes: &[u8], key| CmsContentInfo::from_der(bytes)?.decrypt(key, &made);
+                assert_eq!(open(&sealed, &key).unwrap(), plain);
+                let mut altered = sealed.clone();
+                // The last byte of the tag: two of an end follow it for each of three elements.
+                let at = altered.len() - 7;
+                altered[at] ^= 1;
+                assert!(open(&altered, &key).is_err(), "{length}");
+                assert!(CmsContentInfo::from_der(&sealed[..sealed.len() - 1]).is_err());
+                assert!(open(&sealed, &other).is_err());
+            }
+        }
+        let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+        let ec = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
+        for bad in
+            [certificate(&ec, &[1]).to_der().unwrap(), certificate(&rsa(1_024), &[1]).to_der().unwrap()]
+        {
+            assert!(matches!(Receiver::certificate(&bad, Content::Aes256Gcm), Err(Refused::Certificate)));
+        }
+        for bad in [&b""[..], b"0", &[0x30; 9_000]] {
+            assert!(matches!(Receiver::certificate(bad, Content::Aes256Gcm), Err(Refused::Certificate)));
+        }
+    }
+
     #[test]
     fn whoever_cannot_be_a_receiver_is_refused() {
         for recipient in ["", "age1", "AGE-SECRET-KEY-1", "ssh-ed25519 AAAA", &"age1".repeat(1_000)] {
@@ -457,6 +558,6 @@ mod tests {
             assert!(bad != good && matches!(Receiver::jwk(bad.as_bytes()), Err(Refused::Jwk)), "{to}");
         }
         let names: std::collections::BTreeSet<_> = Suite::ALL.iter().map(|suite| suite.as_str()).collect();
-        assert_eq!(names.len(), 3);
+        assert_eq!(names.len(), Suite::ALL.len());
     }
 }

@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Opens sealed archives with other people's programs: usage `sealed.py DIR`.
 
-`cargo test --test http exports` leaves DIR (target/tmp/sealed): one archive, open and sealed three ways.
+`cargo test --test http exports` leaves DIR (target/tmp/sealed): one archive, open and sealed five ways.
 
 - `pyrage` opens it with the X25519 identity and with the passphrase, and not with others,
-- `jwcrypto` opens the JWE with the key of RFC 7518 appendix C, and not after a flipped bit.
+- `jwcrypto` opens the JWE with the key of RFC 7518 appendix C, and not after a flipped bit,
+- `openssl cms` opens both CMS files, AES and ARIA, and not after a flipped bit.
 
 Nothing here shares code with Naru. Exit code 1 if anything differs.
 """
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -58,6 +60,19 @@ def main() -> None:
     middle = len(text) // 2
     flipped = text[:middle] + ("A" if text[middle] != "A" else "B") + text[middle + 1:]
     must("and not with one letter changed", opens(lambda: jose(flipped)) is None)
+
+    def cms(sealed: bytes) -> bytes | None:
+        key = str(Path(sys.argv[1], "rsa.pem"))
+        done = subprocess.run(["openssl", "cms", "-decrypt", "-binary", "-inform", "DER", "-inkey", key],
+                              input=sealed, capture_output=True)
+        return done.stdout if done.returncode == 0 else None
+
+    for name in ("aes", "aria"):
+        sealed = read(f"{name}.p7m")
+        must(f"openssl cms opens the CMS under {name}", cms(sealed) == plain)
+        middle = len(sealed) // 2
+        altered = sealed[:middle] + bytes([sealed[middle] ^ 1]) + sealed[middle + 1:]
+        must("and not with one bit changed", cms(altered) is None)
 
 
 main()

@@ -71,7 +71,25 @@ fn an_archive_is_sealed_for_whom_she_names() {
     let jwe = served.get(&path, Some(&token));
     assert_eq!((jwe.status, jwe.header("content-type")), (200, "application/jose"));
     assert_eq!(jwe.body.iter().filter(|b| **b == b'.').count(), 4);
-    for query in ["age=age1", "age=", "jwe=e30", "jwe=*", "age=a&jwe=b", "passphrase=x"] {
+    let (key, certificate) = certificate::rsa_certificate();
+    let path =
+        format!("/v1/subjects/me/export?cms={}", URL_SAFE_NO_PAD.encode(certificate.to_der().unwrap()));
+    let aes = served.get(&path, Some(&token));
+    assert_eq!((aes.status, aes.header("content-type")), (200, "application/cms"));
+    assert!(aes.header("content-disposition").ends_with(".zip.p7m\""));
+    let aria = served.get(&format!("{path}&cipher=aria-256-gcm"), Some(&token));
+    assert_eq!(aria.status, 200);
+    for query in [
+        "age=age1",
+        "age=",
+        "jwe=e30",
+        "jwe=*",
+        "age=a&jwe=b",
+        "cms=MAA",
+        "cms=*",
+        "cipher=aes-256-gcm",
+        "passphrase=x",
+    ] {
         let path = format!("/v1/subjects/me/export?{query}");
         assert_eq!(served.get(&path, Some(&token)).status, 400, "{query}");
     }
@@ -83,6 +101,9 @@ fn an_archive_is_sealed_for_whom_she_names() {
         ("key.age", &sealed.body),
         ("identity.txt", &secret.into_bytes()),
         ("ec.jwe", &jwe.body),
+        ("rsa.pem", &key.private_key_to_pem_pkcs8().unwrap()),
+        ("aes.p7m", &aes.body),
+        ("aria.p7m", &aria.body),
     ] {
         std::fs::write(format!("{out}/{name}"), bytes).unwrap();
     }

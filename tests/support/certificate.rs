@@ -8,6 +8,7 @@ use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::PKey;
 use openssl::pkey::Private;
+use openssl::rsa::Rsa;
 use openssl::x509::X509;
 use openssl::x509::X509Builder;
 use openssl::x509::X509NameBuilder;
@@ -17,7 +18,15 @@ use openssl::x509::extension::SubjectAlternativeName;
 /// A certificate that signs itself, for one address.
 pub fn certificate(address: &str) -> (PKey<Private>, X509) {
     let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
-    let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
+    self_signed(PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap(), address)
+}
+
+/// One that content keys can be sealed for.
+pub fn rsa_certificate() -> (PKey<Private>, X509) {
+    self_signed(PKey::from_rsa(Rsa::generate(2_048).unwrap()).unwrap(), "127.0.0.1")
+}
+
+fn self_signed(key: PKey<Private>, address: &str) -> (PKey<Private>, X509) {
     let mut name = X509NameBuilder::new().unwrap();
     name.append_entry_by_text("CN", "naru test").unwrap();
     let name = name.build();

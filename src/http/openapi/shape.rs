@@ -100,6 +100,8 @@ fn words() -> Value {
         "Categories": { "type": "string", "description": "Terms of DPV-PD, separated by commas." },
         "Category": { "type": "string", "maxLength": 256, "description": "A term of DPV-PD: `pd:Income`." },
         "AgeRecipient": { "type": "string", "pattern": "^age1[02-9ac-hj-np-z]{58}$" },
+        "Certificate": { "type": "string", "pattern": "^[A-Za-z0-9_-]{1,10923}$" },
+        "CmsCipher": one_of(["aes-256-gcm", "aria-256-gcm"].into_iter()),
         "Jwk": { "type": "string", "pattern": "^[A-Za-z0-9_-]{1,2731}$" },
         "Text": { "type": "string", "maxLength": 256 },
         "TilePath": text("^[0-9a-z./]+$", "Only the canonical spelling is served."),

@@ -182,11 +182,22 @@ const ROWS: &[About] = &[
                 "Jwk",
                 "Seal it as a compact JWE (ECDH-ES, A256GCM) to a public P-256 JWK, base64url.",
             ),
+            query(
+                "cms",
+                "Certificate",
+                "Seal it as CMS (AuthEnvelopedData, RSAES-OAEP with SHA-256) to an X.509 certificate in DER, base64url.",
+            ),
+            query("cipher", "CmsCipher", "With `cms`: `aes-256-gcm` if absent, or `aria-256-gcm`."),
         ],
         &[
             ok(
                 "A zip, in pieces; sealed if a receiver is named.",
-                &[plain("application/zip"), plain("application/octet-stream"), plain("application/jose")],
+                &[
+                    plain("application/zip"),
+                    plain("application/octet-stream"),
+                    plain("application/jose"),
+                    plain("application/cms"),
+                ],
             ),
             PART,
             HAD,

@@ -41,6 +41,7 @@ pub use link::Link;
 pub use link::MOST_LINKS;
 pub use part::Measured;
 
+pub use crate::vault::receiver::Content;
 pub use crate::vault::receiver::Receiver;
 pub use crate::vault::receiver::Refused;
 
