@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::audit::adoption::Report;
 use crate::consent::PackFile;
 use crate::consent::Register;
 use crate::identity;
@@ -178,7 +179,14 @@ impl Inner {
                 return Err(Refusal::Inert(Why::AttachmentMissing));
             }
         }
-        Ok(())
+        let Statement::PackAdopt(adoption) = statement else { return Ok(()) };
+        let Some(replay) = &adoption.replay else { return Ok(()) };
+        let report = self.attachment(&replay.report)?.map(|bytes| Report::parse(&bytes));
+        match report {
+            Some(Ok(report)) if report.agrees(adoption) => Ok(()),
+            // A slip is refused; of a lie, audit and the data tell.
+            _ => Err(Refusal::Inert(Why::Replay)),
+        }
     }
 
     /// Finds the person, checks the ppid, seals.
