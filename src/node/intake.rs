@@ -145,6 +145,7 @@ impl Inner {
     fn place_and_seal(&self, verified: Verified<Statement>, fresh_at: u64) -> Result<Intake, Refusal> {
         if verified.value().kind().is_public() {
             self.attachments_stand(verified.value())?;
+            self.publishes(verified.value(), &verified.signer())?;
             if !self.can_follow(verified.value()) {
                 return Err(Refusal::Inert(Why::KeyNotHeld));
             }
