@@ -1,5 +1,7 @@
 //! What a person carries away: complete, alike twice, hers alone, and proved.
 
+#[path = "export/complaints.rs"]
+mod complaints;
 #[path = "../examples/source.rs"]
 mod holder;
 #[path = "export/import.rs"]
@@ -388,7 +390,12 @@ fn a_log_that_signs_another_story_than_its_evidence_is_found() {
         assert!(matches!(error, archive::Error::Wrong { .. }), "{path}: {error}");
     }
     for gone in files.iter().map(|(path, _)| path.clone()).filter(|path| path.starts_with("data/")) {
-        let rendered = [portability::CONSENTS_CSV, portability::CONSENTS_LD, portability::USES_CSV];
+        let rendered = [
+            portability::CONSENTS_CSV,
+            portability::CONSENTS_LD,
+            portability::USES_CSV,
+            portability::COMPLAINTS_CSV,
+        ];
         let files: Vec<_> = files.iter().filter(|(path, _)| *path != gone).cloned().collect();
         let proven = verify(&signed_again(&world, &files));
         let free = [

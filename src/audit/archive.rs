@@ -11,12 +11,14 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::audit::complaint::Complaints;
 use crate::audit::decision;
 use crate::audit::owed;
 use crate::audit::source::Sources;
 use crate::consent::Person;
 use crate::consent::SlotKey;
 use crate::identity;
+use crate::identity::Recorded;
 use crate::ledger::chain::LogKeys;
 use crate::ledger::checkpoint;
 use crate::ledger::entry;
@@ -97,6 +99,8 @@ pub struct Proven {
     pub unproven_uses: usize,
     /// Incidents that name uses of hers: as the archive says, for the log shows them to others alone.
     pub incidents: usize,
+    /// Complaints of hers, each signed; how far they have come is as the archive says.
+    pub complaints: usize,
     /// Items that sources brought: originals are what the list says, forms follow from them.
     pub sources: usize,
     /// Who signed the use batches: compare with the operator's key in genesis.
@@ -137,6 +141,7 @@ pub fn verify(
         uses: BTreeMap::new(),
         unproven: BTreeSet::new(),
         incidents: BTreeSet::new(),
+        complaints: Complaints::default(),
         transfers: Transfers::default(),
         sources: Sources::default(),
         as_of: String::new(),
@@ -183,6 +188,7 @@ struct Check<'a> {
     /// Decisions that are listed without.
     unproven: BTreeSet<String>,
     incidents: BTreeSet<String>,
+    complaints: Complaints,
     /// Transfer demands as her statements tell them.
     transfers: Transfers,
     sources: Sources,
@@ -213,19 +219,23 @@ impl Check<'_> {
             portability::USES => self.list_of_uses(content),
             portability::COMPLETENESS => self.completeness(content),
             portability::INCIDENTS => self.incidents(content),
+            portability::COMPLAINTS => {
+                let table = self.complaints.list(content)?;
+                self.renderings.insert(portability::COMPLAINTS_CSV, table);
+                Ok(())
+            }
             portability::TRANSFERS if content == self.transfers.file()? => Ok(()),
             portability::TRANSFERS => {
                 Err(wrong(path, "it says something else than follows from the statements"))
             }
             SOURCES => self.sources.list(content),
-            portability::CONSENTS_CSV | portability::CONSENTS_LD | portability::USES_CSV => {
-                match self.renderings.get(path) {
-                    Some(hash) if *hash == listed.sha256 => Ok(()),
-                    Some(_) | None => {
-                        Err(wrong(path, "it says something else than the list it is made from"))
-                    }
-                }
-            }
+            portability::CONSENTS_CSV
+            | portability::CONSENTS_LD
+            | portability::USES_CSV
+            | portability::COMPLAINTS_CSV => match self.renderings.get(path) {
+                Some(hash) if *hash == listed.sha256 => Ok(()),
+                Some(_) | None => Err(wrong(path, "it says something else than the list it is made from")),
+            },
             portability::DUTIES => self.owed(path, content, owed::duties),
             portability::RIGHTS => self.owed(path, content, owed::rights),
             portability::VALUE => self.owed(path, content, owed::value),
@@ -236,6 +246,7 @@ impl Check<'_> {
             _ if portability::is_around(path) => Ok(()),
             _ if path.starts_with(BY_SOURCE) => self.sources.file(path, content),
             _ if path.starts_with(portability::EVIDENCE) => self.statement(path, content),
+            _ if path.starts_with(portability::COMPLAINT_EVIDENCE) => self.complaint(path, content),
             _ if path.starts_with(portability::USE_EVIDENCE) => self.decision(path, content),
             _ if path.starts_with(portability::RECEIPTS) => match self.receipts.remove(path) {
                 Some(receipt) if receipt == content => Ok(()),
@@ -276,17 +287,28 @@ impl Check<'_> {
         if same { Ok(()) } else { Err(wrong(path, "it is of another checkpoint than the manifest")) }
     }
 
-    fn statement(&mut self, path: &str, content: &[u8]) -> Result<(), Error> {
+    /// What evidence proves: somebody's signed statement under the checkpoint, at the place its file is named after.
+    fn proven(&mut self, path: &str, content: &[u8], named: fn(u64) -> String) -> Result<Recorded, Error> {
         let evidence = Evidence::parse(content)?;
         let opened = evidence.verify(self.log, self.origin, self.grain_ms)?;
         self.same_tree(path, opened.size, &opened.root)?;
         let item = opened.item.as_deref().ok_or_else(|| wrong(path, "it does not show who signed"))?;
-        if path != evidence_path(opened.index) {
+        if path != named(opened.index) {
             return Err(wrong(path, "it is of another entry"));
         }
         let verified = identity::open(item)?;
         let at = opened.at.ok_or_else(|| wrong(path, "it is public, and no statement of a person"))?;
-        let recorded = verified.at(opened.index, Timestamp(at));
+        self.receipts.insert(receipt_path(opened.index), evidence.receipt);
+        Ok(verified.at(opened.index, Timestamp(at)))
+    }
+
+    fn complaint(&mut self, path: &str, content: &[u8]) -> Result<(), Error> {
+        let recorded = self.proven(path, content, portability::complaint_path)?;
+        if self.complaints.take(&recorded) { Ok(()) } else { Err(wrong(path, "it is no complaint")) }
+    }
+
+    fn statement(&mut self, path: &str, content: &[u8]) -> Result<(), Error> {
+        let recorded = self.proven(path, content, evidence_path)?;
         let id = recorded.id().to_string();
         self.person.follow_words(&recorded);
         if let Some(followed) = self.person.follow(&recorded) {
@@ -294,8 +316,7 @@ impl Check<'_> {
             self.slots.entry(followed.slot).or_default().push(id.clone());
         }
         self.transfers.take(&recorded);
-        self.statements.insert(opened.index, (id, recorded.statement().kind().as_str()));
-        self.receipts.insert(receipt_path(opened.index), evidence.receipt);
+        self.statements.insert(recorded.index(), (id, recorded.statement().kind().as_str()));
         Ok(())
     }
 
@@ -431,12 +452,18 @@ impl Check<'_> {
         let paths = all("exported")?.iter().map(|item| item.get("path").and_then(Value::as_str));
         self.listed =
             Some(paths.map(|path| path.map(str::to_owned)).collect::<Option<_>>().ok_or_else(differs)?);
-        let listed = all("exported")?
-            .iter()
-            .filter(|item| item.get("kind").and_then(Value::as_str) == Some("incident"));
-        let listed: Option<BTreeSet<_>> = listed.map(|item| item.get("id").and_then(Value::as_str)).collect();
-        if listed.is_none_or(|ids| !ids.into_iter().eq(self.incidents.iter().map(String::as_str))) {
+        let exported = all("exported")?;
+        let lists = |kind: &str, inside: &BTreeSet<String>| {
+            let of_kind = |item: &&Value| item.get("kind").and_then(Value::as_str) == Some(kind);
+            let listed = exported.iter().filter(of_kind).map(|item| item.get("id").and_then(Value::as_str));
+            let listed: Option<BTreeSet<_>> = listed.collect();
+            listed.is_some_and(|ids| ids.into_iter().eq(inside.iter().map(String::as_str)))
+        };
+        if !lists("incident", &self.incidents) {
             return Err(wrong(portability::COMPLETENESS, "it does not list exactly the incidents inside"));
+        }
+        if !lists("complaint", &self.complaints.listed) {
+            return Err(wrong(portability::COMPLETENESS, "it does not list exactly the complaints inside"));
         }
         for one in all("withheld")? {
             let text = |name: &str| one.get(name).and_then(Value::as_str).map(str::to_owned);
@@ -463,11 +490,16 @@ impl Check<'_> {
             return Err(wrong(portability::CHECKPOINT, "it is missing"));
         }
         self.sources.end()?;
+        if let Some(path) = self.complaints.unlisted().filter(|_| !unread(portability::COMPLAINTS)) {
+            return Err(wrong(&path, "no list names it"));
+        }
         if let Some(path) = self.receipts.keys().next() {
             return Err(wrong(path, "it is missing"));
         }
         let evidence = |path: &&String| {
-            path.starts_with(portability::EVIDENCE) || path.starts_with(portability::USE_EVIDENCE)
+            [portability::EVIDENCE, portability::COMPLAINT_EVIDENCE, portability::USE_EVIDENCE]
+                .iter()
+                .any(|folder| path.starts_with(folder))
         };
         if let Some(listed) = &self.listed {
             let inside = listed.iter().all(|path| paths.contains(path));
@@ -498,6 +530,7 @@ impl Check<'_> {
             uses: self.uses.len(),
             unproven_uses: self.unproven.len(),
             incidents: self.incidents.len(),
+            complaints: self.complaints.len(),
             sources: self.sources.items,
             signers: out.signers,
             withheld: out.withheld,

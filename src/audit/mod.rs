@@ -17,6 +17,7 @@ pub mod adoption;
 pub mod archive;
 pub mod case;
 pub mod chain;
+mod complaint;
 pub mod decision;
 pub mod dossier;
 mod finding;
