@@ -18,7 +18,6 @@ use crate::audit::source::Sources;
 use crate::consent::Person;
 use crate::consent::SlotKey;
 use crate::identity;
-use crate::identity::Recorded;
 use crate::ledger::chain::LogKeys;
 use crate::ledger::checkpoint;
 use crate::ledger::entry;
@@ -246,7 +245,7 @@ impl Check<'_> {
             _ if portability::is_around(path) => Ok(()),
             _ if path.starts_with(BY_SOURCE) => self.sources.file(path, content),
             _ if path.starts_with(portability::EVIDENCE) => self.statement(path, content),
-            _ if path.starts_with(portability::COMPLAINT_EVIDENCE) => self.complaint(path, content),
+            _ if path.starts_with(portability::COMPLAINT_FILES) => self.complaint(path, content),
             _ if path.starts_with(portability::USE_EVIDENCE) => self.decision(path, content),
             _ if path.starts_with(portability::RECEIPTS) => match self.receipts.remove(path) {
                 Some(receipt) if receipt == content => Ok(()),
@@ -287,28 +286,27 @@ impl Check<'_> {
         if same { Ok(()) } else { Err(wrong(path, "it is of another checkpoint than the manifest")) }
     }
 
-    /// What evidence proves: somebody's signed statement under the checkpoint, at the place its file is named after.
-    fn proven(&mut self, path: &str, content: &[u8], named: fn(u64) -> String) -> Result<Recorded, Error> {
+    fn complaint(&mut self, path: &str, content: &[u8]) -> Result<(), Error> {
+        if self.complaints.receipt(path, content)? {
+            return Ok(());
+        }
+        let evidence = Evidence::parse(content)?;
+        let opened = evidence.verify(self.log, self.origin, self.grain_ms)?;
+        self.same_tree(path, opened.size, &opened.root)?;
+        self.complaints.take(path, &opened, evidence.receipt)
+    }
+
+    fn statement(&mut self, path: &str, content: &[u8]) -> Result<(), Error> {
         let evidence = Evidence::parse(content)?;
         let opened = evidence.verify(self.log, self.origin, self.grain_ms)?;
         self.same_tree(path, opened.size, &opened.root)?;
         let item = opened.item.as_deref().ok_or_else(|| wrong(path, "it does not show who signed"))?;
-        if path != named(opened.index) {
+        if path != evidence_path(opened.index) {
             return Err(wrong(path, "it is of another entry"));
         }
         let verified = identity::open(item)?;
         let at = opened.at.ok_or_else(|| wrong(path, "it is public, and no statement of a person"))?;
-        self.receipts.insert(receipt_path(opened.index), evidence.receipt);
-        Ok(verified.at(opened.index, Timestamp(at)))
-    }
-
-    fn complaint(&mut self, path: &str, content: &[u8]) -> Result<(), Error> {
-        let recorded = self.proven(path, content, portability::complaint_path)?;
-        if self.complaints.take(&recorded) { Ok(()) } else { Err(wrong(path, "it is no complaint")) }
-    }
-
-    fn statement(&mut self, path: &str, content: &[u8]) -> Result<(), Error> {
-        let recorded = self.proven(path, content, evidence_path)?;
+        let recorded = verified.at(opened.index, Timestamp(at));
         let id = recorded.id().to_string();
         self.person.follow_words(&recorded);
         if let Some(followed) = self.person.follow(&recorded) {
@@ -316,7 +314,8 @@ impl Check<'_> {
             self.slots.entry(followed.slot).or_default().push(id.clone());
         }
         self.transfers.take(&recorded);
-        self.statements.insert(recorded.index(), (id, recorded.statement().kind().as_str()));
+        self.statements.insert(opened.index, (id, recorded.statement().kind().as_str()));
+        self.receipts.insert(receipt_path(opened.index), evidence.receipt);
         Ok(())
     }
 
@@ -462,7 +461,8 @@ impl Check<'_> {
         if !lists("incident", &self.incidents) {
             return Err(wrong(portability::COMPLETENESS, "it does not list exactly the incidents inside"));
         }
-        if !lists("complaint", &self.complaints.listed) {
+        let unread = self.out.unread.iter().any(|path| path == portability::COMPLAINTS);
+        if !unread && !lists("complaint", &self.complaints.listed) {
             return Err(wrong(portability::COMPLETENESS, "it does not list exactly the complaints inside"));
         }
         for one in all("withheld")? {
@@ -490,16 +490,14 @@ impl Check<'_> {
             return Err(wrong(portability::CHECKPOINT, "it is missing"));
         }
         self.sources.end()?;
-        if let Some(path) = self.complaints.unlisted().filter(|_| !unread(portability::COMPLAINTS)) {
-            return Err(wrong(&path, "no list names it"));
+        if !unread(portability::COMPLAINTS) {
+            self.complaints.end()?;
         }
         if let Some(path) = self.receipts.keys().next() {
             return Err(wrong(path, "it is missing"));
         }
         let evidence = |path: &&String| {
-            [portability::EVIDENCE, portability::COMPLAINT_EVIDENCE, portability::USE_EVIDENCE]
-                .iter()
-                .any(|folder| path.starts_with(folder))
+            path.starts_with(portability::EVIDENCE) || path.starts_with(portability::USE_EVIDENCE)
         };
         if let Some(listed) = &self.listed {
             let inside = listed.iter().all(|path| paths.contains(path));

@@ -15,7 +15,8 @@ use crate::consent::Complaint;
 use crate::consent::Incident;
 use crate::consent::Stage;
 use crate::consent::Step;
-use crate::identity::Recorded;
+use crate::identity;
+use crate::ledger::evidence::Opened;
 use crate::ledger::hash;
 use crate::model::id::Hash;
 use crate::model::id::PartyId;
@@ -34,14 +35,40 @@ use crate::portability::Table;
 pub(in crate::audit) struct Complaints {
     /// By index, as they were made.
     proven: BTreeMap<u64, Incident>,
+    /// Receipts that the evidence holds, until their files are seen.
+    receipts: BTreeMap<String, Vec<u8>>,
     /// Ids that the list names.
     pub(in crate::audit) listed: BTreeSet<String>,
 }
 
 impl Complaints {
-    /// Takes a statement whose evidence holds; `false` if it is no complaint.
-    pub(in crate::audit) fn take(&mut self, recorded: &Recorded) -> bool {
-        let Statement::IncidentComplain(s) = recorded.statement() else { return false };
+    /// Whether a file is a receipt: then that of the evidence before it.
+    pub(in crate::audit) fn receipt(&mut self, path: &str, content: &[u8]) -> Result<bool, Error> {
+        if !path.ends_with(".cose") {
+            return Ok(false);
+        }
+        match self.receipts.remove(path) {
+            Some(receipt) if receipt == content => Ok(true),
+            Some(_) | None => Err(wrong(path, "it is not the receipt of the evidence beside it")),
+        }
+    }
+
+    /// Takes a complaint whose evidence holds under the archive's checkpoint.
+    pub(in crate::audit) fn take(
+        &mut self,
+        path: &str,
+        opened: &Opened,
+        receipt: Vec<u8>,
+    ) -> Result<(), Error> {
+        let item = opened.item.as_deref().ok_or_else(|| wrong(path, "it does not show who signed"))?;
+        let at = opened.at.ok_or_else(|| wrong(path, "it is public, and no statement of a person"))?;
+        let recorded = identity::open(item)?.at(opened.index, Timestamp(at));
+        let Statement::IncidentComplain(s) = recorded.statement() else {
+            return Err(wrong(path, "it is no complaint"));
+        };
+        if path != portability::complaint_path(opened.index) {
+            return Err(wrong(path, "it is of another entry"));
+        }
         let incident = Incident {
             at: recorded.at(),
             id: recorded.id().incident(),
@@ -56,8 +83,9 @@ impl Complaints {
             strength: Strength::S,
             complaint: Some(Complaint { ppid: s.ppid, text: s.text.clone() }),
         };
-        self.proven.insert(recorded.index(), incident);
-        true
+        self.receipts.insert(portability::complaint_receipt(opened.index), receipt);
+        self.proven.insert(opened.index, incident);
+        Ok(())
     }
 
     /// The list: exactly what is proven, in order; answers the hash that the table beside it must have.
@@ -89,10 +117,16 @@ impl Complaints {
         self.proven.len()
     }
 
-    /// A complaint whose list is not there.
-    pub(in crate::audit) fn unlisted(&self) -> Option<String> {
-        let unlisted = self.proven.iter().find(|(_, made)| !self.listed.contains(&made.flag.to_string()));
-        unlisted.map(|(index, _)| portability::complaint_path(*index))
+    /// Every one is listed and has its receipt.
+    pub(in crate::audit) fn end(&self) -> Result<(), Error> {
+        if let Some(path) = self.receipts.keys().next() {
+            return Err(wrong(path, "it is missing"));
+        }
+        if self.listed.len() == self.proven.len() {
+            Ok(())
+        } else {
+            Err(wrong(portability::COMPLAINTS, "it does not list the complaints inside"))
+        }
     }
 }
 

@@ -6,9 +6,26 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::model::id::Timestamp;
-use crate::portability::complaint_path;
-use crate::portability::receipt_path;
 use crate::portability::time::instant;
+
+/// Path of her complaints.
+pub const COMPLAINTS: &str = "data/complaints.json";
+/// Path of her complaints as a table.
+pub const COMPLAINTS_CSV: &str = "data/complaints.csv";
+/// Folder of their evidence and receipts.
+pub const COMPLAINT_FILES: &str = "data/complaints/";
+
+/// Path of the evidence of the complaint at an index.
+#[must_use]
+pub fn complaint_path(index: u64) -> String {
+    format!("{COMPLAINT_FILES}{index:012}.cbor")
+}
+
+/// Path of the receipt of the complaint at an index.
+#[must_use]
+pub fn complaint_receipt(index: u64) -> String {
+    format!("{COMPLAINT_FILES}{index:012}.cose")
+}
 
 /// One step after the complaint.
 #[derive(Clone, Debug)]
@@ -58,6 +75,6 @@ pub fn complaint_row(row: &ComplaintRow<'_>) -> Value {
         "incident": row.incident, "statement": row.statement, "index": row.index, "at": row.at.0,
         "time": instant(row.at), "party": row.party, "ppid": row.ppid, "text": row.text, "stage": row.stage,
         "steps": row.steps.iter().map(step).collect::<Vec<_>>(),
-        "evidence": complaint_path(row.index), "receipt": receipt_path(row.index),
+        "evidence": complaint_path(row.index), "receipt": complaint_receipt(row.index),
     })
 }

@@ -30,8 +30,13 @@ pub mod transfer;
 mod usage;
 
 pub use archive::Archive;
+pub use complaint::COMPLAINT_FILES;
+pub use complaint::COMPLAINTS;
+pub use complaint::COMPLAINTS_CSV;
 pub use complaint::ComplaintRow;
 pub use complaint::ComplaintStep;
+pub use complaint::complaint_path;
+pub use complaint::complaint_receipt;
 pub use complaint::complaint_row;
 pub use complete::Completeness;
 pub use complete::Item;
@@ -85,10 +90,6 @@ pub const USES: &str = "data/uses.ndjson";
 pub const USES_CSV: &str = "data/uses.csv";
 /// Path of the incidents that concern her.
 pub const INCIDENTS: &str = "data/incidents.json";
-/// Path of her complaints.
-pub const COMPLAINTS: &str = "data/complaints.json";
-/// Path of her complaints as a table.
-pub const COMPLAINTS_CSV: &str = "data/complaints.csv";
 /// Path of her transfer demands and their steps.
 pub const TRANSFERS: &str = "data/transfers.json";
 /// Path of what is owed to her since grants ended.
@@ -105,8 +106,6 @@ pub const PARTIES: &str = "data/parties.json";
 pub const COMPLETENESS: &str = "data/completeness.json";
 /// Folder of evidence of statements.
 pub const EVIDENCE: &str = "data/evidence/statements/";
-/// Folder of evidence of complaints.
-pub const COMPLAINT_EVIDENCE: &str = "data/evidence/complaints/";
 /// Folder of evidence of decisions.
 pub const USE_EVIDENCE: &str = "data/evidence/uses/";
 /// Folder of receipts.
@@ -127,12 +126,6 @@ pub fn is_around(path: &str) -> bool {
 #[must_use]
 pub fn evidence_path(index: u64) -> String {
     format!("{EVIDENCE}{index:012}.cbor")
-}
-
-/// Path of the evidence of the complaint at an index.
-#[must_use]
-pub fn complaint_path(index: u64) -> String {
-    format!("{COMPLAINT_EVIDENCE}{index:012}.cbor")
 }
 
 /// Path of the receipt of the statement at an index.

@@ -14,7 +14,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::model::terms::Vocabulary;
-use crate::portability::COMPLAINT_EVIDENCE;
+use crate::portability::COMPLAINT_FILES;
 use crate::portability::EVIDENCE;
 use crate::portability::RECEIPTS;
 use crate::portability::USE_EVIDENCE;
@@ -54,7 +54,7 @@ pub(in crate::portability) struct Carried {
 impl Carried {
     /// A file begins.
     pub(in crate::portability) fn begin(&mut self, path: &str) {
-        let proof = [EVIDENCE, COMPLAINT_EVIDENCE, USE_EVIDENCE, RECEIPTS, BY_SOURCE]
+        let proof = [EVIDENCE, COMPLAINT_FILES, USE_EVIDENCE, RECEIPTS, BY_SOURCE]
             .iter()
             .any(|folder| path.starts_with(folder));
         let carried = path.starts_with("data/") && (!proof || self.spent < ROOM);

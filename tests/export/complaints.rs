@@ -9,7 +9,7 @@ use crate::incidents::step;
 
 const TEXT: &str = "=marker-of-complaint: somebody called me";
 
-fn complain(world: &World, n: u64, of: &str) -> StatementId {
+pub(crate) fn complain(world: &World, n: u64, of: &str, text: &str) -> StatementId {
     let statement: Statement = IncidentComplain {
         v: V1,
         kind: Kind::IncidentComplain,
@@ -18,7 +18,7 @@ fn complain(world: &World, n: u64, of: &str) -> StatementId {
         ppid: world.ppid(n, Some(of)),
         by: None,
         party: party(of),
-        text: TEXT.into(),
+        text: text.into(),
     }
     .into();
     let id = world.accept(sign(&statement, &person_key(n))).id;
@@ -38,7 +38,7 @@ fn complained() -> (World, [StatementId; 2]) {
     for n in 1..=2 {
         world.enrol(n);
     }
-    let ids = ["hospital", "bank"].map(|of| complain(&world, 1, of));
+    let ids = ["hospital", "bank"].map(|of| complain(&world, 1, of, TEXT));
     (world, ids)
 }
 
@@ -120,12 +120,13 @@ fn a_log_that_tells_another_story_of_a_complaint_is_found() {
     }
     let gone = |path: &str| files.iter().filter(|(name, _)| name != path).cloned().collect::<Vec<_>>();
     wrong(&gone(portability::COMPLAINTS), "no list");
-    let evidence = files.iter().find(|(name, _)| name.starts_with(portability::COMPLAINT_EVIDENCE)).unwrap();
+    let evidence = files.iter().find(|(name, _)| name.starts_with(portability::COMPLAINT_FILES)).unwrap();
     wrong(&gone(&evidence.0), "no evidence");
+    wrong(&gone(&evidence.0.replace(".cbor", ".cose")), "no receipt");
     // A statement that is none does not pass for one.
     let mut other = files.clone();
     let own = files.iter().find(|(name, _)| name.starts_with(portability::EVIDENCE)).unwrap();
     let index = own.0.rsplit('/').next().unwrap();
-    other.push((format!("{}{index}", portability::COMPLAINT_EVIDENCE), own.1.clone()));
+    other.push((format!("{}{index}", portability::COMPLAINT_FILES), own.1.clone()));
     wrong(&other, "no complaint");
 }

@@ -22,7 +22,7 @@ use crate::portability::Reason;
 use crate::portability::Table;
 use crate::portability::Withheld;
 use crate::portability::complaint_path;
-use crate::portability::receipt_path;
+use crate::portability::complaint_receipt;
 
 impl Export {
     /// Evidence of each complaint under the checkpoint, then the list and the table.
@@ -35,10 +35,8 @@ impl Export {
         for (incident, loaded) in self.node.complaints_under(self.loaded.who, self.covering.size)? {
             if self.complaint_evidence(&incident, &loaded, archive)? {
                 rows.extend(row(&incident));
-                let (id, path) = (incident.flag.to_string(), portability::COMPLAINTS.into());
-                complete.exported.push(Item { kind: ItemKind::Complaint, id: id.clone(), path });
-                let path = complaint_path(incident.index);
-                complete.exported.push(Item { kind: ItemKind::Statement, id, path });
+                let (id, path) = (incident.flag.to_string(), complaint_path(incident.index));
+                complete.exported.push(Item { kind: ItemKind::Complaint, id, path });
                 let what = format!("documents that followed complaint {}", incident.id);
                 complete.withheld.push(Withheld::new(ItemKind::Complaint, what, Reason::RightsOfOthers));
             } else {
@@ -68,7 +66,7 @@ impl Export {
         let Some(item) = stored.and_then(Stored::item) else { return Ok(false) };
         let (evidence, _) = self.evidence(key, incident.index, id, &item)?;
         archive.file(&complaint_path(incident.index), &evidence.encode()?)?;
-        archive.file(&receipt_path(incident.index), &evidence.receipt)?;
+        archive.file(&complaint_receipt(incident.index), &evidence.receipt)?;
         Ok(true)
     }
 }
