@@ -361,6 +361,8 @@
     for (const cells of rows) { const tr = el('tr'); cells.forEach((c) => tr.append(c instanceof Node ? el('td', undefined, c) : el('td', c ?? ''))); body.append(tr); }
     const out = el('div', undefined, el('table', undefined, el('thead', undefined, row), body));
     out.className = 'wide';
+    // What may scroll must be reached by the keyboard.
+    out.tabIndex = 0;
     return out;
   };
   const MOST = 1000;
