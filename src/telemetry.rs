@@ -24,7 +24,15 @@ use prometheus::Opts;
 use prometheus::Registry;
 use prometheus::TextEncoder;
 use prometheus::proto;
+use tracing::Dispatch;
+use tracing::Level;
+use tracing::Metadata;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::model::decision::Reason;
 use crate::model::statement::Kind;
@@ -53,18 +61,42 @@ pub enum Error {
     Metrics(#[from] prometheus::Error),
 }
 
+/// Crates that print what passes through them: engines their keys, which hold hashes of persons, a
+/// database's client its parameters, an HTTP client where it calls and with what.
+const TALKATIVE: [&str; 9] =
+    ["fjall", "lsm_tree", "postgres", "sfa", "sled", "tokio_postgres", "ureq", "ureq_proto", "value_log"];
+
+/// Whether a line may be written, whatever the operator asks to see: of [`TALKATIVE`] crates warnings and
+/// errors, of all others everything.
+fn may_be_written(line: &Metadata<'_>) -> bool {
+    let of = line.target().split("::").next().unwrap_or_default();
+    *line.level() <= Level::WARN || !TALKATIVE.contains(&of)
+}
+
+/// What writes the lines that `filter` asks for, as far as they may be written. A filter
+/// cannot ask for more: the cap is no directive that a narrower one would win over.
+///
+/// # Errors
+/// A filter that does not parse.
+pub fn listener<W>(filter: &str, format: Format, to: W) -> Result<Dispatch, Error>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let lines = tracing_subscriber::fmt::layer().with_writer(to);
+    let lines = match format {
+        Format::Json => lines.json().boxed(),
+        Format::Text => lines.boxed(),
+    };
+    let heard = tracing_subscriber::registry().with(lines).with(EnvFilter::try_new(filter)?);
+    Ok(heard.with(filter_fn(may_be_written)).into())
+}
+
 /// Starts logging to standard error.
 ///
 /// # Errors
 /// A filter that does not parse; a second start.
 pub fn init(filter: &str, format: Format) -> Result<(), Error> {
-    let lines =
-        tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(filter)?).with_writer(std::io::stderr);
-    match format {
-        Format::Json => lines.json().try_init(),
-        Format::Text => lines.try_init(),
-    }
-    .map_err(|_| Error::Started)
+    listener(filter, format, std::io::stderr)?.try_init().map_err(|_| Error::Started)
 }
 
 /// What became of a submitted statement, as counted.
@@ -374,6 +406,48 @@ fn spread(name: &str, help: &str, spread: &Spread) -> proto::MetricFamily {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Where a test's lines go.
+    #[derive(Clone, Default)]
+    struct Kept(std::sync::Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Kept {
+        fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(line);
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn whatever_is_asked_no_crate_that_prints_keys_is_heard_below_its_warnings() {
+        for asked in
+            ["trace", "trace,lsm_tree=trace", "lsm_tree::tree=trace,naru=trace", "[span]=trace,trace"]
+        {
+            let kept = Kept::default();
+            let to = kept.clone();
+            let listener = listener(asked, Format::Json, move || to.clone()).unwrap();
+            tracing::dispatcher::with_default(&listener, || {
+                tracing::trace!(target: "lsm_tree::tree", "low");
+                tracing::debug!(target: "fjall", "low");
+                tracing::info!(target: "sled::pagecache", "low");
+                tracing::warn!(target: "lsm_tree::tree", "heard");
+                tracing::error!(target: "fjall", "heard");
+                tracing::debug!(target: "naru::node", "heard");
+                tracing::debug!(target: "lsm_trees", "heard");
+            });
+            let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+            assert!(!text.contains("low"), "{asked}: {text}");
+            assert!(text.contains("lsm_tree::tree"), "{asked}: {text}");
+            if asked == "trace" {
+                assert_eq!(text.matches("heard").count(), 4, "{text}");
+            }
+        }
+        assert!(matches!(listener("naru=loud", Format::Text, std::io::stderr), Err(Error::Filter(_))));
+    }
 
     #[test]
     fn reasons_and_acts_stand_in_the_order_of_their_variants() {

@@ -4,6 +4,8 @@
 mod keys;
 #[path = "audit/mirror.rs"]
 mod mirror;
+#[path = "audit/replays.rs"]
+mod replays;
 mod support;
 
 use std::cell::RefCell;
@@ -32,6 +34,7 @@ use naru::model::pack::Pack;
 use naru::model::statement::ConsentLift;
 use naru::model::statement::Kind;
 use naru::model::statement::PackAdopt;
+use naru::model::statement::Replayed;
 use naru::model::statement::Scope;
 use naru::model::statement::Statement;
 use naru::model::statement::V1;
@@ -467,7 +470,7 @@ fn strict_pack() -> String {
     )
 }
 
-fn adoption(world: &World, hash: Hash, from: u64) -> Vec<u8> {
+fn adoption(world: &World, hash: Hash, from: u64, replay: Option<Replayed>) -> Vec<u8> {
     let s = PackAdopt {
         v: V1,
         kind: Kind::PackAdopt,
@@ -477,6 +480,7 @@ fn adoption(world: &World, hash: Hash, from: u64) -> Vec<u8> {
         version: 1,
         hash,
         from: Timestamp(from),
+        replay,
     };
     endorse(&sign(&s.into(), &signer(OPERATOR)), REGULATOR)
 }
@@ -488,13 +492,16 @@ fn a_pack_takes_force_at_its_instant_and_everybody_who_replays_sees_it() {
     let mut asked = world.ask(ppid, Action::Anonymise);
     asked.question.class = DataClass::Anonymous;
     let from = START + 2 * DAY;
-    let unknown = world.refuse(adoption(&world, Hash([1; 32]), from));
+    let unknown = world.refuse(adoption(&world, Hash([1; 32]), from, None));
     assert!(matches!(unknown, Refusal::Inert(Why::AttachmentMissing)), "{unknown}");
     let no_pack = world.node().attach(b"version = 1").unwrap();
-    assert!(matches!(world.refuse(adoption(&world, no_pack, from)), Refusal::Inert(Why::Pack)));
+    assert!(matches!(world.refuse(adoption(&world, no_pack, from, None)), Refusal::Inert(Why::Pack)));
     let hash = world.node().attach(strict_pack().as_bytes()).unwrap();
-    assert!(matches!(world.refuse(adoption(&world, hash, START + 1_000)), Refusal::Inert(Why::TooSoon)));
-    world.accept(adoption(&world, hash, from));
+    assert!(matches!(
+        world.refuse(adoption(&world, hash, START + 1_000, None)),
+        Refusal::Inert(Why::TooSoon)
+    ));
+    world.accept(adoption(&world, hash, from, None));
     let answer = |world: &World| {
         let d = world.node().check(&asked).unwrap().decision;
         (d.reason, d.pack.to_string(), d.rule.to_string())
@@ -540,12 +547,10 @@ fn a_pack_takes_force_at_its_instant_and_everybody_who_replays_sees_it() {
     assert!(report.faults.is_empty(), "{:?}", report.faults);
 }
 
-#[test]
-fn a_candidate_pack_answers_the_past_and_names_nobody() {
-    let world = World::new();
+/// Three people object and lift: silence, which the home rule takes for yes.
+fn objectors(world: &World) {
     for n in 1..=3 {
         let ppid = world.enrol(n);
-        // Lifting an objection leaves silence, which the home rule takes for yes.
         let wide = world.object(ppid, Scope::One("bank".into()), DataClass::Anonymous);
         world.accept(sign(&wide, &person_key(n)));
         let over = Some(naru::identity::open(&sign(&wide, &person_key(n))).unwrap().id());
@@ -564,6 +569,12 @@ fn a_candidate_pack_answers_the_past_and_names_nobody() {
         };
         world.accept(sign(&lift.into(), &person_key(n)));
     }
+}
+
+#[test]
+fn a_candidate_pack_answers_the_past_and_names_nobody() {
+    let world = World::new();
+    objectors(&world);
     let World { dir, memory, node, .. } = world;
     drop(node);
     let vault = Vault::open(&dir.path().join("vault"), &master()).unwrap();

@@ -648,7 +648,7 @@ fn a_person_carries_her_archive_away_and_one_flipped_byte_exits_six() {
     desk.naru(&[&["submit", "one.cbor", "--wait"], &trust[..]].concat()).exits(0);
     let export =
         |key: &str, out: &str| desk.naru(&[&["export", "--key", key, "--out", out], &trust[..]].concat());
-    export("one.pem", "mydata.zip").exits(0).says("proven: 27 files");
+    export("one.pem", "mydata.zip").exits(0).says("proven: 29 files");
     export("one.pem", "mydata.zip").exits(2).says("already");
     export("one.pem", "again.zip").exits(0);
     export("stranger.pem", "none.zip").exits(5);
@@ -1048,6 +1048,21 @@ fn a_pack_is_tried_on_ones_own_data() {
     let init = ["init", "--dir", "other", "--origin", ORIGIN, "--regulator", "pipc=pipc.pub.pem"];
     desk.naru(&[&init[..], &["--pack", "kr-pipa"]].concat()).exits(2).says("kcern-2018, kr-pipa-2026");
     assert!(!desk.path("other").exists(), "nothing is begun");
+    // What an adoption says of the past: a report to be attached, and a field to be signed.
+    let told = desk.naru(&[&replay[..], &["--report", "replay.json", "--json"]].concat()).exits(0).json();
+    let report: Value = serde_json::from_slice(&fs::read(desk.path("replay.json")).unwrap()).unwrap();
+    assert_eq!((&report["size"], &report["asked"], &report["changed"]), (&1.into(), &0.into(), &0.into()));
+    assert_eq!(report["until"], told["replay"]["until"]);
+    desk.naru(&[&replay[..], &["--report", "replay.json"]].concat()).exits(1).says("replay.json");
+    let field = format!("replay={}", told["replay"]);
+    let sha = format!("hash={}", report["sha256"].as_str().unwrap());
+    let sign = ["sign", "--key", "log/keys/operator.pem", "--type", "pack.adopt", "--out", "adopt.cbor"];
+    let fields = ["--field", "pack=kr-pipa-2026", "--field", "version=1", "--field", &sha];
+    let more = ["--field", "from=1900000000000", "--field", &field, "--json"];
+    let signed = desk.naru(&[&sign[..], &fields, &more].concat()).exits(0).json();
+    assert_eq!(signed["statement"]["replay"], told["replay"]);
+    let adopted = desk.naru(&["packs", "check", "log", "--json"]).exits(0).json();
+    assert_eq!(adopted, serde_json::json!({ "adopted": [] }));
     desk.write("pack.toml", b"[pack]\nname = 1\n");
     desk.naru(&["packs", "replay", "log", "--pack", "pack.toml"]).exits(1).says("line 2");
 }

@@ -1,5 +1,7 @@
 //! What a person carries away: complete, alike twice, hers alone, and proved.
 
+#[path = "export/complaints.rs"]
+mod complaints;
 #[path = "../examples/source.rs"]
 mod holder;
 #[path = "export/import.rs"]
@@ -388,7 +390,12 @@ fn a_log_that_signs_another_story_than_its_evidence_is_found() {
         assert!(matches!(error, archive::Error::Wrong { .. }), "{path}: {error}");
     }
     for gone in files.iter().map(|(path, _)| path.clone()).filter(|path| path.starts_with("data/")) {
-        let rendered = [portability::CONSENTS_CSV, portability::CONSENTS_LD, portability::USES_CSV];
+        let rendered = [
+            portability::CONSENTS_CSV,
+            portability::CONSENTS_LD,
+            portability::USES_CSV,
+            portability::COMPLAINTS_CSV,
+        ];
         let files: Vec<_> = files.iter().filter(|(path, _)| *path != gone).cloned().collect();
         let proven = verify(&signed_again(&world, &files));
         let free = [
@@ -453,22 +460,82 @@ fn what_is_owed_claimed_and_promised_is_inside_as_it_stands_under_the_checkpoint
     }
 }
 
+/// The story with a transfer, duties, a right that is refused, what is reported as paid, and a complaint.
+fn owed_story() -> World {
+    let (world, ppid) = story();
+    let demand = world.accept(sign(&world.demand(ppid).into(), &person_key(1))).id;
+    let deliver = TransferDeliver {
+        v: V1,
+        kind: Kind::TransferDeliver,
+        iat: world.now(),
+        nonce: nonce(),
+        ppid,
+        party: party("bank"),
+        demand,
+        run: 0,
+        items: 3,
+        hash: naru::model::id::Hash([7; 32]),
+    };
+    world.accept(sign(&deliver.into(), &signer(BANK)));
+    let grant = {
+        let files = files(&archive(&world, 1, None));
+        let duties = json(&files, portability::DUTIES);
+        let of = |name: &str| duties["duties"][0][name].as_str().unwrap().to_owned();
+        let id = |text: String| naru::model::id::StatementId::from_hex(&text).unwrap();
+        world.accept(sign(&world.deleted("bank", ppid, id(of("act"))), &signer(BANK)));
+        id(of("grant"))
+    };
+    world.accept(sign(&world.settle(ppid, grant, 700), &signer(BANK)));
+    let claim = world.accept(sign(&world.claim(ppid), &person_key(1))).id;
+    world.accept(sign(&world.answer_right("bank", ppid, claim, Some("PIPA art. 35(4)")), &signer(BANK)));
+    world.accept(sign(&world.dispute(ppid), &person_key(1)));
+    let complaint = complaints::complain(&world, 1, "hospital", "=me <img src=x onerror=globalThis.ran=1>");
+    let incident = naru::model::id::Nonce(complaint.0[..16].try_into().unwrap());
+    incidents::step(&world, incident, Kind::IncidentConfirm, "pipc", REGULATOR);
+    world
+}
+
 /// Texts that would run if they became markup or script, signed by the log: for `tests/page/check.mjs`.
 #[test]
 fn hostile_texts_stay_texts() {
-    let (world, _) = story();
+    let world = owed_story();
     let mark = "<img src=x onerror=globalThis.ran=1></script><script>globalThis.ran=2</script>";
     let mut files: Vec<_> = files(&archive(&world, 1, None)).into_iter().collect();
     // The order of an archive: evidence before the lists.
     files.sort_by_key(|(path, _)| !path.starts_with("data/evidence") && !path.starts_with("data/receipts"));
     let mut found = 0;
     for (path, content) in &mut files {
-        if [portability::CONSENTS, portability::USES, portability::PARTIES].contains(&path.as_str()) {
+        let shown = [
+            portability::CONSENTS,
+            portability::USES,
+            portability::PARTIES,
+            portability::TRANSFERS,
+            portability::DUTIES,
+            portability::RIGHTS,
+            portability::VALUE,
+            portability::COMPLAINTS,
+        ];
+        if shown.contains(&path.as_str()) {
             let mut text = String::from_utf8(content.clone()).unwrap();
-            let quoted: Vec<_> =
-                ["party_name", "name_en", "purpose", "purpose_type", "consideration", "ppid"]
-                    .map(|name| format!("\"{name}\":\""))
-                    .into();
+            let quoted: Vec<_> = [
+                "party_name",
+                "name_en",
+                "purpose",
+                "purpose_type",
+                "consideration",
+                "ppid",
+                "controller",
+                "standing",
+                "promised",
+                "reason",
+                "currency",
+                "by",
+                "type",
+                "snd_org_code",
+                "stage",
+            ]
+            .map(|name| format!("\"{name}\":\""))
+            .into();
             for name in &quoted {
                 found += text.matches(name).count();
                 text = text.replace(name, &format!("{name}{mark}"));
@@ -476,7 +543,7 @@ fn hostile_texts_stay_texts() {
             *content = text.into_bytes();
         }
     }
-    assert!(found > 10, "{found}");
+    assert!(found > 40, "{found}");
     let bytes = signed_again(&world, &files);
     let mut source = Cursor::new(&bytes);
     let bag = Bag::open(&mut source, signer(LOG).public()).unwrap();
@@ -488,7 +555,10 @@ fn hostile_texts_stay_texts() {
     .unwrap();
     fs::create_dir_all(OUT).unwrap();
     fs::write(format!("{OUT}/hostile.zip"), bytes).unwrap();
-    fs::write(format!("{OUT}/small.zip"), archive(&world, 1, None)).unwrap();
+    let owed = archive(&world, 1, None);
+    assert_eq!(verify(&owed).unwrap().complaints, 1);
+    fs::write(format!("{OUT}/owed.zip"), owed).unwrap();
+    fs::write(format!("{OUT}/small.zip"), archive(&story().0, 1, None)).unwrap();
 }
 
 #[test]

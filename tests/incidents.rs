@@ -825,26 +825,100 @@ fn a_delegate_complains_within_her_scope() {
     assert_eq!((hers(&world, 1), hers(&world, 2)), (1, 0));
 }
 
+/// A regulator's publication of an incident, signed.
+fn published(world: &World, incident: Nonce, document: Hash, (name, seed): (&str, u8)) -> Vec<u8> {
+    let says = IncidentPublish {
+        v: V1,
+        kind: Kind::IncidentPublish,
+        iat: world.now(),
+        nonce: nonce(),
+        incident,
+        party: party(name),
+        document,
+    };
+    sign(&says.into(), &signer(seed))
+}
+
 #[test]
 fn nothing_is_published_that_no_law_orders_to_be() {
-    let world = World::logging();
-    let document = world.node().attach(b"what happened").unwrap();
-    let publish = |document| -> Statement {
-        IncidentPublish {
-            v: V1,
-            kind: Kind::IncidentPublish,
-            iat: world.now(),
-            nonce: nonce(),
-            incident: Nonce([3; 16]),
-            party: party("pipc"),
-            document,
-        }
-        .into()
+    let pipc = ("pipc", REGULATOR);
+    for pack in [naru::model::pack::kcern_2018(), naru::model::pack::kr_pipa_2026()] {
+        let world = World::under(pack, OCTOBER_2026, true);
+        let document = world.node().attach(b"what happened").unwrap();
+        let refusal = world.refuse(published(&world, Nonce([3; 16]), document, pipc));
+        assert!(matches!(refusal, Refusal::Inert(Why::Pack)), "{refusal}");
+        let refusal = world.refuse(published(&world, Nonce([3; 16]), Hash([9; 32]), pipc));
+        assert!(matches!(refusal, Refusal::Inert(Why::AttachmentMissing)), "{refusal}");
+    }
+}
+
+/// The act of a country that orders what Korea's allows: a pack for this test alone.
+fn ordering_pack() -> String {
+    let line = "\n[[rule]]\nid = \"publish-incident\"\nko = \"확인된 사건은 공표한다.\"\n\
+                en = \"A confirmed incident is published.\"\nsource = \"no law: a test\"\nconfidence = \"reading\"\n";
+    let home = naru::model::pack::kcern_2018();
+    format!("{}{line}", home.replacen("name = \"kcern-2018\"", "name = \"ordering\"", 1))
+}
+
+/// Operator and regulator adopt that pack, and its day comes.
+fn adopt_ordering(world: &World) {
+    let hash = world.node().attach(ordering_pack().as_bytes()).unwrap();
+    let says = PackAdopt {
+        v: V1,
+        kind: Kind::PackAdopt,
+        iat: world.now(),
+        nonce: nonce(),
+        pack: "ordering".into(),
+        version: 1,
+        hash,
+        from: Timestamp(START + 2 * DAY),
+        replay: None,
     };
-    let refusal = world.refuse(sign(&publish(document), &signer(REGULATOR)));
-    assert!(matches!(refusal, Refusal::Inert(Why::Pack)), "{refusal}");
-    let refusal = world.refuse(sign(&publish(Hash([9; 32])), &signer(REGULATOR)));
-    assert!(matches!(refusal, Refusal::Inert(Why::AttachmentMissing)), "{refusal}");
+    world.accept(endorse(&sign(&says.into(), &signer(OPERATOR)), REGULATOR));
+    world.clock.set(Timestamp(START + 2 * DAY));
+}
+
+#[test]
+fn where_a_pack_orders_it_a_confirmed_incident_is_published_and_names_no_party() {
+    let mut world = World::logging();
+    adopt_ordering(&world);
+    // Another country's regulator, who supervises nobody here.
+    let mut tokyo = world.register("tokyo", vec![Role::Regulator], false);
+    if let Statement::PartyRegister(says) = &mut tokyo {
+        says.scope = vec!["jp".into()];
+    }
+    let tokyo = sign(&tokyo, &signer(TOKYO));
+    world.accept(endorse(&endorse(&tokyo, OPERATOR), REGULATOR));
+    let hers = enrolled(&world, 1);
+    let before = world.node().sequenced();
+    ask_signed(&world, hers, "use");
+    let [incident] = flag(&world)[..] else { panic!("one incident") };
+    let text = "한 처리자가 다른 영역의 가명을 물었다. One party asked with another domain's pseudonym.";
+    let document = world.node().attach(text.as_bytes()).unwrap();
+    let refused = |item: Vec<u8>, why: Why| {
+        let refusal = world.refuse(item);
+        assert!(matches!(refusal, Refusal::Inert(w) if w == why), "{refusal}, not {}", why.as_str());
+    };
+    let pipc = ("pipc", REGULATOR);
+    refused(published(&world, incident, document, pipc), Why::State);
+    world.accept(step(&world, &incident, Kind::IncidentConfirm, "pipc", REGULATOR));
+    refused(published(&world, Nonce([3; 16]), document, pipc), Why::NotThisSubject);
+    refused(published(&world, incident, document, ("tokyo", TOKYO)), Why::NotThisSubject);
+    refused(published(&world, incident, document, ("hospital", HOSPITAL)), Why::Role);
+    refused(published(&world, incident, document, ("pipc", HOSPITAL)), Why::KeyNotInSet);
+    let accepted = world.accept(published(&world, incident, document, pipc));
+    // What was taken back is not published again.
+    world.accept(step(&world, &incident, Kind::IncidentDismiss, "pipc", REGULATOR));
+    refused(published(&world, incident, document, pipc), Why::State);
+    publish(&world);
+    let entries = world.node().entries(before, world.node().sequenced()).unwrap();
+    let says = |bytes: &[u8], what: &[u8]| bytes.windows(what.len()).any(|part| part == what);
+    let place = usize::try_from(accepted.index - before).unwrap();
+    assert!(says(&entries[place], b"incident.publish") && says(&entries[place], &document.0));
+    for name in ["hospital", "bank"] {
+        assert!(entries.iter().all(|entry| !says(entry, name.as_bytes())), "{name} stands in the open");
+    }
+    is_sound(&mut world);
 }
 
 #[test]

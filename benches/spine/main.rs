@@ -104,54 +104,95 @@ fn machine() -> String {
     format!("{cores} cores,{}", model.trim_start_matches([' ', '\t', ':']))
 }
 
+const HELP: &str = "\
+The figures of the spine, each beside the limit measured in the same run: a Markdown table, medians of three.
+
+usage: scripts/bench [--quick | --long] [--only=PART ...] [--out=FILE]
+
+  --quick      small sizes: does it run?
+  --long       the large ones
+  --only=PART  this part, and others so named; all if none is
+  --out=FILE   writes the table there, too
+  --help       this text
+
+parts:
+";
+
+/// A part of the table.
+struct Part {
+    name: &'static str,
+    what: &'static str,
+    run: fn(&mut Table, Size),
+}
+
+/// All parts, in the order in which they are measured.
+const PARTS: [Part; 10] = [
+    Part { name: "writes", what: "statements accepted, by batch and one by one", run: writes::run },
+    Part { name: "passkeys", what: "passkey assertions", run: passkeys::run },
+    Part { name: "engine", what: "the engine below it, alone", run: writes::run_engine },
+    Part { name: "decide", what: "decisions in process", run: |table, _| decide::run(table) },
+    Part { name: "checks", what: "checks over HTTP, with the use log", run: checks::run },
+    Part { name: "load", what: "an open loop of statements", run: load::run },
+    Part { name: "export", what: "one person carries away", run: carry::run },
+    Part { name: "archive", what: "an archive beside a plain zip", run: archive::run },
+    Part { name: "growth", what: "bytes on disk, memory, time to open again", run: growth::run },
+    Part { name: "timing", what: "whether answers tell strangers apart by time", run: timing::run },
+];
+
+fn help() -> String {
+    let parts: String = PARTS.iter().map(|part| format!("  {:<12} {}\n", part.name, part.what)).collect();
+    format!("{HELP}{parts}")
+}
+
+/// What is asked for.
+struct Args {
+    size: Size,
+    /// Parts by name; all if there is none.
+    only: Vec<String>,
+    out: Option<String>,
+}
+
+/// Reads the arguments; `None` if help is asked for.
+fn read(args: impl Iterator<Item = String>) -> Result<Option<Args>, String> {
+    let mut asked = Args { size: Size::Usual, only: Vec::new(), out: None };
+    for arg in args {
+        match (arg.as_str(), arg.split_once('=')) {
+            // Cargo's own word to every bench.
+            ("--bench", _) => {}
+            ("--help" | "-h", _) => return Ok(None),
+            ("--quick", _) if asked.size != Size::Long => asked.size = Size::Quick,
+            ("--long", _) if asked.size != Size::Quick => asked.size = Size::Long,
+            ("--quick" | "--long", _) => return Err("`--quick` and `--long` exclude each other".into()),
+            (_, Some(("--only", part))) if PARTS.iter().any(|one| one.name == part) => {
+                asked.only.push(part.to_owned());
+            }
+            (_, Some(("--only", part))) => return Err(format!("there is no part `{part}`")),
+            (_, Some(("--out", path))) if !path.is_empty() => asked.out = Some(path.to_owned()),
+            _ => return Err(format!("`{arg}` is no argument")),
+        }
+    }
+    Ok(Some(asked))
+}
+
 fn main() {
-    let args: Vec<String> = std::env::args().collect();
-    let has = |flag: &str| args.iter().any(|a| a == flag);
-    let size = match (has("--quick"), has("--long")) {
-        (true, _) => Size::Quick,
-        (_, true) => Size::Long,
-        (false, false) => Size::Usual,
-    };
-    let wants = |part: &str| {
-        let parts: Vec<_> = args.iter().filter_map(|a| a.strip_prefix("--only=")).collect();
-        parts.is_empty() || parts.contains(&part)
+    let asked = match read(std::env::args().skip(1)) {
+        Ok(Some(asked)) => asked,
+        Ok(None) => return print!("{}", help()),
+        Err(why) => {
+            eprint!("{why}\n\n{}", help());
+            std::process::exit(2);
+        }
     };
     support::planted::deafen();
     println!("machine: {}\n", machine());
     let mut table = Table(String::new());
     table.row("what", "value", "limit of the same run", "ratio");
     table.row("---", "---:", "---:", "---:");
-    if wants("writes") {
-        writes::run(&mut table, size);
+    for part in PARTS.iter().filter(|part| asked.only.is_empty() || asked.only.iter().any(|n| n == part.name))
+    {
+        (part.run)(&mut table, asked.size);
     }
-    if wants("passkeys") {
-        passkeys::run(&mut table, size);
-    }
-    if wants("engine") {
-        writes::run_engine(&mut table, size);
-    }
-    if wants("decide") {
-        decide::run(&mut table);
-    }
-    if wants("checks") {
-        checks::run(&mut table, size);
-    }
-    if wants("load") {
-        load::run(&mut table, size);
-    }
-    if wants("export") {
-        carry::run(&mut table, size);
-    }
-    if wants("archive") {
-        archive::run(&mut table, size);
-    }
-    if wants("growth") {
-        growth::run(&mut table, size);
-    }
-    if wants("timing") {
-        timing::run(&mut table, size);
-    }
-    if let Some(path) = args.iter().find_map(|a| a.strip_prefix("--out=")) {
+    if let Some(path) = asked.out {
         std::fs::write(path, table.0).unwrap();
     }
 }

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::audit::complaint::Complaints;
 use crate::audit::decision;
 use crate::audit::owed;
 use crate::audit::source::Sources;
@@ -97,6 +98,8 @@ pub struct Proven {
     pub unproven_uses: usize,
     /// Incidents that name uses of hers: as the archive says, for the log shows them to others alone.
     pub incidents: usize,
+    /// Complaints of hers, each signed; how far they have come is as the archive says.
+    pub complaints: usize,
     /// Items that sources brought: originals are what the list says, forms follow from them.
     pub sources: usize,
     /// Who signed the use batches: compare with the operator's key in genesis.
@@ -137,6 +140,7 @@ pub fn verify(
         uses: BTreeMap::new(),
         unproven: BTreeSet::new(),
         incidents: BTreeSet::new(),
+        complaints: Complaints::default(),
         transfers: Transfers::default(),
         sources: Sources::default(),
         as_of: String::new(),
@@ -183,6 +187,7 @@ struct Check<'a> {
     /// Decisions that are listed without.
     unproven: BTreeSet<String>,
     incidents: BTreeSet<String>,
+    complaints: Complaints,
     /// Transfer demands as her statements tell them.
     transfers: Transfers,
     sources: Sources,
@@ -213,19 +218,23 @@ impl Check<'_> {
             portability::USES => self.list_of_uses(content),
             portability::COMPLETENESS => self.completeness(content),
             portability::INCIDENTS => self.incidents(content),
+            portability::COMPLAINTS => {
+                let table = self.complaints.list(content)?;
+                self.renderings.insert(portability::COMPLAINTS_CSV, table);
+                Ok(())
+            }
             portability::TRANSFERS if content == self.transfers.file()? => Ok(()),
             portability::TRANSFERS => {
                 Err(wrong(path, "it says something else than follows from the statements"))
             }
             SOURCES => self.sources.list(content),
-            portability::CONSENTS_CSV | portability::CONSENTS_LD | portability::USES_CSV => {
-                match self.renderings.get(path) {
-                    Some(hash) if *hash == listed.sha256 => Ok(()),
-                    Some(_) | None => {
-                        Err(wrong(path, "it says something else than the list it is made from"))
-                    }
-                }
-            }
+            portability::CONSENTS_CSV
+            | portability::CONSENTS_LD
+            | portability::USES_CSV
+            | portability::COMPLAINTS_CSV => match self.renderings.get(path) {
+                Some(hash) if *hash == listed.sha256 => Ok(()),
+                Some(_) | None => Err(wrong(path, "it says something else than the list it is made from")),
+            },
             portability::DUTIES => self.owed(path, content, owed::duties),
             portability::RIGHTS => self.owed(path, content, owed::rights),
             portability::VALUE => self.owed(path, content, owed::value),
@@ -236,6 +245,7 @@ impl Check<'_> {
             _ if portability::is_around(path) => Ok(()),
             _ if path.starts_with(BY_SOURCE) => self.sources.file(path, content),
             _ if path.starts_with(portability::EVIDENCE) => self.statement(path, content),
+            _ if path.starts_with(portability::COMPLAINT_FILES) => self.complaint(path, content),
             _ if path.starts_with(portability::USE_EVIDENCE) => self.decision(path, content),
             _ if path.starts_with(portability::RECEIPTS) => match self.receipts.remove(path) {
                 Some(receipt) if receipt == content => Ok(()),
@@ -274,6 +284,16 @@ impl Check<'_> {
     fn same_tree(&self, path: &str, size: u64, root: &[u8; 32]) -> Result<(), Error> {
         let same = size == self.head.size && *root == self.head.root;
         if same { Ok(()) } else { Err(wrong(path, "it is of another checkpoint than the manifest")) }
+    }
+
+    fn complaint(&mut self, path: &str, content: &[u8]) -> Result<(), Error> {
+        if self.complaints.receipt(path, content)? {
+            return Ok(());
+        }
+        let evidence = Evidence::parse(content)?;
+        let opened = evidence.verify(self.log, self.origin, self.grain_ms)?;
+        self.same_tree(path, opened.size, &opened.root)?;
+        self.complaints.take(path, &opened, evidence.receipt)
     }
 
     fn statement(&mut self, path: &str, content: &[u8]) -> Result<(), Error> {
@@ -431,12 +451,19 @@ impl Check<'_> {
         let paths = all("exported")?.iter().map(|item| item.get("path").and_then(Value::as_str));
         self.listed =
             Some(paths.map(|path| path.map(str::to_owned)).collect::<Option<_>>().ok_or_else(differs)?);
-        let listed = all("exported")?
-            .iter()
-            .filter(|item| item.get("kind").and_then(Value::as_str) == Some("incident"));
-        let listed: Option<BTreeSet<_>> = listed.map(|item| item.get("id").and_then(Value::as_str)).collect();
-        if listed.is_none_or(|ids| !ids.into_iter().eq(self.incidents.iter().map(String::as_str))) {
+        let exported = all("exported")?;
+        let lists = |kind: &str, inside: &BTreeSet<String>| {
+            let of_kind = |item: &&Value| item.get("kind").and_then(Value::as_str) == Some(kind);
+            let listed = exported.iter().filter(of_kind).map(|item| item.get("id").and_then(Value::as_str));
+            let listed: Option<BTreeSet<_>> = listed.collect();
+            listed.is_some_and(|ids| ids.into_iter().eq(inside.iter().map(String::as_str)))
+        };
+        if !lists("incident", &self.incidents) {
             return Err(wrong(portability::COMPLETENESS, "it does not list exactly the incidents inside"));
+        }
+        let unread = self.out.unread.iter().any(|path| path == portability::COMPLAINTS);
+        if !unread && !lists("complaint", &self.complaints.listed) {
+            return Err(wrong(portability::COMPLETENESS, "it does not list exactly the complaints inside"));
         }
         for one in all("withheld")? {
             let text = |name: &str| one.get(name).and_then(Value::as_str).map(str::to_owned);
@@ -463,6 +490,9 @@ impl Check<'_> {
             return Err(wrong(portability::CHECKPOINT, "it is missing"));
         }
         self.sources.end()?;
+        if !unread(portability::COMPLAINTS) {
+            self.complaints.end()?;
+        }
         if let Some(path) = self.receipts.keys().next() {
             return Err(wrong(path, "it is missing"));
         }
@@ -498,6 +528,7 @@ impl Check<'_> {
             uses: self.uses.len(),
             unproven_uses: self.unproven.len(),
             incidents: self.incidents.len(),
+            complaints: self.complaints.len(),
             sources: self.sources.items,
             signers: out.signers,
             withheld: out.withheld,

@@ -93,6 +93,12 @@ pub enum What {
     /// Nothing stands there.
     #[error("is missing")]
     Missing,
+    /// A report is not the one of the adoption that names it.
+    #[error("is not the replay that entry {adoption} says it is")]
+    Replay {
+        /// Where the adoption stands.
+        adoption: LeafIndex,
+    },
     /// The entries make another root.
     #[error("the entries make another root than the checkpoint says")]
     Root,

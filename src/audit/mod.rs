@@ -13,9 +13,11 @@
 //! log says something else to another.
 //! Trusted: the key and the origin handed in, nothing else; what follows that key, its own rotations say.
 
+pub mod adoption;
 pub mod archive;
 pub mod case;
 pub mod chain;
+mod complaint;
 pub mod decision;
 pub mod dossier;
 mod finding;
@@ -26,6 +28,7 @@ mod signed;
 mod source;
 mod tree;
 
+use crate::consent::Adoption;
 use crate::ledger::checkpoint;
 use crate::ledger::checkpoint::Checkpoint;
 use crate::ledger::key::PublicKey;
@@ -106,6 +109,8 @@ pub struct Report {
     pub extends: Option<u64>,
     /// Public time of the newest entry, ms.
     pub newest_t: u64,
+    /// Packs that were adopted, with what their signers saw of the past under them.
+    pub adopted: Vec<Adoption>,
     /// Everything that is wrong, in the order of the log.
     pub findings: Vec<Finding>,
 }
@@ -135,6 +140,7 @@ pub fn audit(
         tiles: 0,
         extends: None,
         newest_t: 0,
+        adopted: Vec::new(),
         findings: Vec::new(),
     };
     // After the checkpoint: a rotation between the two reads is in the list.

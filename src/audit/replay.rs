@@ -10,6 +10,7 @@ use crate::audit::Finding;
 use crate::audit::Place;
 use crate::audit::Unread;
 use crate::audit::What;
+use crate::audit::adoption::Report;
 use crate::consent::Effect;
 use crate::consent::PackFile;
 use crate::consent::Register;
@@ -21,6 +22,7 @@ use crate::model::id::LeafIndex;
 use crate::model::id::StatementId;
 use crate::model::id::Timestamp;
 use crate::model::pack::Pack;
+use crate::model::statement::PackAdopt;
 use crate::model::statement::Statement;
 use crate::model::statement::UseBatch;
 use crate::model::terms::Vocabulary;
@@ -198,7 +200,7 @@ impl Replay {
         findings: &mut Findings,
         attachments: &mut Attachments<'_>,
     ) -> Result<Vec<PackFile>, Unread> {
-        let is_pack = matches!(statement, Statement::LogCreate(_) | Statement::PackAdopt(_));
+        let named = Register::packs_named_by(statement);
         let mut packs = Vec::new();
         for hash in Register::attachments_of(statement) {
             let place = Place::Attachment(hash);
@@ -211,7 +213,14 @@ impl Replay {
                 continue;
             }
             self.counts.attachments += 1;
-            if !is_pack {
+            if let Some(adoption) = replayed(statement, &hash)
+                && !Report::parse(&bytes).is_ok_and(|report| report.agrees(adoption))
+            {
+                let what = What::Replay { adoption: findings.index };
+                findings.list.push(Finding::new(place, what));
+                continue;
+            }
+            if !named.contains(&hash) {
                 continue;
             }
             match std::str::from_utf8(&bytes).map_err(|e| e.to_string()).and_then(parse_pack) {
@@ -263,6 +272,12 @@ impl Replay {
         self.batch_until = Some(batch.until);
         self.counts.use_batches += 1;
     }
+}
+
+/// The adoption that names this attachment as its replay.
+fn replayed<'a>(statement: &'a Statement, hash: &Hash) -> Option<&'a PackAdopt> {
+    let Statement::PackAdopt(s) = statement else { return None };
+    s.replay.as_ref().filter(|replay| replay.report == *hash).map(|_| s.as_ref())
 }
 
 fn parse_pack(text: &str) -> Result<Pack, String> {

@@ -68,6 +68,8 @@ pub(in crate::audit) fn walk(
         report.findings.push(Finding::new(Place::Rotations, What::Keys("the entries say others".into())));
     }
     report.newest_t = replay.newest_t();
+    let adopted = replay.register().adoptions().filter(|adoption| adoption.index > 0);
+    report.adopted = adopted.cloned().collect();
     report.counts = replay.into_counts();
     Ok(())
 }

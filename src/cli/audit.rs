@@ -15,6 +15,7 @@ use crate::cli::Exit;
 use crate::cli::client::Reach;
 use crate::cli::open::LogKey;
 use crate::cli::open::Trust;
+use crate::cli::packs;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;
 use crate::cli::source;
@@ -130,13 +131,16 @@ fn tell(say: &Say, report: &Report, age_s: u64, stale: bool) {
         "sealed": counts.sealed, "attachments": counts.attachments, "tiles": report.tiles,
         "use_batches": counts.use_batches, "erasures": counts.erasures, "erased": counts.erased,
         "erasures_by_term": counts.scheduled,
+        "adopted": report.adopted.iter().map(packs::adopted).collect::<Vec<_>>(),
         "age_s": age_s, "stale": stale, "witnessed": false, "cosignatures": report.cosignatures,
         "findings": findings,
     });
     let list: String = report.findings.iter().map(|f| format!("\n  {f}")).collect();
+    let adopted: String =
+        report.adopted.iter().map(|one| format!("\nadopted {}", packs::adopted_line(one))).collect();
     let extends = report.extends.map_or_else(String::new, |size| format!("\nextends {size}"));
     let figures = format!(
-        "{} entries, {} public ({} applied), {} sealed, {} attachments, {} tiles{extends}\nunwitnessed",
+        "{} entries, {} public ({} applied), {} sealed, {} attachments, {} tiles{extends}{adopted}\nunwitnessed",
         counts.entries, counts.public, counts.applied, counts.sealed, counts.attachments, report.tiles
     );
     let n = report.findings.len();

@@ -199,14 +199,16 @@ pub(in crate::cli) fn tell(
             .next("fetch it again; if that does not help and key and origin are right, keep it: it was altered or forged")
             .exit(Exit::Tampered)
     })?;
-    let Proven { head, files, statements, consents, uses, unproven_uses, incidents, sources, .. } = &proven;
+    let Proven {
+        head, files, statements, consents, uses, unproven_uses, incidents, complaints, sources, ..
+    } = &proven;
     let signers: Vec<String> = proven.signers.iter().map(ToString::to_string).collect();
     let withheld: Vec<Value> =
         proven.withheld.iter().map(|(reason, what)| json!({ "reason": reason, "what": what })).collect();
     let document = json!({
         "proven": true, "size": head.size, "root": hex(&head.root), "files": files,
         "statements": statements, "consents": consents, "uses": uses, "unproven_uses": unproven_uses,
-        "incidents": incidents, "sources": sources,
+        "incidents": incidents, "complaints": complaints, "sources": sources,
         "batch_signers": signers, "withheld": withheld, "unknown": proven.unknown, "unread": proven.unread,
         "witnessed": false,
     });
@@ -220,13 +222,13 @@ pub(in crate::cli) fn tell(
         &document,
         &format!(
             "증명됨: 파일 {files}개가 로그가 서명한 그대로임, 체크포인트 크기 {size}\n루트 {root}\n\
-             진술 {statements}건, 동의 기록 {consents}건, 이용 기록 {uses}건 (증거 없는 것 {unproven_uses}건), 사건 {incidents}건, 다른 곳에서 온 데이터 {sources}건\n\
+             진술 {statements}건, 동의 기록 {consents}건, 이용 기록 {uses}건 (증거 없는 것 {unproven_uses}건), 사건 {incidents}건, 신고 {complaints}건, 다른 곳에서 온 데이터 {sources}건\n\
              이용 묶음에 서명한 키 (운영자의 키와 비교하십시오):\n  {batches}\n들어 있지 않은 것:\n{left}\n\
              뜻을 확인하지 않은 파일: {odd}\n증명하지 않음: 빠진 것이 없다는 것, 로그가 모두에게 같다는 것\nunwitnessed"
         ),
         &format!(
             "proven: {files} files are as the log signed them, checkpoint of {size}\nroot {root}\n\
-             {statements} statements, {consents} consent records that follow from them, {uses} uses ({unproven_uses} more without proof), {incidents} incidents, {sources} items that sources brought\n\
+             {statements} statements, {consents} consent records that follow from them, {uses} uses ({unproven_uses} more without proof), {incidents} incidents, {complaints} complaints, {sources} items that sources brought\n\
              use batches are signed by (compare with the operator's key):\n  {batches}\nnot inside:\n{left}\n\
              files whose meaning was not checked: {odd}\n\
              not proven: that nothing else was left out, that the log is the same for everybody\nunwitnessed"

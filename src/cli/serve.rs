@@ -30,6 +30,7 @@ SIGTERM and SIGINT stop it: what is under way is answered, a last checkpoint is 
 SIGHUP has certificate and key read again; connections that stand keep what they have.
 Each key of the configuration may be overridden by NARU_…: `NARU_LISTEN`, `NARU_STORE_ENGINE`.
 NARU_LOG chooses what is logged to stderr: `info`, or `naru=debug` for a line a request with its id.
+Of engines and clients only warnings and errors are logged, whatever it says: their lines print keys.
 Under --json each log line is one JSON object. `naru backup` asks over a socket in the data folder.")]
 pub(in crate::cli) struct Args {
     /// Configuration; default: `NARU_CONFIG`, then ./naru.toml.

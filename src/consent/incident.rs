@@ -274,7 +274,8 @@ impl Register {
     /// attachment, open to all; nothing of it is kept here.
     ///
     /// Reading: no general power to publish is enough: law must order it, so without such a line in the
-    /// data nothing is published. The statement names no accused and no person.
+    /// data nothing is published. The statement names no accused and no person. That the incident is
+    /// confirmed stands in sealed entries, which the public cannot fold: the node looks before it writes.
     pub(in crate::consent) fn publish_incident(
         &self,
         s: &IncidentPublish,
@@ -287,8 +288,14 @@ impl Register {
         if !regulator.is_live(recorded.at()) {
             return Err(Why::PartySuspended);
         }
-        let packs = self.packs_of(&s.party, recorded.at()).unwrap_or_default();
-        if packs.iter().any(|pack| pack.rule_exists(PUBLISHED_BY_LAW)) { Ok(()) } else { Err(Why::Pack) }
+        if self.orders_publication(&s.party, recorded.at()) { Ok(()) } else { Err(Why::Pack) }
+    }
+
+    /// Whether a pack that applies to a regulator has the line by which law orders that incidents are published.
+    #[must_use]
+    pub fn orders_publication(&self, regulator: &PartyId, at: Timestamp) -> bool {
+        let packs = self.packs_of(regulator, at).unwrap_or_default();
+        packs.iter().any(|pack| pack.rule_exists(PUBLISHED_BY_LAW))
     }
 
     pub(in crate::consent) fn regulator_over<'a>(

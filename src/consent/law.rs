@@ -19,7 +19,7 @@ use crate::identity::Recorded;
 use crate::model::decision::Why;
 use crate::model::id::{Hash, LeafIndex, PartyId, Timestamp};
 use crate::model::pack::{Pack, Status};
-use crate::model::statement::PackAdopt;
+use crate::model::statement::{PackAdopt, Replayed, Statement};
 use crate::model::vocabulary::Role;
 
 /// How long before its instant a pack must be recorded, ms: a day, in which anybody can read it and
@@ -36,6 +36,9 @@ pub struct Adoption {
     pub from: Timestamp,
     /// Where that stands.
     pub index: LeafIndex,
+    /// What past decisions come to under it, as its signers said they saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replayed>,
 }
 
 /// An adoption with its file, if that is attached.
@@ -148,6 +151,9 @@ impl Register {
         if s.from < self.seen(recorded.at()).plus_ms(ADOPTED_BEFORE_MS) {
             return Err(Why::TooSoon);
         }
+        if s.replay.as_ref().is_some_and(|replay| !self.can_be(replay, recorded)) {
+            return Err(Why::Replay);
+        }
         let named = PackRef { name: s.pack.clone(), version: s.version, hash: s.hash };
         let pack = self.file(&named).ok_or(Why::Pack)?;
         if !matches!(pack.header().status, Status::Policy | Status::Law) {
@@ -159,10 +165,33 @@ impl Register {
         if self.adoptions().any(|a| a.pack.name == named.name && a.pack.version >= named.version) {
             return Err(Why::NameTaken);
         }
-        let adoption = Adoption { pack: named, from: s.from, index: recorded.index() };
+        let replay = s.replay.clone();
+        let adoption = Adoption { pack: named, from: s.from, index: recorded.index(), replay };
         Arc::make_mut(&mut self.adopted).push(adoption);
         self.draw_laws();
         Ok(())
+    }
+
+    /// Whether a replay can have come to this before the statement that names it was recorded. Whether it is
+    /// true, only whoever holds the past can tell.
+    fn can_be(&self, replay: &Replayed, recorded: &Recorded) -> bool {
+        let newest = self.seen(recorded.at()).plus_ms(self.grain().unwrap_or_default());
+        replay.changed <= replay.asked
+            && replay.size <= recorded.index()
+            && replay.from <= replay.until
+            && replay.until <= newest
+    }
+
+    /// Hashes of the packs a public statement names: attachments that it is judged by.
+    #[must_use]
+    pub fn packs_named_by(statement: &Statement) -> Vec<Hash> {
+        if let Statement::LogCreate(s) = statement {
+            return s.packs.iter().map(|pack| pack.hash).collect();
+        }
+        if let Statement::PackAdopt(s) = statement {
+            return vec![s.hash];
+        }
+        Vec::new()
     }
 
     /// Applies one public statement that came with the files of the packs it names. They stay attached
@@ -187,7 +216,8 @@ impl Register {
     /// Finds the files of the packs named so far; done whenever either changes.
     pub(in crate::consent) fn draw_laws(&mut self) {
         let first = self.genesis.as_ref().map_or(&[][..], |g| &g.packs).iter();
-        let first = first.map(|pack| Adoption { pack: pack.clone(), from: Timestamp(0), index: 0 });
+        let first =
+            first.map(|pack| Adoption { pack: pack.clone(), from: Timestamp(0), index: 0, replay: None });
         let all = first.chain(self.adopted.iter().cloned());
         let laws: Vec<Law> = all.map(|named| Law { pack: self.file(&named.pack), named }).collect();
         self.home = Arc::new(

@@ -258,11 +258,11 @@ impl Register {
         if let Statement::NoticePublish(s) = statement {
             return s.texts.iter().map(|text| text.hash).collect();
         }
-        if let Statement::LogCreate(s) = statement {
-            return s.packs.iter().map(|pack| pack.hash).collect();
+        if let Statement::LogCreate(_) = statement {
+            return Self::packs_named_by(statement);
         }
         if let Statement::PackAdopt(s) = statement {
-            return vec![s.hash];
+            return std::iter::once(s.hash).chain(s.replay.as_ref().map(|replay| replay.report)).collect();
         }
         if let Statement::ReleaseRegister(s) = statement {
             return vec![s.criteria];

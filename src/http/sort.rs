@@ -192,6 +192,8 @@ sorts! {
         "An end lies before its beginning, or beyond what the notice allows. Correct them and sign again.";
     W_TOO_SOON 403 "too-soon" "It would take force at an instant that is past or too near"
         "A policy pack is published at least a day before it takes force. Name a later instant and sign again.";
+    W_REPLAY 403 "replay" "The replay it names cannot have come to that"
+        "It says more changes than it asked, or a log or a span that did not end before it was recorded. Name what the replay's own output says.";
     W_GENESIS 403 "genesis" "Genesis stands at index 0, and only there"
         "A log is created once. Nothing else may stand first.";
     W_NOT_SERVED 403 "not-served" "This version has no rules for the type yet"
@@ -231,6 +233,7 @@ pub(in crate::http) const fn of_why(why: Why) -> &'static Sort {
         Why::NotOwed => W_NOT_OWED,
         Why::Dates => W_DATES,
         Why::TooSoon => W_TOO_SOON,
+        Why::Replay => W_REPLAY,
         Why::Genesis => W_GENESIS,
         Why::NotServed => W_NOT_SERVED,
     }

@@ -278,6 +278,8 @@ whys! {
     NotOwed = "not-owed",
     /// Dates contradict each other.
     Dates = "dates",
+    /// The replay it names cannot have come to that before it was recorded.
+    Replay = "replay",
     /// It would take force at an instant that is past or too near.
     TooSoon = "too-soon",
     /// Not at index 0, or index 0 and not genesis.

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::audit::adoption::Report;
 use crate::consent::PackFile;
 use crate::consent::Register;
 use crate::identity;
@@ -144,6 +145,7 @@ impl Inner {
     fn place_and_seal(&self, verified: Verified<Statement>, fresh_at: u64) -> Result<Intake, Refusal> {
         if verified.value().kind().is_public() {
             self.attachments_stand(verified.value())?;
+            self.publishes(verified.value(), &verified.signer())?;
             if !self.can_follow(verified.value()) {
                 return Err(Refusal::Inert(Why::KeyNotHeld));
             }
@@ -178,7 +180,14 @@ impl Inner {
                 return Err(Refusal::Inert(Why::AttachmentMissing));
             }
         }
-        Ok(())
+        let Statement::PackAdopt(adoption) = statement else { return Ok(()) };
+        let Some(replay) = &adoption.replay else { return Ok(()) };
+        let report = self.attachment(&replay.report)?.map(|bytes| Report::parse(&bytes));
+        match report {
+            Some(Ok(report)) if report.agrees(adoption) => Ok(()),
+            // A slip is refused; of a lie, audit and the data tell.
+            _ => Err(Refusal::Inert(Why::Replay)),
+        }
     }
 
     /// Finds the person, checks the ppid, seals.

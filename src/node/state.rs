@@ -362,10 +362,7 @@ impl Inner {
     /// # Errors
     /// As [`Inner::pack_files`], or a file is no pack.
     pub(in crate::node) fn packs_named_by(&self, statement: &Statement) -> Result<Vec<PackFile>, Error> {
-        match statement.kind() {
-            Kind::LogCreate | Kind::PackAdopt => self.pack_files(&Register::attachments_of(statement)),
-            _ => Ok(Vec::new()),
-        }
+        self.pack_files(&Register::packs_named_by(statement))
     }
 
     /// A hash tile of the published size.

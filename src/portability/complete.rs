@@ -21,6 +21,8 @@ pub enum ItemKind {
     Exception,
     /// An incident that concerns her.
     Incident,
+    /// A complaint of hers.
+    Complaint,
     /// A transfer demand.
     Transfer,
     /// What a source brought.

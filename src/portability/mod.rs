@@ -13,6 +13,7 @@
 //! (`audit`), encryption. Trusted: nothing that is read.
 
 mod archive;
+mod complaint;
 mod complete;
 pub mod import;
 mod incident;
@@ -29,6 +30,14 @@ pub mod transfer;
 mod usage;
 
 pub use archive::Archive;
+pub use complaint::COMPLAINT_FILES;
+pub use complaint::COMPLAINTS;
+pub use complaint::COMPLAINTS_CSV;
+pub use complaint::ComplaintRow;
+pub use complaint::ComplaintStep;
+pub use complaint::complaint_path;
+pub use complaint::complaint_receipt;
+pub use complaint::complaint_row;
 pub use complete::Completeness;
 pub use complete::Item;
 pub use complete::ItemKind;

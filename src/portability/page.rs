@@ -14,6 +14,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::model::terms::Vocabulary;
+use crate::portability::COMPLAINT_FILES;
 use crate::portability::EVIDENCE;
 use crate::portability::RECEIPTS;
 use crate::portability::USE_EVIDENCE;
@@ -53,8 +54,9 @@ pub(in crate::portability) struct Carried {
 impl Carried {
     /// A file begins.
     pub(in crate::portability) fn begin(&mut self, path: &str) {
-        let proof =
-            [EVIDENCE, USE_EVIDENCE, RECEIPTS, BY_SOURCE].iter().any(|folder| path.starts_with(folder));
+        let proof = [EVIDENCE, COMPLAINT_FILES, USE_EVIDENCE, RECEIPTS, BY_SOURCE]
+            .iter()
+            .any(|folder| path.starts_with(folder));
         let carried = path.starts_with("data/") && (!proof || self.spent < ROOM);
         self.file = carried.then(Vec::new);
     }

@@ -1,6 +1,6 @@
-//! Consents and uses as spreadsheets open them: CSV in UTF-8 with a BOM, lines end in CRLF.
+//! Consents, uses and complaints as spreadsheets open them: CSV in UTF-8 with a BOM, lines end in CRLF.
 //!
-//! A rendering of `consents.json` and `uses.ndjson`, made from their very values, so that a
+//! A rendering of `consents.json`, `uses.ndjson` and `complaints.json`, made from their very values, so that a
 //! verifier makes it again and compares. A cell that a spreadsheet would take for a formula
 //! begins with an apostrophe. Source: RFC 4180; OWASP, CSV injection.
 //! Lacks what does not fit a row: parties in full, the evidence.
@@ -70,6 +70,18 @@ const USES: [Column; 22] = [
     ("evidence 증거", "/evidence"),
 ];
 
+const COMPLAINTS: [Column; 9] = [
+    ("time 시각", "/time"),
+    ("party 상대", "/party"),
+    ("complaint 신고 내용", "/text"),
+    ("stage 단계", "/stage"),
+    ("what followed 경과", "/steps"),
+    ("incident 사건", "/incident"),
+    ("statement 진술", "/statement"),
+    ("ppid", "/ppid"),
+    ("evidence 증거", "/evidence"),
+];
+
 /// One file under way.
 pub struct Table<'a> {
     csv: Writer<&'a mut dyn Write>,
@@ -99,6 +111,14 @@ impl<'a> Table<'a> {
         Self::begin(out, &USES)
     }
 
+    /// Begins the file of complaints.
+    ///
+    /// # Errors
+    /// The writer.
+    pub fn complaints(out: &'a mut dyn Write) -> Result<Self, Error> {
+        Self::begin(out, &COMPLAINTS)
+    }
+
     fn begin(out: &'a mut dyn Write, columns: &'static [Column]) -> Result<Self, Error> {
         out.write_all(BOM)?;
         let mut csv = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(out);
@@ -106,7 +126,7 @@ impl<'a> Table<'a> {
         Ok(Self { csv, columns })
     }
 
-    /// Adds a row: a record of `consents.json`, or a line of `uses.ndjson`.
+    /// Adds a row: a record of `consents.json`, a line of `uses.ndjson`, a row of `complaints.json`.
     ///
     /// # Errors
     /// The writer.
@@ -132,7 +152,11 @@ fn cell(value: &Value) -> String {
         Value::Number(number) => number.to_string(),
         Value::String(text) => text.clone(),
         Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join("; "),
-        // An event says what and when; a category is wrapped in its name.
+        // A step says when, what and by whom; an event what and when; a category is wrapped in its name.
+        Value::Object(step) if step.contains_key("by") => {
+            let of = |name: &str| step.get(name).map_or_else(String::new, cell);
+            format!("{} {} ({})", of("time"), of("type"), of("by"))
+        }
         Value::Object(_) => {
             match (value.get("event_state"), value.get("event_time"), value.get("pii_type")) {
                 (Some(state), Some(time), _) => {

@@ -91,6 +91,7 @@ impl World {
             version: pack.version(),
             hash: hash(&format!("{} {}", pack.name(), pack.version())),
             from,
+            replay: None,
         }
     }
 

@@ -27,7 +27,7 @@ fn flag(world: &World) -> Nonce {
 }
 
 /// Seals a document and signs the step that names it, and publishes.
-fn step(world: &World, incident: Nonce, kind: Kind, name: &str, seed: u8) {
+pub(crate) fn step(world: &World, incident: Nonce, kind: Kind, name: &str, seed: u8) {
     let text = b"a document that is no business of hers";
     let document: Hash = world.node().keep_incident_document(&incident, text, &party(name)).unwrap().unwrap();
     let (v, iat, nonce, party) = (V1, world.now(), nonce(), party(name));

@@ -106,7 +106,11 @@ def main() -> None:
     records = json.loads(bag.read("data/consents.json"))["records"]
     events = {e["ext"]["statement"] for r in records for e in r["events"]}
     must(f"{len(records)} consent records rest on listed statements", events <= {row["id"] for row in rows})
-    for path, count in ("data/consents.csv", len(records)), ("data/uses.csv", len(uses)):
+    complaints = json.loads(bag.read("data/complaints.json"))["complaints"]
+    must(f"{len(complaints)} complaints have their evidence and receipts",
+         all(one["evidence"] in digest and one["receipt"] in digest for one in complaints))
+    tables = ("data/consents.csv", len(records)), ("data/uses.csv", len(uses)), ("data/complaints.csv", len(complaints))
+    for path, count in tables:
         text = bag.read(path).decode("utf-8-sig")
         table = list(csv.reader(io.StringIO(text, newline="")))
         must(f"{path}: {count} rows", bag.read(path).startswith(b"\xef\xbb\xbf") and text.endswith("\r\n")

@@ -2,6 +2,7 @@
 
 use naru::model::statement::Scope;
 use naru::model::vocabulary::DataClass;
+use naru::store::Store;
 
 use crate::*;
 
@@ -163,4 +164,22 @@ fn neither_log_lines_nor_figures_know_anybody() {
         assert!(!logs.contains(&secret), "a log line holds `{secret}`");
         assert!(!figures.contains(&secret), "a figure holds `{secret}`");
     }
+}
+
+/// The engine prints keys of its store below its warnings, and a key holds the hash of a person's.
+#[test]
+fn what_the_engine_says_of_its_keys_is_not_heard() {
+    planted::keep();
+    planted::bytes(b"an engine's key of somebody here");
+    let dir = tempfile::tempdir().unwrap();
+    let key = "an engine's key of somebody here";
+    for _ in 0..2 {
+        let store = naru::store::fjall::Fjall::open(dir.path().join("store")).unwrap();
+        store.put(key, key.as_bytes(), false).unwrap();
+        assert!(store.get(key).unwrap().is_some());
+    }
+    let logs = planted::kept();
+    let engine = |line: &&str| ["fjall", "lsm_tree"].iter().any(|name| line.contains(&format!("\"{name}")));
+    let low = |line: &&str| ["TRACE", "DEBUG", "INFO"].iter().any(|level| line.contains(level));
+    assert_eq!(logs.lines().filter(engine).find(low), None);
 }

@@ -208,7 +208,22 @@ fn of_party(kind: Kind, o: Optional) -> Statement {
         Kind::PartySuspend => {
             s!(PartySuspend { party: party("bank"), until: o.some(LATER), case: text("2026-7") })
         }
-        Kind::PackAdopt => s!(PackAdopt { pack: text("kcern-2018"), version: 1, hash: HASH, from: LATER }),
+        Kind::PackAdopt => s!(PackAdopt {
+            pack: text("kcern-2018"),
+            version: 1,
+            hash: HASH,
+            from: LATER,
+            replay: o.some(Replayed {
+                of: ReplayOf::Uses,
+                from: AT,
+                until: LATER,
+                size: 9,
+                instead_of: o.many(text("kr-pipa-2026")),
+                asked: 7,
+                changed: 2,
+                report: HASH,
+            }),
+        }),
         Kind::ReleaseRegister => s!(ReleaseRegister {
             anonymiser: party("anon"),
             release: text("incomes-2026"),

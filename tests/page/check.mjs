@@ -1,6 +1,6 @@
 // Opens archives from the disk in a real Chromium, as a double click does, and judges what the page says.
 //
-// usage: node check.mjs small.zip hostile.zip mydata.zip sources.zip     (Node 20 or later; nothing to install but Chromium)
+// usage: node check.mjs small.zip hostile.zip mydata.zip sources.zip owed.zip     (Node 20 or later; nothing to install but Chromium)
 // setup: apt-get install chromium nodejs, or CHROMIUM=/path/to/chromium
 //
 // `cargo test --test export` leaves them in target/tmp/export. A good archive is green in both languages,
@@ -13,7 +13,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { spawn } from 'node:child_process';
 
-const [good, hostile, thousand, sources] = process.argv.slice(2);
+const [good, hostile, thousand, sources, owed] = process.argv.slice(2);
 const work = fs.mkdtempSync(path.join(os.tmpdir(), 'naru-archive-'));
 let failed = 0;
 const must = (what, holds, beside = '') => {
@@ -93,6 +93,9 @@ const open = async (folder, named = false) => {
   const say = async (language) => {
     await run(`document.getElementById('${language}').click()`);
     return run(`({ verdict: document.documentElement.dataset.verdict, words: document.getElementById('verdict').textContent,
+      marks: { good: document.querySelectorAll('#page section .good').length, open: document.querySelectorAll('#page section .open').length },
+      plain: [...document.querySelectorAll('th')].every((th) => th.scope === 'col' && th.textContent !== '')
+        && [...document.querySelectorAll('h1, h2, h3')].every((h, n, all) => n === 0 || h.tagName[1] - all[n - 1].tagName[1] <= 1),
       lang: document.documentElement.lang, text: document.body.innerText, ran: globalThis.ran ?? null,
       markup: document.querySelectorAll('#page :is(img, script, a, iframe, svg, object)').length })`);
   };
@@ -112,19 +115,19 @@ try {
   said = await open(folder, true);
   must('and stays green when it is given its folder', whole(said) && / files on the disk hold, 0 differ/.test(said.en.text), said.en.words);
 
-  const red = async (what, file, change, { named = false, names = file } = {}) => {
-    const at = path.join(folder, file), before = fs.readFileSync(at);
+  const red = async (what, file, change, { named = false, names = file, base = folder, also = () => true } = {}) => {
+    const at = path.join(base, file), before = fs.readFileSync(at);
     const after = change(Buffer.from(before));
     if (after === null) fs.rmSync(at); else fs.writeFileSync(at, after);
-    const said = await open(folder, named);
+    const said = await open(base, named);
     fs.writeFileSync(at, before);
-    must(`red: ${what}`, said.en.verdict === 'red' && said.ko.verdict === 'red' && said.en.words.includes(names), `${said.en.verdict}: ${said.en.words}`);
+    must(`red: ${what}`, said.en.verdict === 'red' && said.ko.verdict === 'red' && said.en.words.includes(names) && also(said), `${said.en.verdict}: ${said.en.words}`);
   };
   const flip = (where) => (bytes) => { bytes[where(bytes)] ^= 1; return bytes; };
   const inside = (path, more) => (bytes) => bytes.indexOf(`naru("${path}","`) + path.length + 8 + more;
-  const scripts = fs.readdirSync(path.join(folder, 'view')).filter((name) => /^[0-9]+\.js$/.test(name)).sort();
-  const newest = `view/${scripts.at(-1)}`;
-  const carries = (path) => `view/${scripts.find((name) => fs.readFileSync(`${folder}/view/${name}`).includes(`naru("${path}"`))}`;
+  const scripts = (base) => fs.readdirSync(path.join(base, 'view')).filter((name) => /^[0-9]+\.js$/.test(name)).sort();
+  const newest = `view/${scripts(folder).at(-1)}`;
+  const carries = (path, base = folder) => `view/${scripts(base).find((name) => fs.readFileSync(`${base}/view/${name}`).includes(`naru("${path}"`))}`;
   const first = 'data/evidence/statements/' + fs.readdirSync(path.join(folder, 'data/evidence/statements')).sort()[0].toString();
   for (const file of [first, 'data/consents.json', 'data/uses.csv', 'data/checkpoint.txt'])
     await red(`a byte of ${file} as the page carries it`, carries(file), flip(inside(file, 9)), { names: file });
@@ -138,6 +141,27 @@ try {
   for (const file of ['data/consents.json', first, 'index.html', 'bagit.txt', 'manifest.cose', 'view/words.js'])
     await red(`a byte of ${file} on the disk`, file, flip((bytes) => bytes.length - 2), { named: true });
   await red('a file that is gone from the disk', 'data/consents.csv', () => null, { named: true });
+
+  // ---- what is sent, owed, claimed, promised and complained of
+  const more = unpack(owed);
+  said = await open(more);
+  must('green with transfers, duties, rights, value and a complaint', whole(said), said.en.words);
+  must('their sections are there in English', ['my transfer demands: 1', 'what is owed to me since consents ended', 'rights I claimed: 1', 'what my data was promised and paid', 'my complaints: 1', '1 complaints of mine proven']
+    .every((one) => said.en.text.includes(one)), said.en.text.slice(-3000));
+  must('and in Korean', ['내 전송요구 1건', '동의가 끝난 뒤 남은 의무', '내가 행사한 권리 1건', '내 데이터의 대가', '내 신고 1건', '증명됨', '확인됨', '거절함']
+    .every((one) => said.ko.text.includes(one)), said.ko.text.slice(-3000));
+  must('with what they say', ['bank → hospital', 'refused: PIPA art. 35(4)', '700 KRW', 'disputed by me', 'marker-of-one', '=me <img src=x onerror=globalThis.ran=1>', 'confirmed (pipc)', 'done in time', 'waiting']
+    .every((one) => said.en.text.includes(one)), said.en.text.slice(-3000));
+  must('every row of theirs is proven', said.en.marks.good >= 7 && said.en.marks.open === 0, JSON.stringify(said.en.marks));
+  must('headings follow each other and every table names its columns', said.en.plain, said.en.text.slice(0, 200));
+  must('and none of it is markup', said.en.markup === 0 && said.ko.ran === null);
+  const listed = JSON.parse(fs.readFileSync(`${more}/data/complaints.json`)).complaints[0];
+  const claim = JSON.parse(fs.readFileSync(`${more}/data/rights.json`)).rights[0].request;
+  const claimed = fs.readFileSync(`${more}/data/statements.ndjson`, 'utf8').split('\n').filter(Boolean).map((l) => JSON.parse(l)).find((row) => row.id === claim).evidence;
+  for (const file of ['data/complaints.json', listed.evidence, 'data/transfers.json', 'data/value.json'])
+    await red(`a byte of ${file} as the page carries it`, carries(file, more), flip(inside(file, 9)), { names: file, base: more });
+  await red('the proof of a claim: and its row is marked as not verified', carries(claimed, more), flip(inside(claimed, 9)),
+    { names: claimed, base: more, also: (said) => said.en.marks.open === 1 && said.en.text.includes('not verified here') && said.ko.text.includes('이 화면에서 확인하지 못함') });
 
   said = await open(unpack(thousand));
   must('a thousand events are green', whole(said) && said.en.text.includes('700 uses proven'), said.en.words);

@@ -124,11 +124,16 @@ impl World {
 
     /// The same, with a use log or without.
     pub fn korean_with(logging: bool) -> Self {
+        Self::under(naru::model::pack::kr_pipa_2026(), OCTOBER_2026, logging)
+    }
+
+    /// The same, under one pack that the build carries, begun at an instant.
+    pub fn under(pack: &str, at: u64, logging: bool) -> Self {
         let memory = Memory::new();
         let store: Arc<dyn Store> = Arc::new(memory.clone());
-        let act = naru::node::read_pack(naru::model::pack::kr_pipa_2026().as_bytes()).unwrap();
+        let pack = naru::node::read_pack(pack.as_bytes()).unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let mut world = Self::begun(dir, memory, store, OCTOBER_2026, &[act], logging);
+        let mut world = Self::begun(dir, memory, store, at, &[pack], logging);
         world.populate();
         world
     }

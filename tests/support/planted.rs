@@ -1,7 +1,7 @@
 //! What must never be read in a log line, a problem or a figure, watched for as long as tests run.
 //!
 //! Worlds plant what they know of persons and keys. The first world of a process listens to
-//! everything that is logged, by whomever and at the most talkative level; a line that says something
+//! everything that may be logged, by whomever and at the most talkative level; a line that says something
 //! planted, in whatever spelling, ends the process at once. The HTTP tests ask the same of every problem
 //! and of the metrics.
 
@@ -13,6 +13,7 @@ use std::sync::PoisonError;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// So many spellings at most: later ones are of the same kinds.
 const MOST: usize = 1_024;
@@ -78,10 +79,10 @@ impl io::Write for Heard {
 /// Listens from now on, once in a process: to everything but the tests' own HTTP client.
 pub fn listen() {
     LISTENS.call_once(|| {
-        let filter = tracing_subscriber::EnvFilter::new("trace,ureq=off,ureq_proto=off,rustls=off");
-        let lines = tracing_subscriber::fmt().json().with_env_filter(filter);
+        let asked = "trace,ureq=off,ureq_proto=off,rustls=off";
+        let listener = naru::telemetry::listener(asked, naru::telemetry::Format::Json, || Heard).unwrap();
         // A process with these stories twice (`tests/lag.rs`) listens once, for the first of them.
-        drop(lines.with_writer(|| Heard).try_init());
+        drop(listener.try_init());
         words("800101-1234567");
     });
 }

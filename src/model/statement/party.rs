@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::id::{Hash, KeyHash, PartyId, StatementId, Timestamp};
+use crate::model::id::{Hash, KeyHash, PartyId, StatementId, Timestamp, TreeSize};
 use crate::model::statement::statement;
 use crate::model::vocabulary::{Action, DataClass, Role};
 
@@ -303,7 +303,54 @@ statement! {
         hash: Hash,
         /// From when.
         from: Timestamp,
+        /// What past decisions come to under it, as its signers saw it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replay: Option<Replayed>,
     }
+}
+
+/// Which past was decided again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReplayOf {
+    /// What was asked, as use lines say.
+    Uses,
+    /// What the acts of persons suggest.
+    Acts,
+}
+
+impl ReplayOf {
+    /// The spelling on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Uses => "uses",
+            Self::Acts => "acts",
+        }
+    }
+}
+
+/// What a replay of past decisions under a pack came to. Source: design §1, a pack is published with one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Replayed {
+    /// Which past.
+    pub of: ReplayOf,
+    /// First instant of the span.
+    pub from: Timestamp,
+    /// First instant after the span.
+    pub until: Timestamp,
+    /// Entries of the log it was made over.
+    pub size: TreeSize,
+    /// Packs that were left out beside the candidate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub instead_of: Vec<String>,
+    /// Decisions made again.
+    pub asked: u64,
+    /// Those that come out otherwise.
+    pub changed: u64,
+    /// SHA-256 of the report, an attachment.
+    pub report: Hash,
 }
 
 statement! {

@@ -191,7 +191,9 @@ impl Export {
         let size = self.covering.size;
         let mut say = |kind, what: String, reason| complete.withheld.push(Withheld::new(kind, what, reason));
         say(ItemKind::Statement, format!("statements from entry {size} on"), Reason::AfterCheckpoint);
-        let later = format!("incidents flagged from entry {size} on, and later steps of earlier ones");
+        let later = format!(
+            "incidents flagged or complained of from entry {size} on, and later steps of earlier ones"
+        );
         say(ItemKind::Incident, later, Reason::AfterCheckpoint);
         say(ItemKind::Secret, "the key her records are sealed under".into(), Reason::Security);
         say(

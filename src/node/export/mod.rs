@@ -8,6 +8,7 @@
 //!
 //! Lacks: the zip and its page (`portability`), the suites of encryption (`vault`).
 
+mod complaints;
 mod incidents;
 mod link;
 mod lists;
@@ -149,6 +150,7 @@ impl Export {
         self.parties(&mut archive, &mut complete)?;
         self.sources(&mut archive, &mut complete)?;
         self.incidents(&suspect, &told, &mut archive, &mut complete)?;
+        self.complaints(&mut archive, &mut complete)?;
         self.withheld(&mut complete);
         archive.begin(portability::COMPLETENESS)?;
         serde_json::to_writer(&mut archive, &complete).map_err(portability::Error::from)?;

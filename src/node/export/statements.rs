@@ -37,6 +37,7 @@ use crate::portability::evidence_path;
 use crate::portability::receipt_path;
 use crate::portability::transfer::Transfers;
 use crate::store::Name;
+use crate::vault::PersonKey;
 
 /// One statement, as long as the archive is written.
 pub(in crate::node::export) struct Row {
@@ -95,7 +96,7 @@ impl Export {
                 }
                 Stored::Held(_) => continue,
             };
-            let (evidence, at) = self.evidence(index, id, &item)?;
+            let (evidence, at) = self.evidence(&self.loaded.key, index, id, &item)?;
             archive.file(&evidence_path(index), &evidence.encode()?)?;
             archive.file(&receipt_path(index), &evidence.receipt)?;
             let (statement, signed) = identity::reload(&item)?;
@@ -129,14 +130,14 @@ impl Export {
         }
     }
 
-    /// Evidence of one statement in the citizen's form.
-    fn evidence(
+    /// Evidence of one statement in the citizen's form; `key` is that of the row it stands in.
+    pub(in crate::node::export) fn evidence(
         &self,
+        key: &PersonKey,
         index: LeafIndex,
         id: StatementId,
         item: &[u8],
     ) -> Result<(Evidence, Timestamp), Error> {
-        let key = &self.loaded.key;
         let commit = self.node.commit_of(index)?;
         let missing = || Error::Damaged(format!("entry {index} is missing"));
         let position = usize::try_from(index - commit.first).map_err(|_| missing())?;

@@ -9,6 +9,7 @@
 //! is primary: entries, bodies, keys and attachments come from a backup or not at
 //! all. [`rebuild`] writes what is derived: tiles and projection.
 
+mod adopted;
 mod items;
 mod past;
 mod sealed;
@@ -22,6 +23,7 @@ use crate::audit;
 use crate::audit::Counts;
 use crate::audit::Replay;
 use crate::audit::Unread;
+use crate::audit::What;
 use crate::audit::chain;
 use crate::consent;
 use crate::consent::Past;
@@ -71,6 +73,9 @@ use crate::store::Row;
 use crate::store::Store;
 use crate::vault::Vault;
 
+pub use adopted::Checked;
+pub use adopted::check_adopted;
+pub use adopted::replay;
 pub use past::Asked;
 pub use past::replay_uses;
 
@@ -104,6 +109,13 @@ pub struct Fault {
     pub place: String,
     /// What.
     pub what: String,
+}
+
+impl Fault {
+    /// Whether an entry is not what it was: then what is made of the entries would be wrong.
+    fn is_of_entry(&self) -> bool {
+        self.place.starts_with("entry") && self.what != LOST_NAME
+    }
 }
 
 impl std::fmt::Display for Fault {
@@ -171,9 +183,7 @@ pub fn rebuild(data: &Data<'_>, progress: &mut dyn FnMut(u64, u64)) -> Result<()
     let mut walk = Walk::begin(data)?;
     walk.entries(progress);
     // A state made without a lost withdrawal would be a grant: only a whole log is projected.
-    let lost =
-        walk.report.faults.iter().find(|fault| fault.place.starts_with("entry") && fault.what != LOST_NAME);
-    if let Some(fault) = lost {
+    if let Some(fault) = walk.report.faults.iter().find(|fault| fault.is_of_entry()) {
         return Err(Error::Damaged(format!("{fault}; a state built without it would be wrong")));
     }
     walk.write()
@@ -423,6 +433,10 @@ impl<'a> Walk<'a> {
             Ok(findings) => {
                 for finding in findings {
                     let place = match finding.place {
+                        // What somebody said of the past: no state rests on it.
+                        audit::Place::Attachment(hash) if matches!(finding.what, What::Replay { .. }) => {
+                            format!("attachment {hash}")
+                        }
                         audit::Place::Attachment(hash) => format!("entry {index}, attachment {hash}"),
                         place => place.to_string(),
                     };

@@ -1,18 +1,23 @@
 //! Who is shown which incident: the regulator in scope and the accused, nobody else.
 
+use std::sync::Arc;
+
 use crate::consent::Due;
 use crate::consent::Incident;
 use crate::consent::Stage;
 use crate::ledger::hash;
+use crate::model::decision::Why;
 use crate::model::id::Hash;
 use crate::model::id::KeyHash;
 use crate::model::id::Nonce;
 use crate::model::id::PartyId;
 use crate::model::id::Ppid;
+use crate::model::id::TreeSize;
 use crate::model::statement::Statement;
 use crate::node::Error;
 use crate::node::Inner;
 use crate::node::MAX_ATTACHMENT;
+use crate::node::Refusal;
 use crate::node::Stop;
 use crate::node::incidents::book::document_blob;
 use crate::node::lane::Lane;
@@ -72,15 +77,47 @@ impl Inner {
     /// The store, damage.
     pub fn complaints_of(&self, key: &KeyHash) -> Result<Vec<Incident>, Error> {
         let Some(own) = self.person_of_key(key)? else { return Ok(Vec::new()) };
+        let hers = self.complaints_under(own, TreeSize::MAX)?;
+        Ok(hers.into_iter().map(|(incident, _)| incident).collect())
+    }
+
+    /// A person's complaints as the entries below `size` leave them, oldest first, with the rows they stand in.
+    ///
+    /// # Errors
+    /// The store, damage.
+    pub(in crate::node) fn complaints_under(
+        &self,
+        own: Pointed,
+        size: TreeSize,
+    ) -> Result<Vec<(Incident, Arc<Loaded>)>, Error> {
         let mut out = Vec::new();
         for who in self.incident_places()? {
             let loaded = self.people.load(who, self.store.as_ref(), &self.vault)?;
             let hers = |incident: &&Incident| {
                 incident.complaint.as_ref().is_some_and(|c| self.is_hers(&own, &incident.party, c.ppid))
             };
-            out.extend(loaded.person.incident().filter(hers).cloned());
+            let incident = loaded.person.incident().filter(hers).and_then(|incident| incident.under(size));
+            out.extend(incident.map(|incident| (incident, Arc::clone(&loaded))));
         }
+        out.sort_by_key(|(incident, _)| incident.index);
         Ok(out)
+    }
+
+    /// Whether an incident may be published now: by a regulator in scope, while a confirmation stands.
+    ///
+    /// Reading: who signs, and whether law orders it, are the fold's; to anybody else nothing is said of
+    /// the incident.
+    pub(in crate::node) fn publishes(&self, statement: &Statement, signer: &KeyHash) -> Result<(), Refusal> {
+        let Statement::IncidentPublish(s) = statement else { return Ok(()) };
+        let register = self.register();
+        let hers = register.party_of_key(signer) == Some(&s.party) && self.is_regulator(&s.party);
+        if !hers || !register.orders_publication(&s.party, self.clock.now()) {
+            return Ok(());
+        }
+        let case = self.case(&s.incident, &s.party)?.map(|(case, _)| case);
+        let case = case.filter(|case| case.sight == Sight::Regulator);
+        let case = case.ok_or(Refusal::Inert(Why::NotThisSubject))?;
+        if case.incident.is_confirmed() { Ok(()) } else { Err(Refusal::Inert(Why::State)) }
     }
 
     /// Whether a statement is this person's complaint.
@@ -105,18 +142,14 @@ impl Inner {
         &self,
         incident: &Nonce,
         party: &PartyId,
-    ) -> Result<Option<(Case, std::sync::Arc<Loaded>)>, Error> {
+    ) -> Result<Option<(Case, Arc<Loaded>)>, Error> {
         match self.incident_place(incident)? {
             Some(who) => self.case_at(who, party),
             None => Ok(None),
         }
     }
 
-    fn case_at(
-        &self,
-        who: Pointed,
-        party: &PartyId,
-    ) -> Result<Option<(Case, std::sync::Arc<Loaded>)>, Error> {
+    fn case_at(&self, who: Pointed, party: &PartyId) -> Result<Option<(Case, Arc<Loaded>)>, Error> {
         let loaded = self.people.load(who, self.store.as_ref(), &self.vault)?;
         let Some(incident) = loaded.person.incident().cloned() else { return Ok(None) };
         let Some(sight) = self.sight(&incident, party) else { return Ok(None) };

@@ -71,6 +71,7 @@ pub(in crate::node) use keeper::record;
 pub(in crate::node) use line::Line;
 pub(in crate::node) use past::each_past;
 pub(in crate::node) use past::is_kept;
+pub(in crate::node) use past::is_whole;
 pub use read::Use;
 pub use view::Note;
 pub use view::Page;

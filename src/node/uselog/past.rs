@@ -16,6 +16,19 @@ pub(in crate::node) fn is_kept(data: &Path) -> bool {
     folder(data).is_dir()
 }
 
+/// Whether every segment that was ever begun is still there.
+///
+/// # Errors
+/// The disk.
+pub(in crate::node) fn is_whole(data: &Path) -> Result<bool, Error> {
+    if !is_kept(data) {
+        return Ok(true);
+    }
+    let folder = folder(data);
+    let numbers = segment::list(&folder).map_err(|cause| Error::File { path: folder, cause })?;
+    Ok((0..).zip(numbers).all(|(expected, number)| expected == number))
+}
+
 fn folder(data: &Path) -> std::path::PathBuf {
     data.join("use")
 }

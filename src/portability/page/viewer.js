@@ -169,7 +169,7 @@
   };
 
   // ---- what the archive says, and whether it holds
-  const state = { failures: [], good: [], files: new Map(), left: 0, data: new Map(), head: null, batchKeys: new Set() };
+  const state = { failures: [], good: [], files: new Map(), left: 0, data: new Map(), head: null, batchKeys: new Set(), proven: new Set() };
   const fail = (path, what) => state.failures.push({ path, what });
   const signedRoots = new Map();
   const receipt = async (bytes, index, entry) => {
@@ -194,9 +194,9 @@
     const signature = unbase(own.slice(`— ${origin} `.length)).subarray(4);
     must(await verifies(state.spki, utf8.encode(body), signature), 'signature');
   };
-  const statement = async (path, bytes) => {
+  const statement = async (path, bytes, files) => {
     const e = decode(bytes), entry = e.get('entry'), [, t, sort, commitment] = decode(entry);
-    need(sort === 1 && path === `data/evidence/statements/${String(e.get('index')).padStart(12, '0')}.cbor`, 'of another entry');
+    need(sort === 1 && path.endsWith(`/${String(e.get('index')).padStart(12, '0')}.cbor`), 'of another entry');
     const at = new Uint8Array(8);
     new DataView(at.buffer).setBigUint64(0, BigInt(e.get('at')));
     const halves = [await hmac(e.get('k1'), e.get('statement')), await hmac(e.get('k2'), e.get('proof'))];
@@ -204,8 +204,9 @@
     await whole(e.get('proof'), e.get('statement'));
     await receipt(e.get('receipt'), e.get('index'), entry);
     need(e.get('checkpoint') === state.note, 'checkpoint');
-    const beside = `data/receipts/${path.slice(-17, -5)}.cose`;
-    if (state.data.has(beside) && !same(state.data.get(beside), e.get('receipt'))) fail(beside, 'not the receipt of its statement');
+    const beside = files ? `${path.slice(0, -5)}.cose` : `data/receipts/${path.slice(-17, -5)}.cose`;
+    const own = (files ?? state.data).get(beside);
+    if (own !== undefined && !same(own, e.get('receipt'))) fail(beside, 'not the receipt of its statement');
     return decode(e.get('statement'));
   };
   const use = async (path, bytes) => {
@@ -286,12 +287,29 @@
     state.good.push(['uses', used.size]);
     for (const row of lines('data/statements.ndjson')) {
       const own = said.get(row.evidence);
+      if (own) state.proven.add(row.id);
       if (own && own.get('type') !== row.type) fail('data/statements.ndjson', row.id);
     }
+    await complaints();
     for (const row of lines('data/uses.ndjson')) {
       const own = used.get(row.evidence);
       if (own && (own.get('told') !== row.told || own.get('asker') !== row.asker)) fail('data/uses.ndjson', row.id);
     }
+  };
+
+  // Her complaints are sealed by themselves, so their evidence stands by itself.
+  const complaints = async () => {
+    const said = new Map();
+    for (const [path, bytes] of state.data) {
+      if (!/^data\/complaints\/[0-9]+\.cbor$/.test(path)) continue;
+      try { said.set(path, await statement(path, bytes, state.data)); } catch (e) { fail(path, e.message); }
+    }
+    for (const row of json('data/complaints.json').complaints ?? []) {
+      const own = said.get(row.evidence);
+      if (own) state.proven.add(row.statement);
+      if (own && (own.get('type') !== 'incident.complain' || own.get('text') !== row.text || own.get('party') !== row.party)) fail('data/complaints.json', row.statement);
+    }
+    if (said.size) state.good.push(['complaints', said.size]);
   };
 
   // ---- the folder on the disk, once she names it
@@ -339,18 +357,93 @@
   };
   const table = (heads, rows) => {
     const body = el('tbody'), row = el('tr');
-    heads.forEach((h) => row.append(el('th', h)));
-    for (const cells of rows) { const tr = el('tr'); cells.forEach((c) => tr.append(el('td', c ?? ''))); body.append(tr); }
+    for (const h of heads) { const th = el('th', h); th.scope = 'col'; row.append(th); }
+    for (const cells of rows) { const tr = el('tr'); cells.forEach((c) => tr.append(c instanceof Node ? el('td', undefined, c) : el('td', c ?? ''))); body.append(tr); }
     const out = el('div', undefined, el('table', undefined, el('thead', undefined, row), body));
     out.className = 'wide';
+    // What may scroll must be reached by the keyboard.
+    out.tabIndex = 0;
     return out;
   };
   const MOST = 1000;
+  // ---- what is owed, claimed, promised, sent and complained of
+  // Milliseconds as a time; what is none of them stays empty.
+  const at = (ms) => (Number.isSafeInteger(ms) && Math.abs(ms) <= 8.64e15 ? when(new Date(ms).toISOString()) : '');
+  const word = (all, name) => (Object.hasOwn(all, name) ? say(...all[name]) : name);
+  // Whether every statement that a row rests on was proven here; the words say it without the sign.
+  const mark = (...ids) => {
+    const all = ids.filter((id) => typeof id === 'string'), holds = all.length > 0 && all.every((id) => state.proven.has(id));
+    const out = el('span', holds ? say('증명됨', 'proven') : say('이 화면에서 확인하지 못함', 'not verified here'));
+    out.className = holds ? 'good' : 'open';
+    return out;
+  };
+  const list = (items) => el('ul', undefined, ...items.map((text) => el('li', text)));
+  const standings = { waiting: ['기다리는 중', 'waiting'], done: ['기한 안에 마침', 'done in time'], late: ['늦게 마침', 'done late'], overdue: ['기한이 지남', 'overdue'] };
+  const endings = { 'closing-act': ['내가 끝냄', 'I ended it'], 'grant-end': ['기한이 됨', 'its term ended'] };
+  const rights = {
+    access: ['열람', 'access'], rectification: ['정정', 'rectification'], erasure: ['삭제', 'erasure'], restriction: ['처리정지', 'restriction'],
+    'object-profiling': ['프로파일링 반대', 'objection to profiling'], 'object-automated': ['자동화된 결정 거부', 'objection to automated decisions'],
+  };
+  const outcomes = { done: ['들어줌', 'done'], partly: ['일부 들어줌', 'partly done'], refused: ['거절함', 'refused'] };
+  const stages = {
+    complained: ['접수됨', 'complained'], flagged: ['발견됨', 'flagged'], confirmed: ['확인됨', 'confirmed'], dismissed: ['기각됨', 'dismissed'], closed: ['종결됨', 'closed'],
+  };
+  const moves = {
+    'transfer.deliver': ['보냄', 'sent'], 'transfer.confirm': ['받음', 'received'], 'transfer.fail': ['실패', 'failed'], 'transfer.stop': ['내가 멈춤', 'stopped by me'],
+    'incident.answer': ['답변', 'answered'], 'incident.order': ['명령', 'ordered'], 'incident.confirm': ['확인', 'confirmed'], 'incident.dismiss': ['기각', 'dismissed'],
+    'incident.assess': ['평가', 'assessed'], 'incident.contain': ['차단', 'contained'], 'incident.report': ['신고', 'reported'], 'incident.notify': ['통지', 'notified'],
+    'incident.appeal': ['불복', 'appealed'], 'incident.close': ['종결', 'closed'],
+  };
+  const modes = { view: ['보기만', 'view only'], store: ['보관', 'store'] };
+  const due = (clock) => (clock ? `${at(clock.due)} (${clock.pack} ${clock.version} ${clock.rule})` : '');
+  const transfer = (t) => {
+    const many = { 'transfer.deliver': (s) => s.items, 'transfer.confirm': (s) => `${s.received} / ${s.announced}`, 'transfer.fail': (s) => s.code };
+    const steps = t.steps.map((s) => [when(s.time), word(moves, s.type), s.by, many[s.type]?.(s), mark(s.statement)]);
+    return el('article', undefined, el('h3', `${t.snd_org_code ?? '?'} → ${t.rcv_org_code ?? '?'}`), pairs([
+      [say('요구한 때', 'demanded'), when(t.time)],
+      [say('항목', 'data'), (t.target_info ?? []).map((one) => one.scope).join(', ')],
+      [say('목적', 'purpose'), t.purpose && label(t.purpose)],
+      [say('주기', 'schedule'), t.is_scheduled ? [t.fnd_cycle, t.add_cycle].filter(Boolean).join(', ') : say('한 번', 'once')],
+      [say('보낼 기한', 'sent until'), at(t.end_date)], [say('보유 기한', 'kept until'), at(t.period)],
+      [say('방식', 'mode'), t.mode && word(modes, t.mode)],
+    ]), mark(t.demand), steps.length ? table([say('시각', 'time'), say('단계', 'step'), say('누가', 'by'), say('얼마나', 'how many'), say('증명', 'proof')], steps) : el('p', say('아직 보낸 것 없음', 'nothing was sent yet')));
+  };
+  const duty = (d) => d.recipients.map((r) => [at(d.since), `${word(endings, d.ended_by)} · ${d.controller} · ${label(d.purpose)}`, r.party, word(standings, r.standing), due(r.clock),
+    r.left.map(label).join(', ') || say('없음', 'nothing'), mark(d.act, d.grant, ...r.deleted.map((one) => one.statement))]);
+  const right = (r) => [at(r.at), word(rights, r.right), r.controller, word(standings, r.standing), due(r.clock),
+    r.answer ? `${word(outcomes, r.answer.outcome)}${r.answer.reason ? `: ${r.answer.reason}` : ''} · ${at(r.answer.at)}` : '', mark(r.request, ...(r.answer ? [r.answer.statement] : []))];
+  const worth = (v) => {
+    const used = (g) => v.uses.filter((u) => u.purpose === g.purpose && u.class === g.class).reduce((n, u) => n + u.permitted, 0);
+    const paid = (p) => `${p.amount} ${p.currency} · ${at(p.from)} – ${at(p.until)}${p.disputed ? say(' · 내가 다툼', ' · disputed by me') : ''}`;
+    return v.grants.map((g) => [v.controller, label(g.purpose), g.promised, used(g), list(g.reported.map(paid)), at(g.ended_at), mark(g.grant, ...g.reported.map((p) => p.statement))]);
+  };
+  const complaint = (c) => el('article', undefined, el('h3', c.party), pairs([
+    [say('시각', 'time'), when(c.time)], [say('내용', 'what I said'), c.text], [say('단계', 'stage'), word(stages, c.stage)], [say('사건', 'incident'), c.incident],
+  ]), mark(c.statement), ...(c.steps.length ? [list(c.steps.map((s) => `${when(s.time)} ${word(moves, s.type)} (${s.by})`)),
+    el('p', say('그 뒤의 단계는 서비스의 말입니다.', 'What followed is the word of the service.'))] : []));
+  const owed = (section) => {
+    const most = (all) => all.slice(-MOST).reverse();
+    const moved = json('data/transfers.json').transfers ?? [];
+    if (moved.length) section(say(`내 전송요구 ${moved.length}건`, `my transfer demands: ${moved.length}`), ...most(moved).map(transfer));
+    const duties = json('data/duties.json').duties ?? [];
+    if (duties.length) section(say('동의가 끝난 뒤 남은 의무', 'what is owed to me since consents ended'), table(
+      [say('언제부터', 'since'), say('무엇이 끝났나', 'what ended'), say('누가', 'who'), say('상태', 'standing'), say('기한', 'due'), say('남은 항목', 'data left'), say('증명', 'proof')], most(duties).flatMap(duty)));
+    const claims = json('data/rights.json').rights ?? [];
+    if (claims.length) section(say(`내가 행사한 권리 ${claims.length}건`, `rights I claimed: ${claims.length}`), table(
+      [say('시각', 'time'), say('권리', 'right'), say('처리자', 'controller'), say('상태', 'standing'), say('기한', 'due'), say('답', 'answer'), say('증명', 'proof')], most(claims).map(right)));
+    const value = json('data/value.json'), worths = (value.controllers ?? []).flatMap(worth);
+    if (worths.length) section(say('내 데이터의 대가', 'what my data was promised and paid'), table(
+      [say('처리자', 'controller'), say('목적', 'purpose'), say('약속', 'promised'), say('쓰인 횟수', 'times used'), say('지급했다는 보고', 'reported as paid'), say('끝난 때', 'ended'), say('증명', 'proof')], most(worths)),
+      el('p', say('지급은 처리자의 말입니다.', 'What was paid is the word of the controller.')), ...(value.uses_counted === false ? [el('p', say('이용 횟수를 세지 않는 서비스입니다.', 'This service counts no uses.'))] : []));
+    const complained = json('data/complaints.json').complaints ?? [];
+    if (complained.length) section(say(`내 신고 ${complained.length}건`, `my complaints: ${complained.length}`), ...most(complained).map(complaint));
+  };
   const counted = {
     manifest: (n) => say(`로그가 서명한 목록: 파일 ${n}개`, `list signed by the log: ${n} files`),
     files: (n) => say(`SHA-256이 목록과 같은 파일: ${n}개`, `${n} files with the SHA-256 of the list`),
     checkpoint: (n) => say(`로그가 서명한 체크포인트: 항목 ${n}개`, `checkpoint signed by the log: ${n} entries`),
     statements: (n) => say(`로그에 있음이 증명된 내 진술: ${n}건`, `${n} statements of mine proven to be in the log`),
+    complaints: (n) => say(`로그에 있음이 증명된 내 신고: ${n}건`, `${n} complaints of mine proven to be in the log`),
     uses: (n) => say(`증명된 이용 기록: ${n}건`, `${n} uses proven`),
   };
   const consent = (r) => {
@@ -404,6 +497,7 @@
     section(say('나를 아는 곳', 'who knows me'), table([say('당사자', 'party'), 'ppid'], parties.map((p) => [p.party, p.ppid])));
     const incidents = json('data/incidents.json').incidents ?? [];
     if (incidents.length) section(say('사건', 'incidents'), table([say('시각', 'time'), say('무엇', 'what'), say('단계', 'stage'), say('당사자', 'party')], incidents.map((i) => [when(i.time), say(i.ko, i.en), i.stage, i.accused])));
+    owed(section);
     const said = lines('data/statements.ndjson');
     section(say(`내 진술 ${said.length}건`, `my statements: ${said.length}`), table([say('시각', 'time'), say('종류', 'type'), say('로그 자리', 'place in the log')], said.slice(-MOST).reverse().map((s) => [when(s.time), s.type, s.index])));
     const withheld = json('data/completeness.json').withheld ?? [];

@@ -158,6 +158,7 @@ impl Live<'_> {
             version: pack.pack.version(),
             hash: pack.hash,
             from: law.max(FROM.plus_ms(days * DAY_MS)),
+            replay: None,
         }
         .into();
         let signed = self.world.signed(&says, "operator")?;
