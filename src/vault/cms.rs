@@ -93,8 +93,8 @@ impl Recipient {
         let key = found.public_key().ok().filter(|key| key.id() == Id::RSA && key.bits() >= LEAST_BITS)?;
         let serial = found.serial_number().to_bn().ok().filter(|serial| !serial.is_negative())?.to_vec();
         // A number begins with its sign.
-        let serial =
-            element(INTEGER, &[&[0][..usize::from(serial.first().is_none_or(|b| *b > 0x7f))], &serial]);
+        let sign: &[u8] = if serial.first().is_none_or(|byte| *byte > 0x7f) { &[0] } else { &[] };
+        let serial = element(INTEGER, &[sign, &serial]);
         let name = element(SEQUENCE, &[&found.issuer_name().to_der().ok()?, &serial]);
         Some(Self { key, name })
     }
