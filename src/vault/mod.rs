@@ -13,6 +13,7 @@
 
 mod epoch;
 mod line;
+pub mod opener;
 pub mod receiver;
 mod seal;
 mod slot;
