@@ -301,6 +301,8 @@ impl Inner {
             calls: OnceLock::new(),
             carrying: Mutex::default(),
             pulling: Mutex::default(),
+            receiving: OnceLock::new(),
+            arriving: Mutex::default(),
             operator: keys.operator,
             signers: Signers::new(keys.log, keys.logs),
             vocabulary,

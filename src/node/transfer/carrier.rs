@@ -28,6 +28,7 @@ use crate::model::id::Ppid;
 use crate::model::id::StatementId;
 use crate::model::id::Timestamp;
 use crate::model::statement::FailCode;
+use crate::model::statement::Mode;
 use crate::model::statement::Statement;
 use crate::model::statement::TransferEnd;
 use crate::node::Error;
@@ -340,7 +341,19 @@ impl Carrier<'_> {
         };
         let path = format!("{}/items/{}", base(job), item.id);
         let hash = item.hash.map(|hash| hash.to_string()).unwrap_or_default();
-        let headers = [("x-naru-scope", item.scope.as_str()), ("x-naru-sha256", hash.as_str())];
+        let (transfer, keep_until) = (job.transfer, job.transfer.keep_until.0.to_string());
+        let mode = match transfer.mode {
+            Mode::View => "view",
+            Mode::Store => "store",
+        };
+        let headers = [
+            ("x-naru-scope", item.scope.as_str()),
+            ("x-naru-sha256", hash.as_str()),
+            ("x-naru-sender", transfer.sender.as_str()),
+            ("x-naru-purpose", transfer.purpose.as_str()),
+            ("x-naru-mode", mode),
+            ("x-naru-keep-until", keep_until.as_str()),
+        ];
         let body = Some((item.media.as_str(), bytes.as_slice()));
         let wish = Wish { method: Method::Put, path: &path, body, most: MAX_LIST };
         self.call(job, Side::Receiver, &wish, &headers)?;
@@ -497,7 +510,10 @@ impl Carrier<'_> {
                 Err(Wrong::TranId.into())
             }
             200..=299 => Ok(reply),
+            // Nobody expects it there yet: she may tell the receiver after the demand.
+            404 if method == Method::Put => Err(later()),
             408 | 425 | 429 | 500..=599 => Err(later()),
+            413 => Err(Trouble::Never(FailCode::TooLarge)),
             _ => Err(Trouble::Never(side.refused())),
         }
     }
