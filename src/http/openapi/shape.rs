@@ -383,6 +383,7 @@ fn feeds() -> Value {
             ("ppid", of("Ppid")),
             ("?purpose", of("Purpose")),
             ("?class", of("DataClass")),
+            ("?demand", of("StatementId")),
         ]),
         "Events": closed(&[("events", list("Event")), ("after", of("Index")), ("as_of", of("Index"))]),
     })
