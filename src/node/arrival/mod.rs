@@ -75,6 +75,8 @@ pub(in crate::node) use run::Arrived;
 pub const MOST_ARRIVALS: usize = 1_000;
 /// An arrival is told for at most so long, ms: five years.
 pub const LONGEST_MS: u64 = 5 * 366 * 24 * 3_600_000;
+/// Runs read at a time.
+const RUNS_PAGE: usize = 256;
 /// Longest scope and longest purpose, bytes.
 const MAX_SCOPE: usize = 64;
 const MAX_PURPOSE: usize = 256;
@@ -255,6 +257,24 @@ fn told(store: &dyn Store, loaded: &Loaded) -> Result<Vec<Arrival>, Error> {
         Ok(cbor::decode(&open(&loaded.key, loaded.who, &item.name, &item.sealed)?)?)
     };
     items.into_iter().map(read).collect()
+}
+
+/// Whether her arrivals, and what is noted of their runs, can be read.
+///
+/// # Errors
+/// What cannot.
+pub(in crate::node) fn readable(store: &dyn Store, loaded: &Loaded) -> Result<(), Error> {
+    told(store, loaded)?;
+    let mut after = None::<Vec<u8>>;
+    loop {
+        let page = store.items(&loaded.who.subject, b"r", after.as_deref(), RUNS_PAGE)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.name.clone());
+        for item in &page {
+            let plain = open(&loaded.key, loaded.who, &item.name, &item.sealed)?;
+            let _run: Arrived = cbor::decode(&plain)?;
+        }
+    }
 }
 
 /// The rows that lead to her arrivals.
