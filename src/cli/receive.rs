@@ -28,7 +28,7 @@ pub(in crate::cli) fn receiving(config: &Config) -> Result<Option<Receiving>, Fa
     let keys = config.receive_keys.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
     let opener = if keys.is_empty() { None } else { Some(Opener::of_pems(&keys)) };
     let opener = opener.transpose().map_err(|cause| {
-        let next = "`openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` makes one";
+        let next = "`naru keygen --alg p256 --out FILE` makes one";
         Fail::new("`receive.keys` cannot be used").why(cause).next(next)
     })?;
     let logs = config.receive_from.iter().map(|(log, _)| log.clone()).collect();

@@ -455,6 +455,7 @@ impl Sequencer {
                 erasing.push(loaded.who);
             }
             let loaded = self.inner.replace_person(loaded, index);
+            self.inner.look_at_transfers(&loaded.person);
             subjects.push(subject);
             people.insert(subject, loaded);
         }

@@ -300,6 +300,7 @@ impl Inner {
             rotating: Mutex::default(),
             calls: OnceLock::new(),
             carrying: Mutex::default(),
+            due: Mutex::default(),
             pulling: Mutex::default(),
             receiving: OnceLock::new(),
             arriving: Mutex::default(),

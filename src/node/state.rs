@@ -62,6 +62,7 @@ use crate::node::rebinds::Rebinds;
 use crate::node::sequencer::Job;
 use crate::node::signers::Signers;
 use crate::node::token::Tokens;
+use crate::node::transfer::DueQueue;
 use crate::node::uselog::UseLog;
 use crate::outbound::Calls;
 use crate::store::Name;
@@ -160,6 +161,8 @@ pub struct Inner {
     pub(in crate::node) calls: OnceLock<Arc<dyn Calls>>,
     /// One pass of the carrier at a time.
     pub(in crate::node) carrying: Mutex<()>,
+    /// When which demand is looked at.
+    pub(in crate::node) due: Mutex<DueQueue>,
     /// One source is asked at a time.
     pub(in crate::node) pulling: Mutex<()>,
     /// Who this service is to the logs that deliver to it, once it is told.
