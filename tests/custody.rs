@@ -1,5 +1,7 @@
 //! Who can still read what: wrapping epochs, and erasure.
 
+#[path = "custody/arrivals.rs"]
+mod arrivals;
 #[path = "custody/epochs.rs"]
 mod epochs;
 #[path = "custody/erasure.rs"]

@@ -140,6 +140,18 @@ impl Served {
         reply(request.send(body).unwrap())
     }
 
+    fn put(&self, path: &str, token: Option<&str>, body: &[u8]) -> Reply {
+        let bearer = token.map(|token| format!("Bearer {token}"));
+        let headers: Vec<_> = bearer.iter().map(|bearer| ("authorization", bearer.as_str())).collect();
+        self.put_with(path, &headers, body)
+    }
+
+    fn put_with(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+        let request = agent().put(self.url(path)).header("content-type", "application/json");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        reply(request.send(body).unwrap())
+    }
+
     fn get(&self, path: &str, token: Option<&str>) -> Reply {
         self.get_with(path, token, &[])
     }
@@ -310,10 +322,12 @@ fn every_route_turns_away_every_role_that_is_not_its_own() {
         let path = route.path.replace("{id}", &"0".repeat(64)).replace("{party}", "bank");
         let path =
             path.replace("{path:.*}", "0/000").replace("{hash}", &"0".repeat(64)).replace("{code}", "role");
+        let path = path.replace("{run}", "0").replace("{item}", "x");
         for (role, token) in &tokens {
             let status = match route.method {
                 http::Method::Get => served.get(&path, token.as_deref()).status,
                 http::Method::Post => served.post(&path, "application/json", token.as_deref(), b"{}").status,
+                http::Method::Put => served.put(&path, token.as_deref(), b"{}").status,
             };
             let open = route.roles.contains(&http::Role::Anyone);
             // A regulator is a party, too.

@@ -28,6 +28,7 @@ mod mirror;
 mod open;
 mod packs;
 mod readable;
+mod receive;
 mod recovery;
 mod restore;
 mod rotate;

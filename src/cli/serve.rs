@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::cli::Exit;
 use crate::cli::control;
 use crate::cli::open;
+use crate::cli::receive;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;
 use crate::config::Config;
@@ -28,6 +29,8 @@ use crate::web;
 Writes one line to stdout once it takes requests: `listening on http://…` (or https), or a JSON document.
 SIGTERM and SIGINT stop it: what is under way is answered, a last checkpoint is published.
 SIGHUP has certificate and key read again; connections that stand keep what they have.
+With `receive.party`, `.signer`, `.from` (and `.keys`) it takes what other logs deliver to it as a
+receiver of transfers; the keys stand in the manual of the configuration.
 Each key of the configuration may be overridden by NARU_…: `NARU_LISTEN`, `NARU_STORE_ENGINE`.
 NARU_LOG chooses what is logged to stderr: `info`, or `naru=debug` for a line a request with its id.
 Of engines and clients only warnings and errors are logged, whatever it says: their lines print keys.
@@ -78,6 +81,9 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     if let Some(client) = outbound(&config)? {
         node.carry_with(Arc::new(client));
     }
+    if let Some(receiving) = receive::receiving(&config)? {
+        node.receive_with(receiving);
+    }
     let control = control::listen(&node, &config.data);
     if let Err(cause) = &control {
         tracing::warn!(%cause, "no backups while serving: the control socket cannot be made");
@@ -116,6 +122,7 @@ fn options(config: &Config, listen: SocketAddr, metrics: Option<SocketAddr>) -> 
         metrics,
         tls,
         bound_tokens: config.bound_tokens,
+        carriers: receive::carriers(config)?,
         security: (!config.security_contact.is_empty()).then(|| http::Security {
             contacts: config.security_contact.clone(),
             expires: config.security_expires.clone(),
@@ -155,6 +162,10 @@ fn address(key: &str, text: &str) -> Result<SocketAddr, Fail> {
 fn node(config: &Config) -> Result<Node, Fail> {
     let (store, vault, keys) = (open::store(config)?, open::vault(config)?, open::keys(config)?);
     let settings = open::settings(config, open::grain(store.as_ref())?);
-    Node::open(settings, store, vault, keys, Clock::System)
+    let clock = match config.danger_clock_ahead_ms {
+        0 => Clock::System,
+        ms => Clock::Ahead(ms),
+    };
+    Node::open(settings, store, vault, keys, clock)
         .map_err(|error| Fail::new("the log does not open").why(error).next("run `naru fsck`"))
 }

@@ -78,7 +78,7 @@ pub(in crate::http) fn holds(
 }
 
 /// The certificate the connection's client showed, by its hash.
-fn shown(request: &HttpRequest) -> Option<&str> {
+pub(in crate::http) fn shown(request: &HttpRequest) -> Option<&str> {
     request.conn_data::<Shown>().map(|shown| shown.0.as_str())
 }
 

@@ -6,6 +6,7 @@ use actix_web::http::header;
 use crate::http::Problem;
 use crate::http::Role;
 use crate::http::Route;
+use crate::http::Shared;
 use crate::http::bound;
 use crate::http::bound::Scheme;
 use crate::http::limit;
@@ -27,6 +28,8 @@ pub(in crate::http) enum Denial {
     BadProof,
     /// A token bound to a certificate, on a connection that did not show it.
     OtherCertificate,
+    /// No certificate of a log that delivers here.
+    NoCarrier,
     /// A good token of another role.
     WrongRole,
     /// Too many requests of this caller.
@@ -37,7 +40,8 @@ impl Denial {
     /// What `WWW-Authenticate` says. Source: RFC 6750 section 3
     pub(in crate::http) const fn challenge(self) -> Option<&'static str> {
         Some(match self {
-            Self::NoToken => "Bearer",
+            // No scheme is registered for a certificate.
+            Self::NoToken | Self::NoCarrier => "Bearer",
             Self::BadToken | Self::OtherCertificate => "Bearer error=\"invalid_token\"",
             Self::BadProof => "DPoP error=\"invalid_dpop_proof\", algs=\"EdDSA ES256\"",
             Self::WrongRole => "Bearer error=\"insufficient_scope\"",
@@ -55,6 +59,7 @@ impl Denial {
             Self::OtherCertificate => {
                 "the token is bound to a client certificate that this connection did not show"
             }
+            Self::NoCarrier => "this address is for logs whose certificate is known here",
             Self::WrongRole => "this address is not for the token's role",
             Self::TooMany(_) => "this caller has used up its share for the moment",
         }
@@ -62,7 +67,7 @@ impl Denial {
 
     pub(in crate::http) const fn status(self) -> u16 {
         match self {
-            Self::NoToken | Self::BadToken | Self::BadProof | Self::OtherCertificate => 401,
+            Self::NoToken | Self::BadToken | Self::BadProof | Self::OtherCertificate | Self::NoCarrier => 401,
             Self::WrongRole => 403,
             Self::TooMany(_) => 429,
         }
@@ -76,6 +81,7 @@ impl From<Denial> for Problem {
             Denial::BadToken => sort::BAD_TOKEN,
             Denial::BadProof => sort::BAD_PROOF,
             Denial::OtherCertificate => sort::OTHER_CERTIFICATE,
+            Denial::NoCarrier => sort::NO_CARRIER,
             Denial::WrongRole => sort::WRONG_CALLER,
             Denial::TooMany(standing) => {
                 return Self::new(sort::TOO_MANY_REQUESTS, denial.message())
@@ -115,6 +121,24 @@ pub(in crate::http) fn party(request: &HttpRequest, node: &Node) -> Result<Party
         Some(Caller::Party(party)) => Ok(party),
         Some(Caller::Citizen(_)) => Err(Denial::WrongRole),
         None => Err(Denial::NoToken),
+    }
+}
+
+/// The calling log, by the certificate its connection showed: its origin.
+pub(in crate::http) fn carrier<'a>(request: &HttpRequest, shared: &'a Shared) -> Result<&'a str, Denial> {
+    let shown = bound::shown(request);
+    if let Some(known) = shared.carriers.iter().find(|known| Some(known.certificate.as_str()) == shown) {
+        limit::charge_carrier(request, &known.origin).map_err(Denial::TooMany)?;
+        return Ok(&known.origin);
+    }
+    // A good token is of another role, and a bad one is told as anywhere.
+    match of(request, &shared.node) {
+        Ok(_) => Err(Denial::WrongRole),
+        Err(Denial::NoToken) => {
+            limit::charge(request, None).map_err(Denial::TooMany)?;
+            Err(Denial::NoCarrier)
+        }
+        Err(denial) => Err(denial),
     }
 }
 

@@ -101,13 +101,10 @@ pub(in crate::http) async fn bring(
     shared: web::Data<Shared>,
 ) -> Result<HttpResponse, Problem> {
     let party = caller::party(&request, &shared.node)?;
-    message::must_be(&request, "application/json")?;
-    let body = message::body(&request, payload).await?;
     let bad =
         "send `ppid`, `item`, `purpose`, `class`, `categories` if any, `media_type`, `original` (base64url)";
-    let brought: Option<Brought> = serde_json::from_slice(&body).ok();
-    let wish = brought.and_then(|brought| brought.wish(&party));
-    let wish = wish.ok_or_else(|| Problem::new(sort::BAD_JSON, bad))?;
+    let brought: Brought = message::json(&request, payload, bad).await?;
+    let wish = brought.wish(&party).ok_or_else(|| Problem::new(sort::BAD_JSON, bad))?;
     if !shared.node.may_ask(&wish.by, &wish.controller, Some(&wish.purpose)) {
         return Err(Problem::new(sort::OTHER_DOMAIN, "the token's party does not act for that controller"));
     }
@@ -168,11 +165,10 @@ pub(in crate::http) async fn own_key(
     shared: web::Data<Shared>,
 ) -> Result<HttpResponse, Problem> {
     let key = caller::citizen(&request, &shared.node)?;
-    message::must_be(&request, "application/json")?;
-    let body = message::body(&request, payload).await?;
-    let bad = || Problem::new(sort::BAD_JSON, "send `age`: an age recipient (age1...), or null");
-    let asked: OwnKey = serde_json::from_slice(&body).map_err(|_| bad())?;
-    let age = asked.age.as_deref().map(|text| AgeKey::parse(text).ok_or_else(bad)).transpose()?;
+    let bad = "send `age`: an age recipient (age1...), or null";
+    let asked: OwnKey = message::json(&request, payload, bad).await?;
+    let no_key = || Problem::new(sort::BAD_JSON, bad);
+    let age = asked.age.as_deref().map(|text| AgeKey::parse(text).ok_or_else(no_key)).transpose()?;
     let node = Arc::clone(&shared.node);
     if !message::blocking(move || node.set_age_key(&key, age.as_ref())).await? {
         return Err(Problem::new(sort::NOT_FOUND, "no person has this key"));
@@ -195,10 +191,7 @@ pub(in crate::http) async fn pull(
     shared: web::Data<Shared>,
 ) -> Result<HttpResponse, Problem> {
     let key = caller::citizen(&request, &shared.node)?;
-    message::must_be(&request, "application/json")?;
-    let body = message::body(&request, payload).await?;
-    let bad = || Problem::new(sort::BAD_JSON, "send `party`: who is to be asked");
-    let Source { party } = serde_json::from_slice(&body).map_err(|_| bad())?;
+    let Source { party } = message::json(&request, payload, "send `party`: who is to be asked").await?;
     let node = Arc::clone(&shared.node);
     let pulled = message::blocking(move || node.pull_registered(&key, &party)).await?;
     let refused: Vec<_> =

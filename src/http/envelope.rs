@@ -144,6 +144,7 @@ fn other_method(request: &HttpRequest) -> Problem {
     let allow = request.app_data::<&'static Route>().map_or("", |route| match route.method {
         crate::http::Method::Get => "GET, HEAD",
         crate::http::Method::Post => "POST",
+        crate::http::Method::Put => "PUT",
     });
     Problem::new(sort::NO_METHOD, "the address takes another method").with(header::ALLOW, allow)
 }

@@ -218,10 +218,8 @@ pub(in crate::http) async fn link(
     shared: web::Data<Shared>,
 ) -> Result<HttpResponse, Problem> {
     let key = caller::citizen(&request, &shared.node)?;
-    message::must_be(&request, "application/json")?;
-    let body = message::body(&request, payload).await?;
-    let bad = |_| Problem::new(sort::BAD_JSON, "send `{}`, or `at`: the size of a published checkpoint");
-    let asked: Asked = serde_json::from_slice(&body).map_err(bad)?;
+    let bad = "send `{}`, or `at`: the size of a published checkpoint";
+    let asked: Asked = message::json(&request, payload, bad).await?;
     let node = Arc::clone(&shared.node);
     let link = message::blocking(move || node.link_export(&key, asked.at)).await?;
     let address = format!("{}/v1/exports/{}", shared.base_url, link.token);

@@ -48,14 +48,10 @@ pub(in crate::http) async fn hand_over(
     shared: web::Data<Shared>,
 ) -> Result<HttpResponse, Problem> {
     let party = caller::party(&request, &shared.node)?;
-    message::must_be(&request, "application/json")?;
-    let body = message::body(&request, payload).await?;
-    let bad = || {
-        Problem::new(sort::BAD_JSON, "send `ppid`, `recipient`, `purpose`, `class`, and `categories` if any")
-    };
-    let asked: Asked = serde_json::from_slice(&body).map_err(|_| bad())?;
+    let bad = "send `ppid`, `recipient`, `purpose`, `class`, and `categories` if any";
+    let asked: Asked = message::json(&request, payload, bad).await?;
     let wanted = Wanted {
-        ppid: Ppid::from_text(&asked.ppid).ok_or_else(bad)?,
+        ppid: Ppid::from_text(&asked.ppid).ok_or_else(|| Problem::new(sort::BAD_JSON, bad))?,
         controller: asked.controller.unwrap_or_else(|| party.clone()),
         by: party,
         recipient: asked.recipient,

@@ -265,11 +265,22 @@ pub(in crate::http) fn charge(request: &HttpRequest, caller: Option<&Caller>) ->
     }
 }
 
+/// Charges a log that delivers here.
+pub(in crate::http) fn charge_carrier(request: &HttpRequest, origin: &str) -> Result<(), Standing> {
+    let Some(limiter) = limiter(request) else { return Ok(()) };
+    let Some(share) = &limiter.party else { return Ok(()) };
+    limiter.charge(request, share, limiter.seed.hash_one(origin))
+}
+
 /// Before the handler: charges the address, where no token will be read.
 ///
 /// Beyond its share, a request that may carry a closing act is let through to be looked at.
 pub(in crate::http) fn admit(request: &HttpRequest) -> Result<(), Standing> {
     let Some(route) = request.app_data::<&'static Route>() else { return Ok(()) };
+    // Who delivers is known by its certificate: the handler looks at it first.
+    if matches!(route.roles, [Role::Carrier]) {
+        return Ok(());
+    }
     let reads_token = !matches!(route.roles, [Role::Anyone]);
     if route.meter == Meter::Free || (reads_token && request.headers().contains_key(header::AUTHORIZATION)) {
         return Ok(());

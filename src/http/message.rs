@@ -11,6 +11,7 @@ use actix_web::web;
 use actix_web::web::Bytes;
 use actix_web::web::BytesMut;
 use futures_core::Stream;
+use serde::de::DeserializeOwned;
 
 use crate::http::Problem;
 use crate::http::Route;
@@ -89,6 +90,17 @@ pub(in crate::http) fn must_be(request: &HttpRequest, media: &'static str) -> Re
         return Ok(());
     }
     Err(Problem::new(sort::MEDIA_TYPE, format!("send `Content-Type: {media}`")))
+}
+
+/// Reads a body that must be JSON of one shape; `bad` says what to send instead of another.
+pub(in crate::http) async fn json<T: DeserializeOwned>(
+    request: &HttpRequest,
+    payload: web::Payload,
+    bad: &'static str,
+) -> Result<T, Problem> {
+    must_be(request, "application/json")?;
+    let body = body(request, payload).await?;
+    serde_json::from_slice(&body).map_err(|_| Problem::new(sort::BAD_JSON, bad))
 }
 
 /// In what form a result is answered.

@@ -6,6 +6,7 @@
 //!
 //! Trusted: nothing that arrives. Body limits stand in the table.
 
+mod arrival;
 mod attachment;
 mod authzen;
 mod bound;
@@ -33,6 +34,7 @@ mod party;
 pub mod problem;
 mod range;
 mod request;
+mod route;
 mod security;
 mod sort;
 mod statement;
@@ -65,132 +67,14 @@ use crate::telemetry::Metrics;
 pub use events::Feeding;
 pub use limit::Limits;
 pub use problem::Problem;
+pub use route::Dress;
+pub use route::Meter;
+pub use route::Method;
+pub use route::Role;
+pub use route::Route;
 pub use security::Security;
+pub use tls::Carrier;
 pub use tls::Tls;
-
-/// Who may call a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Without a token.
-    Anyone,
-    /// A logged-in citizen.
-    Citizen,
-    /// A registered party.
-    Party,
-    /// A registered party that is a regulator in good standing.
-    Regulator,
-}
-
-impl Role {
-    /// The word of the golden list.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Anyone => "anyone",
-            Self::Citizen => "citizen",
-            Self::Party => "party",
-            Self::Regulator => "regulator",
-        }
-    }
-}
-
-/// A route's method; `GET` answers `HEAD` too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// Read.
-    Get,
-    /// Write or ask.
-    Post,
-}
-
-impl Method {
-    /// As in a request.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Post => "POST",
-        }
-    }
-}
-
-/// What stands around a handler.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dress {
-    /// Nothing: the handler answers alone.
-    Bare,
-    /// Request ids, problems, headers.
-    Envelope,
-}
-
-/// How a route counts against its callers' shares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meter {
-    /// Each request is one.
-    Caller,
-    /// The same, but closing acts are taken beyond any share.
-    Statements,
-    /// Not at all: whoever checks the log, or how the service is, is never turned away.
-    Free,
-}
-
-/// One line of the table.
-#[derive(Clone, Copy, Debug)]
-pub struct Route {
-    /// Its method.
-    pub method: Method,
-    /// Its path, variable parts in braces.
-    pub path: &'static str,
-    /// Who may call it.
-    pub roles: &'static [Role],
-    /// Largest body, bytes.
-    pub limit: usize,
-    /// What stands around it.
-    pub dress: Dress,
-    /// How it counts against its callers' shares.
-    pub meter: Meter,
-    /// Names the handler.
-    pub bind: fn(actix_web::Route) -> actix_web::Route,
-}
-
-impl Route {
-    /// A read.
-    #[must_use]
-    pub const fn get(
-        path: &'static str,
-        roles: &'static [Role],
-        bind: fn(actix_web::Route) -> actix_web::Route,
-    ) -> Self {
-        Self {
-            method: Method::Get,
-            path,
-            roles,
-            limit: 0,
-            dress: Dress::Envelope,
-            meter: Meter::Caller,
-            bind,
-        }
-    }
-
-    /// A write or a question, with the largest body it takes.
-    #[must_use]
-    pub const fn post(
-        path: &'static str,
-        roles: &'static [Role],
-        limit: usize,
-        bind: fn(actix_web::Route) -> actix_web::Route,
-    ) -> Self {
-        Self { method: Method::Post, path, roles, limit, dress: Dress::Envelope, meter: Meter::Caller, bind }
-    }
-
-    const fn bare(self) -> Self {
-        Self { dress: Dress::Bare, ..self }
-    }
-
-    const fn taking(self, meter: Meter) -> Self {
-        Self { meter, ..self }
-    }
-}
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -230,6 +114,13 @@ pub const ROUTES: &[Route] = &[
     Route::get("/v1/subjects/me/exceptions", &[Citizen], |r| r.to(exception::mine)),
     Route::get("/v1/subjects/me/transfers", &[Citizen], |r| r.to(transfer::mine)),
     Route::get("/v1/transfers/{id}", &[Party], |r| r.to(transfer::half)),
+    Route::get("/v1/subjects/me/expected", &[Citizen], |r| r.to(arrival::mine)),
+    Route::post("/v1/subjects/me/arrivals", &[Citizen], KIB, |r| r.to(arrival::expect)),
+    Route::put("/v1/transfers/{id}/runs/{run}/items/{item}", &[Role::Carrier], 4 * MIB, |r| {
+        r.to(arrival::take)
+    }),
+    Route::post("/v1/transfers/{id}/runs/{run}/complete", &[Role::Carrier], KIB, |r| r.to(arrival::complete)),
+    Route::post("/v1/transfers/{id}/runs/{run}/failed", &[Role::Carrier], KIB, |r| r.to(arrival::failed)),
     Route::get("/v1/subjects/me/duties", &[Citizen], |r| r.to(duty::mine)),
     Route::get("/v1/subjects/me/rights", &[Citizen], |r| r.to(duty::my_rights)),
     Route::get("/v1/subjects/me/value", &[Citizen], |r| r.to(duty::my_value)),
@@ -283,6 +174,8 @@ pub struct Options {
     pub tls: Option<Tls>,
     /// Whether parties get only tokens that are bound to a key or a certificate.
     pub bound_tokens: bool,
+    /// Logs that deliver here, each by its certificate.
+    pub carriers: Vec<Carrier>,
     /// What `/.well-known/security.txt` says.
     pub security: Option<Security>,
     /// Worker threads; 0 means one a core.
@@ -324,6 +217,7 @@ impl Options {
             metrics: None,
             tls: None,
             bound_tokens: false,
+            carriers: Vec::new(),
             security: None,
             workers: 0,
             base_url: String::new(),
@@ -348,6 +242,7 @@ pub struct Shared {
     metrics: Metrics,
     base_url: String,
     bound_tokens: bool,
+    carriers: Vec<Carrier>,
     security: Option<Security>,
     openapi: openapi::Document,
     /// The routes served, in the order in which answers are counted.
@@ -526,6 +421,7 @@ fn listen(
         metrics: Metrics::new(named).map_err(io::Error::other)?,
         base_url,
         bound_tokens: options.bound_tokens,
+        carriers: options.carriers.clone(),
         security: options.security.clone(),
         openapi: openapi::Document::new(),
         routes: routes.clone(),
@@ -584,6 +480,7 @@ fn register(config: &mut web::ServiceConfig, routes: &[&'static Route]) {
         let guarded = match route.method {
             Method::Get => web::route().guard(guard::Any(guard::Get()).or(guard::Head())),
             Method::Post => web::route().guard(guard::Post()),
+            Method::Put => web::route().guard(guard::Put()),
         };
         let resource = web::resource(route.path).app_data(route).route((route.bind)(guarded));
         match route.dress {

@@ -118,6 +118,24 @@ sorts! {
         "What one controller brings of one person is limited in number and bytes. Bring less, or leave it to her transfer demands.";
     ORIGINAL_REFUSED 422 "original-refused" "The bytes are not taken"
         "They are too many, of another kind or in another encoding than the media type says, or of a type that is not taken. The detail says which.";
+    NO_CARRIER 401 "no-carrier" "This address is for logs that deliver here"
+        "A log is known by the certificate of its connection. Have the operator name it in `receive.from`, and connect with it.";
+    NOT_RECEIVING 404 "not-receiving" "No deliveries are taken from that log"
+        "This service is a receiver for the logs its operator has named, and for no others. Compare the origin with that log's own.";
+    NO_ARRIVAL 404 "no-arrival" "Nobody here expects it"
+        "A delivery is taken once its person has told demand and ppid (`POST /v1/subjects/me/arrivals`), and as long as she says. Whether there is such a person is not told.";
+    ARRIVAL_TAKEN 409 "arrival-taken" "That demand and ppid are told already"
+        "They lead to whoever told them first. Compare the ppid with the one you have at that log for this service.";
+    TOO_MANY_ARRIVALS 409 "too-many-arrivals" "No more arrivals can be told"
+        "One person tells a limited number, each for at most five years. Name a nearer `until`.";
+    DELIVERY_FORM 400 "delivery-form" "The delivery is not of the form that is taken"
+        "A header or a part of the address is missing, too long, or of another kind than expected. Compare it with the documentation.";
+    DELIVERY_DIFFERS 409 "delivery-differs" "It is not what has arrived"
+        "Another item of that name was taken, the numbers or the hash contradict what arrived, or the run is over. Nothing is changed.";
+    VIEW_ONLY 409 "view-only" "The demand does not let it be kept"
+        "This service keeps what it receives and does nothing else with it. Demand the transfer with the mode `store`.";
+    NOT_OPENED 422 "not-opened" "The item does not open here"
+        "It is not sealed for this service's key, was changed on its way, or is not what its hash says. Compare the key with the register.";
     NOT_ASKED 404 "not-asked" "That party is not asked from here"
         "It is unknown, has registered no address, or this service calls no parties. Have it bring what it has (`POST /v1/deposits`).";
     PULL_UNDER_WAY 429 "pull-under-way" "Another source is being asked"

@@ -1,7 +1,7 @@
 //! TLS 1.3 by openssl: certificate and key from two files, read again while serving.
 //!
 //! A client may show a certificate of its own; any is taken, with or without an authority, for
-//! only its hash counts: a token may be bound to it. Who it belongs to is the token's to say.
+//! only its hash counts: a token may be bound to it, and a log that delivers here is known by it.
 //! Sessions are not resumed, so that nothing outlives a connection.
 //!
 //! Lacks, on purpose: older versions, HTTP/2, revocation lists, authorities for clients.
@@ -10,6 +10,7 @@
 use std::any::Any;
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::PoisonError;
@@ -33,6 +34,7 @@ use openssl::ssl::SslMethod;
 use openssl::ssl::SslSessionCacheMode;
 use openssl::ssl::SslVerifyMode;
 use openssl::ssl::select_next_proto;
+use openssl::x509::X509;
 use zeroize::Zeroizing;
 
 /// Where certificate and key stand, and whether clients are asked for theirs.
@@ -53,6 +55,33 @@ impl Tls {
     /// A file cannot be read, is no PEM, or the key is another certificate's.
     pub fn check(&self) -> io::Result<()> {
         builder(self).map(|_| ())
+    }
+}
+
+/// Another log that may deliver here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carrier {
+    /// Its origin.
+    pub origin: String,
+    /// SHA-256 of its client certificate, base64url.
+    pub certificate: String,
+}
+
+impl Carrier {
+    /// The log of an origin by each certificate of a file: those after the first are its next ones.
+    ///
+    /// The file is what counts: neither their dates nor who signed them are looked at.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds no certificate (PEM).
+    pub fn of_file(origin: &str, path: &Path) -> io::Result<Vec<Self>> {
+        let all = X509::stack_from_pem(&fs::read(path)?)?;
+        let one = |certificate: &X509| {
+            let sum = certificate.digest(MessageDigest::sha256())?;
+            Ok(Self { origin: origin.to_owned(), certificate: URL_SAFE_NO_PAD.encode(sum) })
+        };
+        let all: Vec<_> = all.iter().map(one).collect::<io::Result<_>>()?;
+        if all.is_empty() { Err(io::Error::other("no certificate (PEM)")) } else { Ok(all) }
     }
 }
 

@@ -14,6 +14,8 @@ use crate::model::id::Timestamp;
 pub enum Clock {
     /// The system's clock.
     System,
+    /// So many ms ahead of the system's clock: a schedule is rehearsed.
+    Ahead(u64),
     /// Set by hand: tests and the demo's year.
     Manual(Arc<Hands>),
 }
@@ -41,6 +43,7 @@ impl Clock {
                 let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
                 Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
             }
+            Self::Ahead(ms) => Self::System.now().plus_ms(*ms),
             Self::Manual(hands) => Timestamp(hands.at.load(Ordering::Acquire)),
         }
     }
@@ -56,7 +59,7 @@ impl Clock {
     #[must_use]
     pub fn steady(&self) -> Steady {
         match self {
-            Self::System => Steady::Running(Watch::start()),
+            Self::System | Self::Ahead(_) => Steady::Running(Watch::start()),
             Self::Manual(_) => Steady::Manual { since: self.now(), clock: self.clone() },
         }
     }
@@ -70,7 +73,8 @@ impl Clock {
     /// Neither a boot id nor randomness.
     pub fn boot_id(&self) -> Result<[u8; 16], getrandom::Error> {
         match self {
-            Self::System => match std::fs::read_to_string("/proc/sys/kernel/random/boot_id") {
+            Self::System | Self::Ahead(_) => match std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            {
                 Ok(text) => Ok(first_16(crate::ledger::hash::sha256(&[b"boot", text.trim().as_bytes()]))),
                 Err(_) => random(),
             },
@@ -91,7 +95,7 @@ impl Clock {
     /// Whether ticks come by themselves.
     #[must_use]
     pub const fn runs(&self) -> bool {
-        matches!(self, Self::System)
+        matches!(self, Self::System | Self::Ahead(_))
     }
 }
 

@@ -7,6 +7,7 @@
 //! and seals; `check` answers on the caller's own thread. Lacks, on purpose: HTTP,
 //! configuration files, the terminal.
 
+pub mod arrival;
 pub mod backup;
 mod check;
 pub mod clock;

@@ -274,7 +274,7 @@ impl People {
 pub(in crate::node) fn name_bytes(name: &Name) -> &[u8] {
     match name {
         Name::Ppid(b) => b,
-        Name::Key(b) | Name::Statement(b) | Name::Link(b) => b,
+        Name::Key(b) | Name::Statement(b) | Name::Link(b) | Name::Arrival(b) => b,
     }
 }
 

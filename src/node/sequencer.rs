@@ -427,7 +427,8 @@ impl Sequencer {
         let placed = (first..).zip(judged.iter().zip(inert));
         let told = placed.filter_map(|(index, (one, inert))| match (&one.prepared.target, inert) {
             (Target::Person { loaded, .. }, None) => {
-                Told::of(one.prepared.verified.value(), index, at, loaded.who)
+                let said = &one.prepared.verified;
+                Told::of((said.value(), said.id()), index, at, loaded.who)
             }
             (Target::Register, _) | (_, Some(_)) => None,
         });
@@ -454,6 +455,7 @@ impl Sequencer {
                 erasing.push(loaded.who);
             }
             let loaded = self.inner.replace_person(loaded, index);
+            self.inner.look_at_transfers(&loaded.person);
             subjects.push(subject);
             people.insert(subject, loaded);
         }

@@ -38,6 +38,7 @@ use crate::node::Figures;
 use crate::node::MAX_ATTACHMENT;
 use crate::node::Settings;
 use crate::node::Stop;
+use crate::node::arrival::Receiving;
 use crate::node::attachment_blob;
 use crate::node::clock::Clock;
 use crate::node::clock::Steady;
@@ -61,6 +62,7 @@ use crate::node::rebinds::Rebinds;
 use crate::node::sequencer::Job;
 use crate::node::signers::Signers;
 use crate::node::token::Tokens;
+use crate::node::transfer::DueQueue;
 use crate::node::uselog::UseLog;
 use crate::outbound::Calls;
 use crate::store::Name;
@@ -159,8 +161,14 @@ pub struct Inner {
     pub(in crate::node) calls: OnceLock<Arc<dyn Calls>>,
     /// One pass of the carrier at a time.
     pub(in crate::node) carrying: Mutex<()>,
+    /// When which demand is looked at.
+    pub(in crate::node) due: Mutex<DueQueue>,
     /// One source is asked at a time.
     pub(in crate::node) pulling: Mutex<()>,
+    /// Who this service is to the logs that deliver to it, once it is told.
+    pub(in crate::node) receiving: OnceLock<Receiving>,
+    /// One arrival is told at a time.
+    pub(in crate::node) arriving: Mutex<()>,
     /// One rotation of the wrapping epoch at a time.
     pub(in crate::node) rotating: Mutex<()>,
     pub(in crate::node) operator: Option<Box<dyn Signer>>,

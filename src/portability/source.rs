@@ -63,8 +63,25 @@ pub struct Origin<'a> {
     pub basis: Option<String>,
     /// Who can read it.
     pub sealed_to: SealedTo,
+    /// By which demand at which log it came, if it did: the party is then the sender, as that log names it.
+    pub from: Option<Carried<'a>>,
     /// By which rules there is a form beside it, if there is one, and of how many items.
     pub form: Option<(&'a str, u64)>,
+}
+
+/// A demand at another log, and the run of it that brought something.
+#[derive(Clone, Debug)]
+pub struct Carried<'a> {
+    /// Origin of the log.
+    pub log: &'a str,
+    /// The `transfer.demand`.
+    pub demand: String,
+    /// Number of the run.
+    pub run: u64,
+    /// K-MyData scope.
+    pub scope: &'a str,
+    /// The demand lets the recipient keep it so long.
+    pub keep_until: Timestamp,
 }
 
 impl Origin<'_> {
@@ -92,11 +109,18 @@ impl Origin<'_> {
     /// The row of the list.
     #[must_use]
     pub fn row(&self) -> Value {
+        let from = self.from.as_ref().map(|from| {
+            json!({
+                "log": from.log, "demand": from.demand, "run": from.run, "scope": from.scope,
+                "keep_until": from.keep_until.0, "keep_until_time": instant(from.keep_until),
+            })
+        });
         json!({
             "record": self.record, "party": self.party.as_str(), "by": self.by.as_str(), "item": self.item,
             "at": self.at.0, "time": instant(self.at), "media_type": self.media_type, "bytes": self.bytes,
             "sha256": self.sha256.to_string(), "purpose": self.purpose, "class": self.class,
             "categories": self.categories, "basis": self.basis, "sealed_to": self.sealed_to.as_str(),
+            "from": from,
             "original": self.original(), "form": self.form(),
             "profile": self.form.map(|(profile, _)| profile), "items": self.form.map(|(_, items)| items),
         })

@@ -66,7 +66,7 @@ impl Head {
     };
 }
 
-/// A look-up name: a ppid (16), a key hash, a statement id or a link (32), told apart by kind.
+/// A look-up name: a ppid (16), a key hash, a statement id, a link or an arrival (32), told apart by kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Name {
     /// A person in one domain.
@@ -77,6 +77,8 @@ pub enum Name {
     Statement([u8; 32]),
     /// A request, as its controller's link names it.
     Link([u8; 32]),
+    /// A demand at another log, of which somebody here expects deliveries.
+    Arrival([u8; 32]),
 }
 
 /// One name row. The value is sealed by the vault (who: subject and slot); empty for public statements.

@@ -118,6 +118,7 @@ pub(super) fn name_key(name: &Name) -> Vec<u8> {
         Name::Key(b) => (b'k', b),
         Name::Statement(b) => (b's', b),
         Name::Link(b) => (b'l', b),
+        Name::Arrival(b) => (b'a', b),
     };
     let mut key = Vec::with_capacity(1 + bytes.len());
     key.push(kind);
@@ -133,6 +134,7 @@ pub(super) fn name_of(key: &[u8]) -> Option<Name> {
         b'k' => Name::Key(bytes.try_into().ok()?),
         b's' => Name::Statement(bytes.try_into().ok()?),
         b'l' => Name::Link(bytes.try_into().ok()?),
+        b'a' => Name::Arrival(bytes.try_into().ok()?),
         _ => return None,
     })
 }
@@ -281,7 +283,13 @@ mod tests {
         assert_ne!(name_key(&Name::Key([1; 32])), name_key(&Name::Statement([1; 32])));
         assert_ne!(name_key(&Name::Link([1; 32])), name_key(&Name::Statement([1; 32])));
         assert_eq!(name_key(&Name::Ppid([1; 16])).len(), 17);
-        for name in [Name::Key([1; 32]), Name::Statement([1; 32]), Name::Link([1; 32]), Name::Ppid([1; 16])] {
+        for name in [
+            Name::Key([1; 32]),
+            Name::Statement([1; 32]),
+            Name::Link([1; 32]),
+            Name::Arrival([1; 32]),
+            Name::Ppid([1; 16]),
+        ] {
             assert_eq!(name_of(&name_key(&name)), Some(name));
         }
         assert_eq!((name_of(b""), name_of(b"p1"), name_of(&[b'x'; 33])), (None, None, None));

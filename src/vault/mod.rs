@@ -14,6 +14,7 @@
 mod cms;
 mod epoch;
 mod line;
+pub mod opener;
 pub mod receiver;
 mod seal;
 mod slot;

@@ -3,8 +3,9 @@
 //! age for people (X25519 key or passphrase, age-encryption.org/v1, by the `age` crate), JWE for
 //! institutions (RFC 7516 compact, ECDH-ES on P-256 with A256GCM, by OpenSSL; the key agreement's
 //! derivation is RFC 7518 section 4.6.2), CMS for institutions that ask for it (see `cms`). Constant
-//! memory; two sealings of one content differ. Lacks: decryption, which is the receiver's. Trusted:
-//! both libraries and the randomness they draw. What is handed in is not trusted.
+//! memory; two sealings of one content differ. Lacks: decryption (`vault::opener`, where the receiver
+//! is this service). Trusted: both libraries and the randomness they draw. What is handed in is not
+//! trusted.
 
 use std::fmt;
 use std::io;
@@ -268,7 +269,7 @@ impl Receiver {
     }
 }
 
-fn p256_public(x: &[u8], y: &[u8]) -> Result<PKey<Public>, ErrorStack> {
+pub(in crate::vault) fn p256_public(x: &[u8], y: &[u8]) -> Result<PKey<Public>, ErrorStack> {
     let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?;
     let (x, y) = (BigNum::from_slice(x)?, BigNum::from_slice(y)?);
     // Refuses what is not on the curve.
@@ -354,7 +355,7 @@ impl<'a> Jwe<'a> {
         let mut deriver = Deriver::new(&own)?;
         deriver.set_peer(key)?;
         let agreed = Zeroizing::new(deriver.derive_to_vec()?);
-        let content_key = Zeroizing::new(concat_kdf(&agreed));
+        let content_key = Zeroizing::new(concat_kdf(&agreed, [&[], &[]]));
         let mut nonce = [0; 12];
         openssl::rand::rand_bytes(&mut nonce)?;
         let mut crypter =
@@ -386,17 +387,20 @@ impl<'a> Jwe<'a> {
     }
 }
 
-/// The content key of a direct agreement. Source: RFC 7518 section 4.6.2, NIST SP 800-56A
-fn concat_kdf(agreed: &[u8]) -> [u8; 32] {
-    let (enc, none) = (b"A256GCM", 0u32.to_be_bytes());
+/// The content key of a direct agreement; both parties by name, if they are named. Source: RFC 7518
+/// section 4.6.2, NIST SP 800-56A
+pub(in crate::vault) fn concat_kdf(agreed: &[u8], parties: [&[u8]; 2]) -> [u8; 32] {
+    let enc = b"A256GCM";
     let mut hash = Sha256::new();
     hash.update(&1u32.to_be_bytes());
     hash.update(agreed);
     hash.update(&7u32.to_be_bytes());
     hash.update(enc);
-    // Neither party is named; then the length of the key in bits.
-    hash.update(&none);
-    hash.update(&none);
+    for party in parties {
+        hash.update(&u32::try_from(party.len()).unwrap_or(u32::MAX).to_be_bytes());
+        hash.update(party);
+    }
+    // The length of the key in bits.
     hash.update(&256u32.to_be_bytes());
     hash.finish()
 }
@@ -472,7 +476,7 @@ mod tests {
         let own = PKey::from_ec_key(own).unwrap();
         let mut deriver = Deriver::new(&own).unwrap();
         deriver.set_peer(&peer).unwrap();
-        let content_key = concat_kdf(&deriver.derive_to_vec().unwrap());
+        let content_key = concat_kdf(&deriver.derive_to_vec().unwrap(), [&[], &[]]);
         let aad = text.split('.').next().unwrap().as_bytes();
         let open = |aad: &[u8], tag: &[u8]| {
             openssl::symm::decrypt_aead(

@@ -134,7 +134,7 @@ impl Whole {
             (&self.incident, &["pipc"])
         } else if is("/v1/incidents/") {
             (&self.incident, &["hospital", "pipc"])
-        } else if is("/v1/transfers/") {
+        } else if path == "/v1/transfers/{id}" {
             (&self.transfer, &["bank", "hospital"])
         } else if path == "/v1/exports/{id}" {
             // Whoever has the link has the right: nobody else can have it.
@@ -185,6 +185,7 @@ fn whatever_exists_is_to_strangers_as_if_it_did_not() {
                 served.post(&path(id), "application/json", token, wished.as_bytes())
             }
             http::Method::Post => served.post(&path(id), "text/plain", token, b"mine"),
+            http::Method::Put => served.put(&path(id), token, b"mine"),
         };
         for (name, token) in &callers {
             let there = ask(id, token.as_deref());
@@ -234,12 +235,13 @@ fn junk_in_place_of_a_token_is_refused_on_every_route_that_reads_one() {
     let forged = format!("{}AAAA", &bank[..bank.len() - 4]);
     for route in http::ROUTES.iter().filter(|route| !matches!(route.roles, [http::Role::Anyone])) {
         let path = route.path.replace("{id}", &"0".repeat(64)).replace("{party}", "bank");
-        let path = path.replace("{hash}", &"0".repeat(64));
+        let path = path.replace("{hash}", &"0".repeat(64)).replace("{run}", "0").replace("{item}", "x");
         for value in ["Bearer", "Basic YTpi", "Bearer a.b.c", &format!("Bearer {forged}")] {
             let headers = [("authorization", value)];
             let reply = match route.method {
                 http::Method::Get => served.get_with(&path, None, &headers),
                 http::Method::Post => served.post_with(&path, "application/json", None, &headers, b"{}"),
+                http::Method::Put => served.put_with(&path, &headers, b"{}"),
             };
             assert_eq!(reply.status, 401, "{path} with `{value}`");
             assert!(reply.header("www-authenticate").starts_with("Bearer"), "{path} with `{value}`");

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use naru::model::decision::Reason;
 use naru::model::id::Ppid;
+use naru::model::id::StatementId;
 use naru::model::statement::*;
 use naru::model::vocabulary::DataClass;
 use naru::node::Event;
@@ -70,6 +71,7 @@ fn an_answered_act_is_told_at_once_to_its_party_and_to_no_other() {
         ppid,
         purpose: Some(PURPOSE.into()),
         class: Some(DataClass::RealName),
+        demand: None,
     };
     assert_eq!((told.events, told.next, told.as_of), (vec![expected], grant.index + 1, grant.index + 1));
     let gone = world.accept(sign(&world.withdraw(ppid), &key));
@@ -273,4 +275,30 @@ fn a_long_way_without_events_is_gone_in_bounded_pages() {
     assert_eq!((first.events, first.next), (Vec::new(), naru::node::WALK));
     let second = page(&world, "bank", first.next, 10);
     assert_eq!((plain(&second.events), second.next), (vec![(last.index, ppid)], second.as_of));
+}
+
+#[test]
+fn both_ends_learn_of_a_demand_and_its_stop_at_once_and_nobody_else() {
+    let mut world = World::new();
+    let ppid = world.enrol(1);
+    let demand = world.accept(sign(&world.demand(ppid).into(), &person_key(1)));
+    let at_hospital = world.ppid(1, Some("hospital"));
+    let told = |world: &World, name: &str| -> Vec<(u64, &'static str, Ppid, Option<StatementId>)> {
+        let events = feed(world, name, 10);
+        events.iter().map(|e| (e.index, e.kind.as_str(), e.ppid, e.demand)).collect()
+    };
+    let begun = |ppid| (demand.index, "transfer.demand", ppid, Some(demand.id));
+    assert_eq!(told(&world, "bank"), [begun(ppid)]);
+    assert_eq!(told(&world, "hospital"), [begun(at_hospital)]);
+    assert!(world.node().may_concern(&party("hospital"), demand.index));
+    assert!(!world.node().may_concern(&party("idp"), demand.index));
+    let stop = world.accept(sign(&world.stop(ppid, demand.id), &person_key(1)));
+    let ended = |ppid| (stop.index, "transfer.stop", ppid, Some(demand.id));
+    // From memory, and from the log after a start.
+    for _ in 0..2 {
+        assert_eq!(told(&world, "bank"), [begun(ppid), ended(ppid)]);
+        assert_eq!(told(&world, "hospital"), [begun(at_hospital), ended(at_hospital)]);
+        assert_eq!(told(&world, "idp"), []);
+        world.reopen();
+    }
 }

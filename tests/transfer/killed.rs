@@ -1,35 +1,22 @@
 //! Three processes on loopback, TLS with certificates on both sides: the service is killed at every call.
 
 use std::collections::BTreeMap;
-use std::io::BufRead;
-use std::io::BufReader;
 use std::net::TcpListener;
-use std::path::Path;
 use std::path::PathBuf;
-use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use naru::identity::login;
 use naru::ledger::key::Ed25519Signer;
-use naru::ledger::key::Signer;
 use naru::model::id::Ppid;
 use naru::model::id::StatementId;
-use naru::model::id::Timestamp;
 use naru::model::statement::*;
 use naru::model::vocabulary::Role;
-use naru::node::clock::Clock;
 use openssl::ec::EcGroup;
 use openssl::ec::EcKey;
 use openssl::nid::Nid;
 use serde_bytes::ByteBuf;
-use serde_json::Value;
 
 use crate::bank;
 use crate::bank::Bank;
@@ -38,6 +25,12 @@ use crate::end::Answer;
 use crate::end::End;
 use crate::end::Identity;
 use crate::end::Request;
+use crate::service::Service;
+use crate::service::fsck;
+use crate::service::holds_nothing_readable;
+use crate::service::init;
+use crate::service::now;
+use crate::service::registration;
 use crate::support::certificate::certificate;
 use crate::support::*;
 use crate::wallet::Wallet;
@@ -46,10 +39,6 @@ const HOLDER: u8 = 71;
 const WALLET: u8 = 72;
 /// Two accounts, three reads each.
 const ITEMS: usize = 6;
-
-fn now() -> Timestamp {
-    Clock::System.now()
-}
 
 /// What happens to one call: the service is killed before it is answered, or while the answer is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,117 +77,9 @@ impl End for Gate {
     }
 }
 
-/// `naru serve` in a process of its own; gone when dropped.
-struct Service(Child, String);
-
-impl Service {
-    fn start(dir: &Path, variables: &[(&str, PathBuf)]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_naru"));
-        command
-            .current_dir(dir)
-            .env_clear()
-            .env("NARU_LISTEN", "127.0.0.1:0")
-            .env("NARU_TICK_MS", "50")
-            .env("NARU_LIMITS_SESSION", "0");
-        command.envs(variables.iter().map(|(name, path)| (*name, path)));
-        command.args(["serve", "--config", "log/naru.toml"]);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let url = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("`{line}`")).to_owned();
-        Self(child, url)
-    }
-
-    fn kill(mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-
-    fn call(&self, path: &str, token: Option<&str>, body: Option<(&str, &[u8])>) -> (u16, Vec<u8>) {
-        let config = ureq::Agent::config_builder().http_status_as_error(false).build();
-        let agent: ureq::Agent = config.into();
-        let url = format!("{}{path}", self.1);
-        let answer = match body {
-            None => {
-                let request = agent.get(&url);
-                token
-                    .into_iter()
-                    .fold(request, |r, t| r.header("authorization", format!("Bearer {t}")))
-                    .call()
-            }
-            Some((media, bytes)) => agent.post(&url).header("content-type", media).send(bytes),
-        };
-        let mut answer = answer.unwrap();
-        (answer.status().as_u16(), answer.body_mut().read_to_vec().unwrap())
-    }
-
-    fn record(&self, item: &[u8]) {
-        let (status, body) = self.call("/v1/statements", None, Some(("application/cose", item)));
-        assert_eq!(status, 201, "{}", String::from_utf8_lossy(&body));
-    }
-
-    /// A session of person 1.
-    fn session(&self) -> String {
-        let said = login::Login {
-            v: V1,
-            origin: ORIGIN.into(),
-            nonce: nonce(),
-            iat: now(),
-            exp: now().plus_ms(30_000),
-        };
-        let item = login::sign_login(&said, &person_key(1)).unwrap();
-        let assertion = URL_SAFE_NO_PAD.encode(item);
-        let form = format!("grant_type=urn:naru:login&login={assertion}");
-        let form = ("application/x-www-form-urlencoded", form.as_bytes());
-        let (status, body) = self.call("/oauth/token", None, Some(form));
-        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
-        let given: Value = serde_json::from_slice(&body).unwrap();
-        given["access_token"].as_str().unwrap().to_owned()
-    }
-
-    fn mine(&self, path: &str) -> Value {
-        let (status, body) = self.call(path, Some(&self.session()), None);
-        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
-        serde_json::from_slice(&body).unwrap()
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
-fn registration(
-    name: &str,
-    seed: u8,
-    role: Role,
-    url: String,
-    key: Option<ByteBuf>,
-    operator: &dyn Signer,
-) -> Vec<u8> {
-    let statement: Statement = PartyRegister {
-        v: V1,
-        kind: Kind::PartyRegister,
-        iat: now(),
-        nonce: nonce(),
-        party: party(name),
-        name_ko: name.into(),
-        name_en: name.into(),
-        roles: vec![role],
-        jurisdiction: "KR".into(),
-        office: Office { name: "privacy office".into(), contact: "privacy@example.kr".into() },
-        licence: None,
-        scope: Vec::new(),
-        transfer: Some(TransferEnd { url, key }),
-    }
-    .into();
-    naru::ledger::cose::endorse(operator, &sign(&statement, &signer(seed))).unwrap()
-}
-
 struct Desk {
     dir: tempfile::TempDir,
+    operator: Ed25519Signer,
     variables: Vec<(&'static str, PathBuf)>,
     wallet: Arc<Wallet>,
     stopped: Arc<Mutex<Vec<String>>>,
@@ -212,20 +93,7 @@ impl Desk {
     fn new(when: When) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
-        std::fs::write(at("pipc.pub.pem"), signer(REGULATOR).public().to_pem()).unwrap();
-        let init = [
-            "init",
-            "--dir",
-            "log",
-            "--origin",
-            ORIGIN,
-            "--regulator",
-            "pipc=pipc.pub.pem",
-            "--grain-ms",
-            "200",
-        ];
-        let mut command = Command::new(env!("CARGO_BIN_EXE_naru"));
-        assert!(command.current_dir(dir.path()).env_clear().args(init).output().unwrap().status.success());
+        let operator = init(dir.path(), "log", ORIGIN);
         // Both ends show the same one: of two with one name only the first is ever looked at.
         let [carrier, own] = [(); 2].map(|()| certificate("127.0.0.1"));
         std::fs::write(at("carrier.pem"), carrier.1.to_pem().unwrap()).unwrap();
@@ -260,30 +128,19 @@ impl Desk {
         };
         let spki = ByteBuf::from(receiver.spki().unwrap());
         let ends = [(serve(holder), None), (serve(Arc::clone(&receiver) as _), Some(spki))];
-        Self { dir, variables, wallet: receiver, stopped, told, go_on, ends }
+        Self { dir, operator, variables, wallet: receiver, stopped, told, go_on, ends }
     }
 
     fn start(&self) -> Service {
-        Service::start(self.dir.path(), &self.variables)
+        Service::start(self.dir.path(), "log", ORIGIN, &self.variables)
     }
 
     /// Both ends registered, a person enrolled, her demand recorded: weekly, so that it outlives its first run.
     fn demand(&self, service: &Service) -> StatementId {
-        let pem = std::fs::read_to_string(self.dir.path().join("log/keys/operator.pem")).unwrap();
-        let operator = Ed25519Signer::from_pem(&pem).unwrap();
         let [(bank, none), (wallet, key)] = self.ends.clone();
-        service.record(&registration("holder", HOLDER, Role::Controller, bank, none, &operator));
-        service.record(&registration("wallet", WALLET, Role::Recipient, wallet, key, &operator));
-        let create: Statement = KeyCreate {
-            v: V1,
-            kind: Kind::KeyCreate,
-            iat: now(),
-            nonce: nonce(),
-            key_use: KeyUse::Device,
-            recovery: None,
-        }
-        .into();
-        service.record(&sign(&create, &person_key(1)));
+        service.record(&registration("holder", HOLDER, Role::Controller, bank, none, &self.operator));
+        service.record(&registration("wallet", WALLET, Role::Recipient, wallet, key, &self.operator));
+        service.enrol();
         let named = service.mine("/v1/subjects/me/ppids/holder");
         let demand: Statement = TransferDemand {
             v: V1,
@@ -309,29 +166,6 @@ impl Desk {
         service.record(&item);
         naru::identity::open(&item).unwrap().id()
     }
-
-    /// No file of the service holds anything of what it carried in the clear.
-    fn holds_nothing_readable(&self) {
-        let mut folders = vec![self.dir.path().join("log")];
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    folders.push(path);
-                    continue;
-                }
-                // A socket of the killed service is no file.
-                if !path.is_file() {
-                    continue;
-                }
-                let bytes = std::fs::read(&path).unwrap();
-                let text = String::from_utf8_lossy(&bytes);
-                for marker in ["balance_amt", "110123456789", "1250000"] {
-                    assert!(!text.contains(marker), "{}", path.display());
-                }
-            }
-        }
-    }
 }
 
 #[test]
@@ -349,7 +183,7 @@ fn a_scheduled_transfer_outlives_kill_at_every_call() {
             service.kill();
             kills += 1;
             desk.go_on.send(()).unwrap();
-            desk.holds_nothing_readable();
+            holds_nothing_readable(&desk.dir.path().join("log"));
             service = desk.start();
         }
         // The service that is left finishes what is left: nobody stops it any more.
@@ -374,9 +208,7 @@ fn a_scheduled_transfer_outlives_kill_at_every_call() {
             assert_eq!(String::from_utf8_lossy(&content), bank::deposit(read, account).to_string());
         }
         service.kill();
-        let mut fsck = Command::new(env!("CARGO_BIN_EXE_naru"));
-        let fsck = fsck.current_dir(desk.dir.path()).env_clear().args(["fsck", "log"]).output().unwrap();
-        assert!(fsck.status.success(), "{}", String::from_utf8_lossy(&fsck.stdout));
+        fsck(desk.dir.path(), "log");
     }
 }
 

@@ -85,6 +85,7 @@ impl From<Denial> for Fault {
             | Denial::BadToken
             | Denial::BadProof
             | Denial::OtherCertificate
+            | Denial::NoCarrier
             | Denial::WrongRole => None,
         };
         let sort = retry_after_s.map(|_| sort::TOO_MANY_REQUESTS);

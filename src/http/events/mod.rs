@@ -135,6 +135,8 @@ struct Told<'a> {
     purpose: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     class: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    demand: Option<String>,
 }
 
 impl<'a> From<&'a Event> for Told<'a> {
@@ -147,6 +149,7 @@ impl<'a> From<&'a Event> for Told<'a> {
             ppid: event.ppid.to_text(),
             purpose: event.purpose.as_deref(),
             class: event.class.map(|class| class.as_str()),
+            demand: event.demand.map(|id| id.to_string()),
         }
     }
 }

@@ -39,6 +39,7 @@ pub(super) struct Param {
 pub(super) enum Place {
     Path,
     Query,
+    Header,
 }
 
 /// A body of one media type.
@@ -142,6 +143,10 @@ pub(super) const fn query(name: &'static str, shape: &'static str, help: &'stati
     Param { name, place: Place::Query, shape, needed: false, help }
 }
 
+pub(super) const fn header(name: &'static str, shape: &'static str, help: &'static str) -> Param {
+    Param { name, place: Place::Header, shape, needed: true, help }
+}
+
 pub(super) const fn needed(param: Param) -> Param {
     Param { needed: true, ..param }
 }
@@ -170,6 +175,17 @@ pub(super) const fn post(
     errors: Errors,
 ) -> About {
     About { method: Method::Post, path, name, summary, params: &[], takes, answers, errors }
+}
+
+pub(super) const fn put(
+    path: &'static str,
+    name: &'static str,
+    summary: &'static str,
+    takes: &'static [Media],
+    answers: &'static [Answer],
+    errors: Errors,
+) -> About {
+    About { method: Method::Put, ..post(path, name, summary, takes, answers, errors) }
 }
 
 impl About {

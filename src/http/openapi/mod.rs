@@ -10,6 +10,7 @@
 //! `HEAD`, which every `GET` answers.
 
 mod about;
+mod arrival;
 mod owed;
 mod person;
 mod service;
@@ -109,10 +110,12 @@ pub fn document() -> String {
         "paths": paths,
         "components": {
             "schemas": shape::all(),
-            "securitySchemes": { "bearer": {
-                "type": "http", "scheme": "bearer", "description":
-                    "A token of `/oauth/token`; one bound to a key goes under `DPoP`, with a proof (RFC 9449).",
-            } },
+            "securitySchemes": {
+                "bearer": { "type": "http", "scheme": "bearer", "description":
+                    "A token of `/oauth/token`; one bound to a key goes under `DPoP`, with a proof (RFC 9449)." },
+                "certificate": { "type": "mutualTLS", "description":
+                    "The client certificate of a log that the operator has named in `receive.from`." },
+            },
         },
     });
     format!("{document:#}\n")
@@ -145,6 +148,7 @@ impl Operation<'_> {
             let place = match p.place {
                 Place::Path => "path",
                 Place::Query => "query",
+                Place::Header => "header",
             };
             let mut param = json!({
                 "name": p.name, "in": place, "required": p.needed,
@@ -160,7 +164,7 @@ impl Operation<'_> {
         if !params.is_empty() {
             members.insert("parameters".into(), params.into());
         }
-        if self.route.method == Method::Post {
+        if self.route.method != Method::Get {
             members.insert("x-body-limit".into(), self.route.limit.into());
             let content = contents(self.about.takes, self.examples.and_then(|e| e.get("request")));
             members.insert("requestBody".into(), json!({ "required": true, "content": content }));
@@ -170,6 +174,9 @@ impl Operation<'_> {
 
     fn security(&self) -> Vec<Value> {
         let bearer = || json!({ "bearer": [] });
+        if matches!(self.route.roles, [Role::Carrier]) {
+            return vec![json!({ "certificate": [] })];
+        }
         match (self.route.roles.contains(&Role::Anyone), self.route.roles.len()) {
             (true, 1) => Vec::new(),
             (true, _) => vec![json!({}), bearer()],
@@ -225,6 +232,13 @@ impl Operation<'_> {
         let roles = self.route.roles;
         let of_roles: &[&Sort] = match (roles.contains(&Role::Anyone), roles.len()) {
             (true, 1) => &[],
+            _ if matches!(roles, [Role::Carrier]) => &[
+                sort::NO_CARRIER,
+                sort::BAD_TOKEN,
+                sort::BAD_PROOF,
+                sort::OTHER_CERTIFICATE,
+                sort::WRONG_CALLER,
+            ],
             (true, _) => &[sort::BAD_TOKEN, sort::BAD_PROOF, sort::OTHER_CERTIFICATE],
             (false, _) => &[
                 sort::NO_TOKEN,

@@ -7,6 +7,7 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::http::openapi::arrival;
 use crate::http::openapi::owed;
 use crate::http::openapi::person;
 use crate::http::openapi::source;
@@ -36,6 +37,7 @@ pub(super) fn all() -> Map<String, Value> {
         person::own(),
         person::transfers(),
         source::deposits(),
+        arrival::shapes(),
         owed::duties(),
         owed::rights(),
         owed::value(),
@@ -383,6 +385,7 @@ fn feeds() -> Value {
             ("ppid", of("Ppid")),
             ("?purpose", of("Purpose")),
             ("?class", of("DataClass")),
+            ("?demand", of("StatementId")),
         ]),
         "Events": closed(&[("events", list("Event")), ("after", of("Index")), ("as_of", of("Index"))]),
     })

@@ -52,6 +52,7 @@ pub(super) fn deposits() -> Value {
             ("class", of("DataClass")),
             ("categories", list("Category")),
             ("basis", none_or(of("StatementId"))),
+            ("from", none_or(of("CarriedBy"))),
             ("sealed_to", one_of(["service", "person"])),
             ("original", string()),
             ("form", none_or(string())),

@@ -29,6 +29,7 @@ use crate::http::openapi::about::post;
 use crate::http::openapi::about::problems;
 use crate::http::openapi::about::query;
 use crate::http::openapi::about::shape;
+use crate::http::openapi::arrival;
 use crate::http::openapi::owed;
 use crate::http::openapi::person;
 use crate::http::openapi::service;
@@ -330,6 +331,11 @@ const ROWS: &[About] = &[
     person::MY_EXCEPTIONS,
     person::MY_TRANSFERS,
     person::TRANSFER,
+    arrival::EXPECTED,
+    arrival::EXPECT,
+    arrival::TAKE,
+    arrival::COMPLETE,
+    arrival::FAILED,
     owed::MY_DUTIES,
     owed::MY_RIGHTS,
     owed::MY_VALUE,

@@ -1,16 +1,18 @@
 //! The sequencer's part: items are written between two commits, so that nobody erased is written of.
 //!
-//! It alone knows how many entries stand, whether the name is taken and how much
-//! there is. Not synced here: whoever answers waits for a barrier.
+//! It alone knows how many entries stand, whether the name is taken, how much there is, and what
+//! has arrived of a run. Not synced here: whoever answers waits for a barrier.
 
 use serde::Deserialize;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
 use crate::ledger::cbor;
+use crate::model::id::Hash;
 use crate::node::Error;
 use crate::node::Node;
 use crate::node::Stop;
+use crate::node::arrival::Arrived;
 use crate::node::deposit::Deposited;
 use crate::node::deposit::MOST_BYTES;
 use crate::node::deposit::MOST_ITEMS;
@@ -29,8 +31,31 @@ use crate::store::Project;
 pub(in crate::node) struct Keep {
     loaded: Loaded,
     items: Vec<Item>,
-    /// None of a setting.
-    deposit: Option<([u8; 16], Deposited)>,
+    what: What,
+}
+
+/// What the sequencer has to look at first.
+#[derive(Debug)]
+enum What {
+    /// Nothing.
+    Setting,
+    /// Its record and head; of which run it is an item, if it is one.
+    Deposit([u8; 16], Box<(Deposited, Option<RunItem>)>),
+    /// A run of that name, as it was seen and as it is from now on.
+    Run(Vec<u8>, Box<[Arrived; 2]>),
+}
+
+/// A deposit that is an item of a run: it is written as one with the run's list.
+#[derive(Clone, Debug)]
+pub(in crate::node) struct RunItem {
+    /// Name of the run's item.
+    pub(in crate::node) name: Vec<u8>,
+    /// The run if nothing of it has arrived yet.
+    pub(in crate::node) empty: Arrived,
+    /// Name of the item in the run.
+    pub(in crate::node) item: String,
+    /// SHA-256 of its bytes as they were carried.
+    pub(in crate::node) hash: Hash,
 }
 
 /// What became of it.
@@ -40,8 +65,10 @@ pub(in crate::node) enum Kept {
     New(Deposited),
     /// A deposit of this name was there.
     Before(Deposited),
-    /// A setting.
+    /// A setting, or a run.
     Set,
+    /// The run is over, has as many items as a run may, or is not what it was.
+    Closed,
     /// She is erased, or waits to be.
     Gone,
     /// The controller has brought all it may.
@@ -58,17 +85,22 @@ struct Count {
 }
 
 impl Keep {
-    pub(in crate::node) const fn deposit(
+    pub(in crate::node) fn deposit(
         loaded: Loaded,
-        record: [u8; 16],
-        head: Deposited,
+        (record, head): ([u8; 16], Deposited),
         items: Vec<Item>,
+        run: Option<RunItem>,
     ) -> Self {
-        Self { loaded, items, deposit: Some((record, head)) }
+        Self { loaded, items, what: What::Deposit(record, Box::new((head, run))) }
     }
 
     pub(in crate::node) fn setting(loaded: Loaded, item: Item) -> Self {
-        Self { loaded, items: vec![item], deposit: None }
+        Self { loaded, items: vec![item], what: What::Setting }
+    }
+
+    /// A run that changes, if it is still what it was.
+    pub(in crate::node) fn run(loaded: Loaded, name: Vec<u8>, from_to: [Arrived; 2]) -> Self {
+        Self { loaded, items: Vec::new(), what: What::Run(name, Box::new(from_to)) }
     }
 }
 
@@ -100,31 +132,65 @@ impl Sequencer {
     }
 
     fn try_keep(&self, keep: Keep) -> Result<Kept, Error> {
-        let Keep { loaded, mut items, deposit } = keep;
+        let Keep { loaded, mut items, what } = keep;
         let subject = loaded.who.subject;
         if self.inner.people.is_erased(&subject) || self.inner.is_awaiting_erasure(loaded.who) {
             return Ok(Kept::Gone);
         }
         let mut kept = Kept::Set;
-        if let Some((record, mut head)) = deposit {
-            if let Some(before) = self.inner.head(&loaded, &name(b'h', &record))? {
-                return Ok(Kept::Before(before));
+        match what {
+            What::Setting => {}
+            What::Deposit(record, head) => match self.deposited(&loaded, record, *head)? {
+                (new @ Kept::New(_), more) => {
+                    items.extend(more);
+                    kept = new;
+                }
+                (other, _) => return Ok(other),
+            },
+            What::Run(name, from_to) => {
+                let [from, to] = *from_to;
+                if self.inner.arrived(&loaded, &name)?.is_some_and(|stands| stands != from) {
+                    return Ok(Kept::Closed);
+                }
+                items.push(seal(&loaded, name, &cbor::encode(&to)?)?);
             }
-            if self.inner.age_key(&loaded)? != head.key {
-                return Ok(Kept::OtherKey);
-            }
-            let of = loaded.key.record_name(["deposits", head.party.as_str()]);
-            let Some(count) = self.counted(&loaded, &of, head.bytes)? else { return Ok(Kept::Full) };
-            (head.size, head.at) = (self.next, self.now());
-            items.push(seal(&loaded, name(b'c', &of), &cbor::encode(&count)?)?);
-            items.push(seal(&loaded, name(b'h', &record), &cbor::encode(&head)?)?);
-            kept = Kept::New(head);
         }
         match self.inner.store.keep(self.epoch, &subject, &items) {
             Project::Projected => Ok(kept),
             Project::Fenced => Err(Error::Stopped(Stop::OtherLeader)),
             Project::Failed(error) => Err(error.into()),
         }
+    }
+
+    /// What is written of a deposit beside its content, if it is a new one.
+    fn deposited(
+        &self,
+        loaded: &Loaded,
+        record: [u8; 16],
+        (mut head, run): (Deposited, Option<RunItem>),
+    ) -> Result<(Kept, Vec<Item>), Error> {
+        let none = |kept| Ok((kept, Vec::new()));
+        if let Some(before) = self.inner.head(loaded, &name(b'h', &record))? {
+            return none(Kept::Before(before));
+        }
+        if self.inner.age_key(loaded)? != head.key {
+            return none(Kept::OtherKey);
+        }
+        let mut items = Vec::new();
+        if let Some(RunItem { name, empty, item, hash }) = run {
+            let stands = self.inner.arrived(loaded, &name)?.unwrap_or(empty);
+            let Some(more) = stands.with(item, hash) else { return none(Kept::Closed) };
+            items.push(seal(loaded, name, &cbor::encode(&more)?)?);
+        }
+        let of = match &head.from {
+            None => loaded.key.record_name(["deposits", head.party.as_str()]),
+            Some(from) => loaded.key.record_name(["arrivals", &from.log, head.party.as_str()]),
+        };
+        let Some(count) = self.counted(loaded, &of, head.bytes)? else { return none(Kept::Full) };
+        (head.size, head.at) = (self.next, self.now());
+        items.push(seal(loaded, name(b'c', &of), &cbor::encode(&count)?)?);
+        items.push(seal(loaded, name(b'h', &record), &cbor::encode(&head)?)?);
+        Ok((Kept::New(head), items))
     }
 
     /// What a controller has brought with one more, if that may be.

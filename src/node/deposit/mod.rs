@@ -53,6 +53,7 @@ use crate::node::people::Loaded;
 use crate::portability::import;
 use crate::portability::import::Form;
 use crate::portability::import::Media;
+use crate::portability::source;
 use crate::portability::source::Origin;
 use crate::portability::source::SealedTo;
 use crate::store::Item;
@@ -67,6 +68,7 @@ pub use crate::portability::import::Refused as NotRead;
 pub(in crate::node) use keep::Keep;
 pub(in crate::node) use keep::Keeping;
 pub(in crate::node) use keep::Kept;
+pub(in crate::node) use keep::RunItem;
 
 /// Longest name that a party gives an item, bytes.
 pub const MAX_ITEM: usize = 128;
@@ -106,7 +108,7 @@ pub struct Wish {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Deposited {
-    v: V1,
+    pub(in crate::node) v: V1,
     /// When it was kept.
     pub at: Timestamp,
     /// Who brought it.
@@ -121,6 +123,9 @@ pub struct Deposited {
     /// By which rules there is a form, and of how many items.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub form: Option<(String, u64)>,
+    /// By which demand at which log it came, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Carried>,
     /// Length of the original.
     pub bytes: u64,
     /// The statement that let it in; none if a rule of the pack did.
@@ -138,6 +143,22 @@ pub struct Deposited {
     pub categories: Vec<String>,
     /// What the bytes are, as the party said it.
     pub media_type: String,
+}
+
+/// By which demand at which log something came: its party is the sender as that log names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Carried {
+    /// Origin of the log.
+    pub log: String,
+    /// Number of the run.
+    pub run: u64,
+    /// K-MyData scope.
+    pub scope: String,
+    /// Its `transfer.demand`.
+    pub demand: StatementId,
+    /// The demand lets the recipient keep it so long.
+    pub keep_until: Timestamp,
 }
 
 impl Deposited {
@@ -158,13 +179,25 @@ impl Deposited {
             categories: &self.categories,
             basis: self.basis.map(|id| id.to_string()),
             sealed_to: if self.key.is_some() { SealedTo::Person } else { SealedTo::Service },
+            from: self.from.as_ref().map(|from| source::Carried {
+                log: &from.log,
+                demand: from.demand.to_string(),
+                run: from.run,
+                scope: &from.scope,
+                keep_until: from.keep_until,
+            }),
             form: self.form.as_ref().map(|(profile, items)| (profile.as_str(), *items)),
         }
     }
 
     /// Whether a wish brings the same.
     fn is_same(&self, wish: &Wish, sha256: &Hash) -> bool {
-        self.sha256 == *sha256 && self.media_type == wish.media_type
+        self.is(&wish.media_type, sha256)
+    }
+
+    /// Whether it is these bytes of that media type.
+    pub(in crate::node) fn is(&self, media_type: &str, sha256: &Hash) -> bool {
+        self.sha256 == *sha256 && self.media_type == media_type
     }
 }
 
@@ -236,7 +269,44 @@ pub(in crate::node) fn open(
     Ok(key.open(Sealed::Item, &who.subject, name, sealed)?)
 }
 
+/// What is to be kept, before it is sealed.
+pub(in crate::node) struct Draft<'a> {
+    pub(in crate::node) record: [u8; 16],
+    /// Without what only its writing tells: when, at which size, her age key.
+    pub(in crate::node) head: Deposited,
+    pub(in crate::node) original: &'a [u8],
+    pub(in crate::node) form: Option<&'a Form>,
+    /// Of which run it is an item, if it is one.
+    pub(in crate::node) run: Option<RunItem>,
+}
+
+/// What a head says of a form.
+pub(in crate::node) fn said_of(form: &Form) -> (String, u64) {
+    (form.profile.as_str().to_owned(), form.items.len() as u64)
+}
+
 impl Wish {
+    fn head(&self, form: Option<&Form>, (basis, sha256): (Option<StatementId>, Hash)) -> Deposited {
+        Deposited {
+            v: V1,
+            at: Timestamp(0),
+            by: self.by.clone(),
+            key: None,
+            item: self.item.clone(),
+            size: 0,
+            form: form.map(said_of),
+            from: None,
+            bytes: self.original.len() as u64,
+            basis,
+            class: self.class,
+            party: self.controller.clone(),
+            sha256,
+            purpose: self.purpose.clone(),
+            categories: self.categories.clone(),
+            media_type: self.media_type.clone(),
+        }
+    }
+
     fn is_bounded(&self) -> bool {
         let plain = |text: &str| !text.is_empty() && text.bytes().all(|b| (b' '..=b'~').contains(&b));
         self.item.len() <= MAX_ITEM && plain(&self.item)
@@ -298,22 +368,20 @@ impl Node {
         if let Some(stop) = self.refuses(Lane::Open) {
             return Err(Error::Stopped(stop).into());
         }
-        let mut kept = Kept::OtherKey;
-        // Her key of the moment at which it is written is the one that counts.
-        for _ in 0..TRIES {
-            kept = self.keep(self.sealed(&loaded, wish, form.as_ref(), (basis, sha256))?)?;
-            if !matches!(kept, Kept::OtherKey) {
-                break;
-            }
-        }
-        self.settle()?;
-        match kept {
+        let draft = Draft {
+            record: record_of(&loaded.key, &wish.controller, &wish.item),
+            head: wish.head(form.as_ref(), (basis, sha256)),
+            original: &wish.original,
+            form: form.as_ref(),
+            run: None,
+        };
+        match self.keep_draft(&loaded, &draft)? {
             Kept::New(head) => Ok(Deposit::New(head)),
             Kept::Before(head) if head.is_same(wish, &sha256) => Ok(Deposit::Before(head)),
             Kept::Before(_) => Err(NoDeposit::Differs),
             Kept::Full => Err(NoDeposit::Full),
             Kept::OtherKey => Err(Error::Stopped(Stop::Busy).into()),
-            Kept::Gone | Kept::Set => Err(NoDeposit::NotGranted),
+            Kept::Gone | Kept::Set | Kept::Closed => Err(NoDeposit::NotGranted),
         }
     }
 
@@ -326,7 +394,7 @@ impl Node {
     }
 
     /// Makes what the sequencer wrote durable before an answer leaves.
-    fn settle(&self) -> Result<(), Error> {
+    pub(in crate::node) fn settle(&self) -> Result<(), Error> {
         self.store.barrier().map_err(|error| {
             // What the disk holds is not known before a restart: nothing more is written.
             self.stop(Stop::Io);
@@ -351,39 +419,30 @@ impl Node {
         self.head(loaded, &name(b'h', &record))
     }
 
+    /// Keeps a draft, durable when it answers. Her age key of the moment at which it is written counts.
+    pub(in crate::node) fn keep_draft(&self, loaded: &Loaded, draft: &Draft<'_>) -> Result<Kept, Error> {
+        let mut kept = Kept::OtherKey;
+        for _ in 0..TRIES {
+            kept = self.keep(self.sealed(loaded, draft)?)?;
+            if !matches!(kept, Kept::OtherKey) {
+                break;
+            }
+        }
+        self.settle()?;
+        Ok(kept)
+    }
+
     /// Everything of a deposit but what the sequencer alone knows.
-    fn sealed(
-        &self,
-        loaded: &Loaded,
-        wish: &Wish,
-        form: Option<&Form>,
-        (basis, sha256): (Option<StatementId>, Hash),
-    ) -> Result<Keep, Error> {
-        let record = record_of(&loaded.key, &wish.controller, &wish.item);
+    fn sealed(&self, loaded: &Loaded, draft: &Draft<'_>) -> Result<Keep, Error> {
+        let Draft { record, head, original, form, run } = draft;
         let key = self.age_key(loaded)?;
-        let mut content = vec![self.content(loaded, (b'o', &record), key.as_deref(), &wish.original)?];
+        let mut content = vec![self.content(loaded, (b'o', record), key.as_deref(), original)?];
         if let Some(form) = form {
             let plain = form.encode().map_err(crate::portability::Error::from)?;
-            content.push(self.content(loaded, (b'f', &record), key.as_deref(), &plain)?);
+            content.push(self.content(loaded, (b'f', record), key.as_deref(), &plain)?);
         }
-        let head = Deposited {
-            v: V1,
-            at: Timestamp(0),
-            by: wish.by.clone(),
-            key,
-            item: wish.item.clone(),
-            size: 0,
-            form: form.map(|form| (form.profile.as_str().to_owned(), form.items.len() as u64)),
-            bytes: wish.original.len() as u64,
-            basis,
-            class: wish.class,
-            party: wish.controller.clone(),
-            sha256,
-            purpose: wish.purpose.clone(),
-            categories: wish.categories.clone(),
-            media_type: wish.media_type.clone(),
-        };
-        Ok(Keep::deposit(loaded.clone(), record, head, content))
+        let head = Deposited { key, ..head.clone() };
+        Ok(Keep::deposit(loaded.clone(), (*record, head), content, run.clone()))
     }
 
     /// One content: to her own key first, if she has named one.
@@ -450,7 +509,7 @@ impl Inner {
         Ok(Some(text).filter(|text| !text.is_empty()))
     }
 
-    fn head(&self, loaded: &Loaded, name: &[u8]) -> Result<Option<Deposited>, Error> {
+    pub(in crate::node) fn head(&self, loaded: &Loaded, name: &[u8]) -> Result<Option<Deposited>, Error> {
         let Some(sealed) = self.store.item(&loaded.who.subject, name)? else { return Ok(None) };
         Ok(Some(cbor::decode(&open(&loaded.key, loaded.who, name, &sealed)?)?))
     }

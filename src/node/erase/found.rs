@@ -12,6 +12,7 @@ use crate::model::id::Ppid;
 use crate::model::id::StatementId;
 use crate::model::id::SubjectId;
 use crate::node::Error;
+use crate::node::arrival;
 use crate::node::domain::own_domain;
 use crate::node::domain::party_domain;
 use crate::node::erase::stored::Record;
@@ -133,6 +134,7 @@ impl Ground<'_> {
         if let Some(request) = loaded.person.request() {
             other.push(link_name(self.vault, &request.controller, &request.link));
         }
+        other.extend(arrival::names_of(self.store, self.vault, loaded)?);
         let mut domains = vec![own_domain(self.origin)];
         for party in self.register.parties() {
             let epochs = 0..=self.register.epoch_of(&party.id);

@@ -1,7 +1,7 @@
 //! What a party is told of the persons it knows: who acted, on which slot, at which index.
 //!
 //! A feed without an outbox. An event is an entry of the log as one party may see
-//! it: index, type, its own ppid of the person, purpose and class. It is a hint to
+//! it: index, type, its own ppid of the person, purpose and class, or the transfer demand. It is a hint to
 //! ask again, never the state itself. The feed is resumed by index, so nothing is
 //! missed over a restart of either side, and read from 0 again it names everybody
 //! by the ppid of today: after an epoch was raised, the index joins the old to the
@@ -67,6 +67,8 @@ pub struct Event {
     pub purpose: Option<String>,
     /// The slot's class; none for the end of a delegation.
     pub class: Option<DataClass>,
+    /// The transfer demand it is about: the party is an end of it.
+    pub demand: Option<StatementId>,
 }
 
 /// A stretch of a party's feed.
@@ -187,27 +189,35 @@ impl Inner {
         };
         let who = self.vault.open_name(name_bytes(&name), &row.sealed)?;
         let loaded = self.people.load(who, self.store.as_ref(), &self.vault)?;
-        if !loaded.person.is_acquainted(party) {
+        let is_end = loaded.person.transfers().iter().any(|transfer| transfer.concerns(party));
+        if !is_end && !loaded.person.is_acquainted(party) {
             return Ok(None);
         }
         let Some(body) = self.store.bodies(&who.subject, &[id])?.pop().flatten() else { return Ok(None) };
         let item = Stored::open(&loaded.key, &who.subject, &id, &body)?.item();
         let Some(item) = item else { return Ok(None) };
         let (statement, _) = identity::reload(&item)?;
-        Ok(Told::of(&statement, index, at, who).filter(|told| told.may_concern(party)))
+        Ok(Told::of((&statement, id), index, at, who).filter(|told| told.may_concern(party)))
     }
 
     /// Adds an act, if its person is known to the party.
     fn add(&self, drawn: &mut Drawn, told: Told, party: &PartyId) -> Result<(), Error> {
-        let Told { index, at, kind, act, who, concerns, purpose, class } = told;
-        if concerns == tail::Concerns::Acquainted {
-            let loaded = self.people.load(who, self.store.as_ref(), &self.vault)?;
-            if !loaded.person.is_acquainted(party) {
-                return Ok(());
+        let Told { index, at, kind, act, who, concerns, purpose, class, demand } = told;
+        let load = || self.people.load(who, self.store.as_ref(), &self.vault);
+        let concerned = match concerns {
+            tail::Concerns::One(_) | tail::Concerns::Both(_) => true,
+            tail::Concerns::Acquainted => load()?.person.is_acquainted(party),
+            tail::Concerns::Ends => {
+                let person = &load()?.person;
+                let transfer = demand.and_then(|demand| person.transfer(&demand));
+                transfer.is_some_and(|transfer| transfer.concerns(party))
             }
+        };
+        if !concerned {
+            return Ok(());
         }
         let ppid = self.pairwise(&self.register()).ppid(Some(party), &who.subject);
-        drawn.page.events.push(Event { index, at, kind, act, ppid, purpose, class });
+        drawn.page.events.push(Event { index, at, kind, act, ppid, purpose, class, demand });
         drawn.whose.push(who);
         Ok(())
     }

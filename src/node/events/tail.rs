@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use crate::model::id::LeafIndex;
 use crate::model::id::PartyId;
+use crate::model::id::StatementId;
 use crate::model::id::SubjectId;
 use crate::model::id::Timestamp;
 use crate::model::id::TreeSize;
@@ -23,6 +24,10 @@ use crate::vault::Pointed;
 pub(in crate::node) enum Concerns {
     /// One party.
     One(PartyId),
+    /// Sender and recipient of a demand that begins.
+    Both([PartyId; 2]),
+    /// Sender and recipient of the demand it is about: the person's state says who they are.
+    Ends,
     /// Every party whose domain knows the person.
     Acquainted,
 }
@@ -40,16 +45,18 @@ pub(in crate::node) struct Told {
     /// `*` for all of them; none for an act that has no slot.
     pub(super) purpose: Option<String>,
     pub(super) class: Option<DataClass>,
+    /// The transfer demand it is about, if it is about one.
+    pub(super) demand: Option<StatementId>,
 }
 
 impl Told {
     /// What a statement about a person says to parties, if it says anything to them.
     ///
     /// Reading: told are acts on slots, each to the slot's controller, those on `*` to everybody who
-    /// knows her, and the end of a delegation. Keys, attestations of age and new delegations are
-    /// between her and the log.
+    /// knows her, the end of a delegation, and a transfer demand and its stop to both its ends. Keys,
+    /// attestations of age and new delegations are between her and the log.
     pub(in crate::node) fn of(
-        statement: &Statement,
+        (statement, id): (&Statement, StatementId),
         index: LeafIndex,
         at: Timestamp,
         who: Pointed,
@@ -60,6 +67,10 @@ impl Told {
             Scope::One(name) => PartyId::parse(name).map(Concerns::One),
         };
         let all = |scope: &Scope| Some(scope.as_str().to_owned());
+        let of = |concerns, purpose, demand| {
+            let kind = statement.kind();
+            Some(Self { index, at, kind, act: None, who, concerns, purpose, class: None, demand })
+        };
         let mut act = None;
         let (concerns, purpose, class) = match statement {
             Statement::ConsentGrant(s) => (one(&s.controller), Some(s.purpose.clone()), s.class),
@@ -75,22 +86,23 @@ impl Told {
                 act = Some(s.act);
                 (scoped(&s.controller), all(&s.purpose), s.class)
             }
-            Statement::DelegationEnd(_) => {
-                let concerns = Concerns::Acquainted;
-                let kind = Kind::DelegationEnd;
-                return Some(Self { index, at, kind, act, who, concerns, purpose: None, class: None });
+            Statement::DelegationEnd(_) => return of(Concerns::Acquainted, None, None),
+            Statement::TransferDemand(s) => {
+                let both = Concerns::Both([s.sender.clone(), s.recipient.clone()]);
+                return of(both, Some(s.purpose.clone()), Some(id));
             }
+            Statement::TransferStop(s) => return of(Concerns::Ends, None, Some(s.demand)),
             _ => return None,
         };
-        let concerns = concerns?;
-        Some(Self { index, at, kind: statement.kind(), act, who, concerns, purpose, class: Some(class) })
+        Some(Self { act, class: Some(class), ..of(concerns?, purpose, None)? })
     }
 
-    /// Whether a party may have to be told; of an act of all, the person decides.
+    /// Whether a party may have to be told; of an act of all, and of a stop, the person decides.
     pub(super) fn may_concern(&self, party: &PartyId) -> bool {
         match &self.concerns {
             Concerns::One(one) => one == party,
-            Concerns::Acquainted => true,
+            Concerns::Both(both) => both.contains(party),
+            Concerns::Ends | Concerns::Acquainted => true,
         }
     }
 }
@@ -175,6 +187,7 @@ mod tests {
             concerns,
             purpose: None,
             class: None,
+            demand: None,
         }
     }
 

@@ -1,10 +1,12 @@
-//! What sources brought: every head opens, its original and form are there and are what it says.
+//! What sources brought: every head opens, its original and form are there and are what it says; and
+//! what is expected and has arrived of other logs can be read.
 //!
 //! Primary, so nothing of it can be made again: what is wrong is told by the person's
 //! last entry. What is encrypted to her own key is there or not, and that is all that can be seen.
 
 use crate::ledger::cbor;
 use crate::ledger::hash;
+use crate::node::arrival;
 use crate::node::deposit::Deposited;
 use crate::node::deposit::name;
 use crate::node::deposit::open;
@@ -36,6 +38,7 @@ impl Walk<'_> {
     }
 
     fn items_of(&self, loaded: &Loaded) -> Result<u64, String> {
+        arrival::readable(self.data.store, loaded).map_err(text)?;
         let (mut after, mut items) = (None::<Vec<u8>>, 0);
         loop {
             let page =

@@ -1,7 +1,7 @@
 //! The carrier: what is due is fetched from senders and delivered to receivers, step by step.
 //!
-//! Each pass looks at every demand that is not over, from the same state that judges statements,
-//! and takes the next steps of its run. A step is done, then noted; after a kill the one under way
+//! Each pass looks at the demands that are due, from the same state that judges statements, and
+//! takes the next steps of the run of each. A step is done, then noted; after a kill the one under way
 //! is done again, and items are named, so nothing is lost or doubled. Before each step it is asked
 //! whether the demand still stands: a stop, an objection or the end of its time ends it there.
 //!
@@ -28,6 +28,7 @@ use crate::model::id::Ppid;
 use crate::model::id::StatementId;
 use crate::model::id::Timestamp;
 use crate::model::statement::FailCode;
+use crate::model::statement::Mode;
 use crate::model::statement::Statement;
 use crate::model::statement::TransferEnd;
 use crate::node::Error;
@@ -40,6 +41,8 @@ use crate::node::Refusal;
 use crate::node::enqueue;
 use crate::node::people::Loaded;
 use crate::node::ticket::Ticket;
+use crate::node::transfer::queue::AT_ONCE;
+use crate::node::transfer::queue::next_look;
 use crate::outbound;
 use crate::outbound::Call;
 use crate::outbound::Calls;
@@ -148,17 +151,30 @@ struct Job<'a> {
 }
 
 impl Carrier<'_> {
-    /// Goes through all demands once; answers how many steps were done.
+    /// Goes through the demands that are due once; answers how many steps were done.
     ///
     /// # Errors
     /// The disk, the store: then the pass ends where it is, and the next goes on.
     pub(in crate::node) fn pass(&self) -> Result<usize, Error> {
         let mut done = 0;
-        for (demand, since) in self.inner.marked_transfers()? {
-            if self.inner.stopped().is_some() || self.inner.cohorts.closing() {
-                break;
+        let mut due = self.inner.transfers_due()?.into_iter();
+        while let Some(demand) = due.next() {
+            let looked = if self.inner.stopped().is_some() || self.inner.cohorts.closing() {
+                Ok((0, Some(AT_ONCE)))
+            } else {
+                self.look(&demand)
+            };
+            match looked {
+                Ok((steps, next)) => {
+                    done += steps;
+                    next.into_iter().for_each(|next| self.inner.look_at_transfer(demand, next));
+                }
+                Err(error) => {
+                    // This one and those behind it are the next pass's.
+                    [demand].into_iter().chain(due).for_each(|d| self.inner.look_at_transfer(d, AT_ONCE));
+                    return Err(error);
+                }
             }
-            done += self.look(&demand, since)?;
         }
         Ok(done)
     }
@@ -169,17 +185,18 @@ impl Carrier<'_> {
         Ok(Some(node.people.load(who, node.store.as_ref(), &node.vault)?))
     }
 
-    fn look(&self, demand: &StatementId, since: Timestamp) -> Result<usize, Error> {
+    /// How many steps were done, and when it is looked at again; never, if it is not carried any more.
+    fn look(&self, demand: &StatementId) -> Result<(usize, Option<Timestamp>), Error> {
         let (node, now) = (self.inner, self.inner.now());
         let Some(of) = self.load(demand)? else {
-            if since.plus_ms(UNRECORDED_MS) < now {
-                node.drop_transfer(demand)?;
+            let until = node.transfer_since(demand)?.plus_ms(UNRECORDED_MS);
+            if now <= until {
+                return Ok((0, Some(until.plus_ms(1))));
             }
-            return Ok(0);
+            return node.drop_transfer(demand).map(|()| (0, None));
         };
         let Some(transfer) = of.person.transfer(demand) else {
-            node.drop_transfer(demand)?;
-            return Ok(0);
+            return node.drop_transfer(demand).map(|()| (0, None));
         };
         let standing = of.person.transfer_stands(transfer, now);
         let mut run = node.read_run(demand, &of)?;
@@ -191,20 +208,22 @@ impl Carrier<'_> {
             TransferStanding::Live => {}
             // What was delivered may still be confirmed; nothing else goes on.
             _ if asks_to_confirm => {}
-            TransferStanding::Barred => return node.drop_items(demand).map(|()| 0),
+            // What lifts it is an act of hers: then it is looked at at once.
+            TransferStanding::Barred => return node.drop_items(demand).map(|()| (0, Some(transfer.end))),
             TransferStanding::Stopped | TransferStanding::Expired | TransferStanding::Done => {
-                return node.drop_transfer(demand).map(|()| 0);
+                return node.drop_transfer(demand).map(|()| (0, None));
             }
         }
-        let Some(run) = due(transfer, run, now) else { return Ok(0) };
+        let Some(run) = due(transfer, run, now) else { return Ok((0, Some(next_look(transfer, None, now)))) };
         if now < run.not_before {
-            return Ok(0);
+            return Ok((0, Some(next_look(transfer, Some(&run), now))));
         }
-        self.carry(Job { transfer, of: &of, run })
+        let (done, run) = self.carry(Job { transfer, of: &of, run })?;
+        Ok((done, Some(next_look(transfer, Some(&run), now))))
     }
 
-    /// Takes steps until the run is over, must wait, or the demand no longer stands.
-    fn carry(&self, mut job: Job<'_>) -> Result<usize, Error> {
+    /// Takes steps until the run is over, must wait, or the demand no longer stands; how many, and the run.
+    fn carry(&self, mut job: Job<'_>) -> Result<(usize, Run), Error> {
         let (node, demand) = (self.inner, &job.transfer.demand);
         let mut done = 0;
         while job.run.next() != Next::Over {
@@ -221,7 +240,7 @@ impl Carrier<'_> {
                     tracing::info!(code = code.as_str(), tries = job.run.tries, "a transfer waits");
                     job.run.later(node.now());
                     node.write_run(demand, job.of, &job.run)?;
-                    return Ok(done);
+                    return Ok((done, job.run));
                 }
                 Err(Trouble::Never(code)) => {
                     tracing::warn!(code = code.as_str(), "a run of a transfer has failed");
@@ -234,7 +253,7 @@ impl Carrier<'_> {
         if job.run.next() == Next::Over {
             node.drop_items(demand)?;
         }
-        Ok(done)
+        Ok((done, job.run))
     }
 
     /// Looked at again before each step: what was stopped meanwhile goes no further.
@@ -340,7 +359,19 @@ impl Carrier<'_> {
         };
         let path = format!("{}/items/{}", base(job), item.id);
         let hash = item.hash.map(|hash| hash.to_string()).unwrap_or_default();
-        let headers = [("x-naru-scope", item.scope.as_str()), ("x-naru-sha256", hash.as_str())];
+        let (transfer, keep_until) = (job.transfer, job.transfer.keep_until.0.to_string());
+        let mode = match transfer.mode {
+            Mode::View => "view",
+            Mode::Store => "store",
+        };
+        let headers = [
+            ("x-naru-scope", item.scope.as_str()),
+            ("x-naru-sha256", hash.as_str()),
+            ("x-naru-sender", transfer.sender.as_str()),
+            ("x-naru-purpose", transfer.purpose.as_str()),
+            ("x-naru-mode", mode),
+            ("x-naru-keep-until", keep_until.as_str()),
+        ];
         let body = Some((item.media.as_str(), bytes.as_slice()));
         let wish = Wish { method: Method::Put, path: &path, body, most: MAX_LIST };
         self.call(job, Side::Receiver, &wish, &headers)?;
@@ -497,7 +528,10 @@ impl Carrier<'_> {
                 Err(Wrong::TranId.into())
             }
             200..=299 => Ok(reply),
+            // Nobody expects it there yet: she may tell the receiver after the demand.
+            404 if method == Method::Put => Err(later()),
             408 | 425 | 429 | 500..=599 => Err(later()),
+            413 => Err(Trouble::Never(FailCode::TooLarge)),
             _ => Err(Trouble::Never(side.refused())),
         }
     }

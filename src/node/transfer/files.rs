@@ -98,8 +98,14 @@ impl Inner {
         sync(&self.settings.data)
     }
 
-    /// The demands that may have to be carried, and since when each is known.
-    pub(in crate::node::transfer) fn marked_transfers(&self) -> Result<Vec<(StatementId, Timestamp)>, Error> {
+    /// Since when a demand is known; without its date it counts as new: it is kept a while longer.
+    pub(in crate::node::transfer) fn transfer_since(&self, demand: &StatementId) -> Result<Timestamp, Error> {
+        let since = read(&self.transfer_folder(demand).join(SINCE))?.and_then(|bytes| bytes.try_into().ok());
+        Ok(since.map_or(self.now(), |bytes| Timestamp(u64::from_be_bytes(bytes))))
+    }
+
+    /// The demands that may have to be carried.
+    pub(in crate::node::transfer) fn marked_transfers(&self) -> Result<Vec<StatementId>, Error> {
         let root = self.settings.data.join(FOLDER);
         let folders = match fs::read_dir(&root) {
             Ok(folders) => folders,
@@ -110,12 +116,8 @@ impl Inner {
         for folder in folders {
             let folder = folder.map_err(at(&root))?;
             let name = folder.file_name();
-            let Some(demand) = name.to_str().and_then(StatementId::from_hex) else { continue };
-            let since = read(&folder.path().join(SINCE))?.and_then(|bytes| bytes.try_into().ok());
-            // Without its date it counts as new: it is kept a while longer.
-            found.push((demand, since.map_or(self.now(), |bytes| Timestamp(u64::from_be_bytes(bytes)))));
+            found.extend(name.to_str().and_then(StatementId::from_hex));
         }
-        found.sort_by_key(|(demand, since)| (*since, *demand));
         Ok(found)
     }
 

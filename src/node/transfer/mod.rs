@@ -6,6 +6,7 @@
 
 mod carrier;
 mod files;
+mod queue;
 
 use std::sync::Arc;
 use std::sync::PoisonError;
@@ -25,6 +26,7 @@ use crate::node::people::Loaded;
 use crate::outbound::Calls;
 use crate::store::Name;
 use carrier::Carrier;
+pub(in crate::node) use queue::DueQueue;
 
 /// A demand and how it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]

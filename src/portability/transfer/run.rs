@@ -340,19 +340,26 @@ impl Run {
         self.not_before = now.plus_ms(pause.min(LONGEST_PAUSE_MS));
     }
 
-    /// What sender and receiver sign: SHA-256 over the items in order, each by name and hash.
-    ///
-    /// `SHA-256("naru-transfer/v1" ‖ 0 ‖ demand ‖ run (8) ‖ for each: length of its name (4) ‖ name ‖ SHA-256)`.
+    /// What sender and receiver sign: [`hash_of`] its items.
     #[must_use]
     pub fn hash(&self, demand: &StatementId) -> Hash {
-        let mut all = Vec::new();
-        for item in self.items() {
-            all.extend_from_slice(&u32::try_from(item.id.len()).unwrap_or(u32::MAX).to_be_bytes());
-            all.extend_from_slice(item.id.as_bytes());
-            all.extend_from_slice(&item.hash.map_or([0; 32], |hash| hash.0));
-        }
-        Hash(hash::sha256(&[b"naru-transfer/v1", &[0], &demand.0, &self.number.to_be_bytes(), &all]))
+        let hash = |item: &Item| item.hash.unwrap_or(Hash([0; 32]));
+        hash_of(demand, self.number, self.items().iter().map(|item| (item.id.as_str(), hash(item))))
     }
+}
+
+/// SHA-256 over the items of a run in order, each by name and hash of the bytes as they were carried.
+///
+/// `SHA-256("naru-transfer/v1" ‖ 0 ‖ demand ‖ run (8) ‖ for each: length of its name (4) ‖ name ‖ SHA-256)`.
+#[must_use]
+pub fn hash_of<'a>(demand: &StatementId, run: u64, items: impl Iterator<Item = (&'a str, Hash)>) -> Hash {
+    let mut all = Vec::new();
+    for (id, hash) in items {
+        all.extend_from_slice(&u32::try_from(id.len()).unwrap_or(u32::MAX).to_be_bytes());
+        all.extend_from_slice(id.as_bytes());
+        all.extend_from_slice(&hash.0);
+    }
+    Hash(hash::sha256(&[b"naru-transfer/v1", &[0], &demand.0, &run.to_be_bytes(), &all]))
 }
 
 /// Five parts of base64url, the second empty: ECDH-ES as its own key. Source: RFC 7516 section 7.1.

@@ -7,6 +7,8 @@
 //!
 //! Lacks: the keys themselves, and whatever genesis fixed (grain, regulators, packs).
 
+mod whole;
+
 use std::net::IpAddr;
 use std::path::Path;
 use std::path::PathBuf;
@@ -72,6 +74,19 @@ pub struct Config {
     pub outbound_key: Option<PathBuf>,
     /// `outbound.ca`: PEM of the authorities that parties are believed by. Default: the system's.
     pub outbound_ca: Option<PathBuf>,
+    /// `receive.party`: as which party the logs that deliver to this service have registered it. With it
+    /// the service is a receiver of transfers, and needs `tls`. Default: none, nothing is received.
+    pub receive_party: Option<String>,
+    /// `receive.signer`: PEM of the private key that the party is registered with: it signs how many items
+    /// have arrived. Required with a party.
+    pub receive_signer: Option<PathBuf>,
+    /// `receive.keys`: PEM files with spaces between them, each a private key on P-256. The first is the one
+    /// whose public half the party has registered as `transfer.key`, those after it are from before.
+    /// Default: none; then items arrive in the clear.
+    pub receive_keys: Vec<PathBuf>,
+    /// `receive.from`: the logs that may deliver, `ORIGIN=FILE` with spaces between them: PEM of the client
+    /// certificate each of them shows (its `outbound.cert`); more in one file are its next ones.
+    pub receive_from: Vec<(String, PathBuf)>,
     /// `use_log`: every answer to an asker leaves a use line. Default true.
     pub use_log: bool,
     /// `use_batch_ms`: a use batch is made this often, ms. Default 60000.
@@ -102,6 +117,9 @@ pub struct Config {
     /// `limits.proxies`: addresses of proxies, with spaces between them, whose `X-Forwarded-For` is
     /// believed; without it everybody behind a proxy is one caller. Default: none.
     pub limit_proxies: Vec<IpAddr>,
+    /// `danger_clock_ahead_ms`: the service lives so far ahead of the system's clock, ms: to rehearse
+    /// schedules. What it records bears times that have not come. Default 0.
+    pub danger_clock_ahead_ms: u64,
     /// `danger_authzen_fixture`: answer permission checks from the AuthZEN certification fixture
     /// in place of the ledger. Opens only a log without persons, and writes nothing.
     pub danger_authzen_fixture: bool,
@@ -149,7 +167,7 @@ impl std::fmt::Display for Error {
 }
 
 /// Every key, as written in the file; tables joined by a dot.
-pub const KEYS: [&str; 39] = [
+pub const KEYS: [&str; 44] = [
     "origin",
     "listen",
     "base_url",
@@ -172,6 +190,10 @@ pub const KEYS: [&str; 39] = [
     "outbound.cert",
     "outbound.key",
     "outbound.ca",
+    "receive.party",
+    "receive.signer",
+    "receive.keys",
+    "receive.from",
     "use_log",
     "use_batch_ms",
     "tick_ms",
@@ -185,6 +207,7 @@ pub const KEYS: [&str; 39] = [
     "limits.session",
     "limits.address",
     "limits.proxies",
+    "danger_clock_ahead_ms",
     "danger_authzen_fixture",
     "store.engine",
     "store.danger_accept_power_loss",
@@ -285,6 +308,10 @@ impl Default for Config {
             outbound_cert: None,
             outbound_key: None,
             outbound_ca: None,
+            receive_party: None,
+            receive_signer: None,
+            receive_keys: Vec::new(),
+            receive_from: Vec::new(),
             use_log: true,
             use_batch_ms: 60_000,
             tick_ms: 1_000,
@@ -298,6 +325,7 @@ impl Default for Config {
             limit_session: 20,
             limit_address: 100,
             limit_proxies: Vec::new(),
+            danger_clock_ahead_ms: 0,
             danger_authzen_fixture: false,
             engine: Engine::Fjall,
             danger_accept_power_loss: false,
@@ -456,6 +484,18 @@ impl Draft {
             "outbound.cert" => config.outbound_cert = Some(path()?),
             "outbound.key" => config.outbound_key = Some(path()?),
             "outbound.ca" => config.outbound_ca = Some(path()?),
+            "receive.party" => config.receive_party = Some(raw.text()?),
+            "receive.signer" => config.receive_signer = Some(path()?),
+            "receive.keys" => {
+                config.receive_keys = raw.text()?.split_whitespace().map(|file| folder.join(file)).collect();
+            }
+            "receive.from" => {
+                let one =
+                    |text: &str| text.split_once('=').map(|(log, file)| (log.to_owned(), folder.join(file)));
+                let all = raw.text()?.split_whitespace().map(one).collect::<Option<_>>();
+                config.receive_from = all.ok_or("must be `ORIGIN=FILE` with spaces between them")?;
+            }
+            "danger_clock_ahead_ms" => config.danger_clock_ahead_ms = raw.int()?,
             "use_log" => config.use_log = raw.boolean()?,
             "use_batch_ms" => config.use_batch_ms = raw.int()?,
             "tick_ms" => config.tick_ms = raw.int()?,
@@ -486,80 +526,6 @@ impl Draft {
         }
         Ok(())
     }
-
-    fn finish(mut self) -> Result<Config, Error> {
-        let config = self.config.clone();
-        if !self.has_origin {
-            self.fault("origin", "is missing; `naru init` writes it into naru.toml");
-        }
-        if config.anchor.is_none() && !config.danger_no_anchor {
-            self.fault(
-                "anchor",
-                "is missing: name a file outside the data folder, or say `danger_no_anchor = true`",
-            );
-        }
-        if config.anchor.as_ref().is_some_and(|anchor| anchor.starts_with(&config.data)) {
-            self.fault("anchor", "lies inside `data`, so it would go back together with it");
-        }
-        if config.tick_ms == 0 || config.queue == 0 || config.use_batch_ms == 0 {
-            self.fault("tick_ms, queue, use_batch_ms", "must not be 0");
-        }
-        if config.tls_cert.is_some() != config.tls_key.is_some() {
-            self.fault("tls", "`cert` and `key` come together");
-        }
-        if config.outbound_cert.is_some() != config.outbound_key.is_some() {
-            self.fault("outbound", "`cert` and `key` come together");
-        }
-        self.security(&config);
-        match config.engine {
-            Engine::Fjall => {}
-            Engine::Memory if config.danger_forget_everything => {}
-            Engine::Memory => {
-                self.fault("store.engine", "`memory` needs `store.danger_forget_everything = true`");
-            }
-            Engine::Sled if !cfg!(feature = "store-sled") => {
-                self.fault("store.engine", "this build has no sled; build with `--features store-sled`");
-            }
-            Engine::Sled if config.danger_accept_power_loss => {}
-            Engine::Sled => {
-                self.fault("store.engine", "`sled` needs `store.danger_accept_power_loss = true`");
-            }
-        }
-        if self.faults.is_empty() { Ok(config) } else { Err(Error { faults: self.faults }) }
-    }
-}
-
-impl Draft {
-    /// RFC 9116 sections 2.5.3 and 2.5.5: contacts are URIs, and the date is there once.
-    fn security(&mut self, config: &Config) {
-        let schemes = ["mailto:", "https://", "tel:"];
-        let uri = |contact: &String| {
-            contact.bytes().all(|b| b.is_ascii_graphic()) && schemes.iter().any(|s| contact.starts_with(s))
-        };
-        if !config.security_contact.iter().all(uri) {
-            self.fault("security.contact", "must be `mailto:`, `https://` or `tel:` URIs");
-        }
-        let wanted = !config.security_contact.is_empty();
-        if wanted == config.security_expires.is_empty() {
-            self.fault("security", "`contact` and `expires` come together");
-        } else if wanted && !is_instant(&config.security_expires) {
-            self.fault("security.expires", "must be an instant such as `2027-06-30T00:00:00Z`");
-        }
-    }
-}
-
-/// Whether a text has the form `2027-06-30T00:00:00Z` (RFC 3339, in UTC).
-fn is_instant(text: &str) -> bool {
-    let form = "0000-00-00T00:00:00Z";
-    let fits = |(mark, byte): (u8, u8)| if mark == b'0' { byte.is_ascii_digit() } else { byte == mark };
-    let part = |range| text.get(range).and_then(|digits: &str| digits.parse::<u32>().ok()).unwrap_or(99);
-    text.len() == form.len()
-        && form.bytes().zip(text.bytes()).all(fits)
-        && (1..=12).contains(&part(5..7))
-        && (1..=31).contains(&part(8..10))
-        && part(11..13) < 24
-        && part(14..16) < 60
-        && part(17..19) < 61
 }
 
 fn line_of(text: &str, at: usize) -> usize {
@@ -652,6 +618,22 @@ mod tests {
         assert!(config.tls_ask_clients);
         assert!(read(&format!("{GOOD}tls.cert = \"c.pem\"")).is_err());
         assert!(read(&format!("{GOOD}tls.key = \"k.pem\"")).is_err());
+    }
+
+    #[test]
+    fn a_receiver_knows_who_delivers_and_by_which_certificate() {
+        let tls = "tls.cert = \"c.pem\"\ntls.key = \"k.pem\"\n";
+        let whole = "receive.party = \"wallet\"\nreceive.signer = \"s.pem\"\nreceive.keys = \"r.pem old.pem\"\n\
+                     receive.from = \"a.kr/log=a.pem b.kr/log=b.pem\"\n";
+        let config = read(&format!("{GOOD}{tls}{whole}")).unwrap();
+        assert_eq!(config.receive_keys, ["/etc/naru/r.pem", "/etc/naru/old.pem"].map(PathBuf::from));
+        assert_eq!(config.receive_from.get(1), Some(&("b.kr/log".into(), "/etc/naru/b.pem".into())));
+        // Without TLS, without a certificate to know a log by, and in parts it is none.
+        assert!(read(&format!("{GOOD}{whole}")).is_err());
+        assert!(read(&format!("{GOOD}{tls}tls.ask_clients = false\n{whole}")).is_err());
+        assert!(read(&format!("{GOOD}{tls}receive.party = \"wallet\"\n")).is_err());
+        assert!(read(&format!("{GOOD}{tls}{}", whole.replace("a.kr/log=", ""))).is_err());
+        assert_eq!(read(GOOD).unwrap().receive_party, None);
     }
 
     #[test]

@@ -1,0 +1,226 @@
+//! Arrivals: what a person expects of another log, and that log's deliveries.
+//!
+//! The deliveries' addresses, headers and answers are those the carrier calls a receiver by. Who
+//! calls is known by the certificate of the connection. Nobody expects it, not that person, not any
+//! more: one answer, byte for byte but for the request id.
+
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use actix_web::HttpResponse;
+use actix_web::http::header;
+use actix_web::web;
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::http::Problem;
+use crate::http::Shared;
+use crate::http::caller;
+use crate::http::message;
+use crate::http::sort;
+use crate::model::id::Hash;
+use crate::model::id::PartyId;
+use crate::model::id::Ppid;
+use crate::model::id::StatementId;
+use crate::model::id::Timestamp;
+use crate::model::statement::FailCode;
+use crate::model::statement::Mode;
+use crate::node::arrival::Arrival;
+use crate::node::arrival::Delivery;
+use crate::node::arrival::NoArrival;
+use crate::node::arrival::RunOf;
+
+/// Echoed, so that the carrier knows to which call it is an answer.
+const TRAN_ID: &str = "x-api-tran-id";
+/// Longest of it, bytes.
+const MAX_TRAN_ID: usize = 64;
+
+impl From<NoArrival> for Problem {
+    fn from(no: NoArrival) -> Self {
+        let told = no.to_string();
+        match no {
+            NoArrival::NotReceiving => Self::new(sort::NOT_RECEIVING, told),
+            NoArrival::Unexpected => Self::new(sort::NO_ARRIVAL, told),
+            NoArrival::Taken => Self::new(sort::ARRIVAL_TAKEN, told),
+            NoArrival::TooMany => Self::new(sort::TOO_MANY_ARRIVALS, told),
+            NoArrival::Unbounded => Self::new(sort::DELIVERY_FORM, told),
+            NoArrival::ViewOnly => Self::new(sort::VIEW_ONLY, told),
+            NoArrival::Sealed(_) => Self::new(sort::NOT_OPENED, told),
+            NoArrival::Original(_) => Self::new(sort::ORIGINAL_REFUSED, told),
+            NoArrival::Differs => Self::new(sort::DELIVERY_DIFFERS, told),
+            NoArrival::Full => Self::new(sort::DEPOSITS_FULL, told),
+            NoArrival::Node(error) => error.into(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Told {
+    from: String,
+    demand: String,
+    ppid: String,
+    until: Timestamp,
+}
+
+impl Told {
+    fn arrival(self) -> Option<Arrival> {
+        let demand = StatementId::from_hex(&self.demand)?;
+        Some(Arrival::new(self.from, Ppid::from_text(&self.ppid)?, self.until, demand))
+    }
+}
+
+fn row(arrival: &Arrival) -> Value {
+    json!({
+        "from": arrival.from, "demand": arrival.demand.to_string(), "ppid": arrival.ppid.to_text(),
+        "until": arrival.until.0,
+    })
+}
+
+fn answer(value: &Value) -> HttpResponse {
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(value)
+}
+
+/// `POST /v1/subjects/me/arrivals`
+pub(in crate::http) async fn expect(
+    request: HttpRequest,
+    payload: web::Payload,
+    shared: web::Data<Shared>,
+) -> Result<HttpResponse, Problem> {
+    let key = caller::citizen(&request, &shared.node)?;
+    let bad =
+        "send `from`: the origin of the log, `demand`, `ppid`: yours there for this service, `until`: ms";
+    let told: Told = message::json(&request, payload, bad).await?;
+    let arrival = told.arrival().ok_or_else(|| Problem::new(sort::BAD_JSON, bad))?;
+    let stands = row(&arrival);
+    let node = Arc::clone(&shared.node);
+    message::blocking(move || node.expect_arrival(&key, &arrival)).await?;
+    Ok(answer(&stands))
+}
+
+/// `GET /v1/subjects/me/expected`
+pub(in crate::http) async fn mine(
+    request: HttpRequest,
+    shared: web::Data<Shared>,
+) -> Result<HttpResponse, Problem> {
+    let key = caller::citizen(&request, &shared.node)?;
+    let unknown = || Problem::new(sort::NOT_FOUND, "no person has this key");
+    let node = Arc::clone(&shared.node);
+    let all = message::blocking(move || node.arrivals_of(&key)).await?.ok_or_else(unknown)?;
+    Ok(answer(&json!({ "expected": all.iter().map(row).collect::<Vec<_>>() })))
+}
+
+fn text<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+    request.headers().get(name)?.to_str().ok()
+}
+
+/// The run that is called, and her name at the log that calls.
+fn run_of(request: &HttpRequest, log: &str) -> Option<RunOf> {
+    Some(RunOf {
+        log: log.to_owned(),
+        demand: StatementId::from_hex(request.match_info().get("id")?)?,
+        run: request.match_info().get("run")?.parse().ok()?,
+        ppid: Ppid::from_text(text(request, "x-naru-ppid")?)?,
+    })
+}
+
+/// One item, but for its bytes.
+fn delivery(request: &HttpRequest, log: &str) -> Option<Delivery> {
+    let media = text(request, header::CONTENT_TYPE.as_str())?;
+    let mode = match text(request, "x-naru-mode")? {
+        "store" => Mode::Store,
+        "view" => Mode::View,
+        _ => return None,
+    };
+    Some(Delivery {
+        run: run_of(request, log)?,
+        item: request.match_info().get("item")?.to_owned(),
+        scope: text(request, "x-naru-scope")?.to_owned(),
+        sender: PartyId::parse(text(request, "x-naru-sender")?)?,
+        purpose: text(request, "x-naru-purpose")?.to_owned(),
+        mode,
+        keep_until: Timestamp(text(request, "x-naru-keep-until")?.parse().ok()?),
+        sha256: Hash::from_hex(text(request, "x-naru-sha256")?)?,
+        media: media.trim().to_owned(),
+        bytes: Vec::new(),
+    })
+}
+
+fn form() -> Problem {
+    Problem::new(sort::DELIVERY_FORM, "a header or part of the address is missing, or is none")
+}
+
+/// An answer to a carrier, with the id of its call.
+fn echoed(request: &HttpRequest, mut answer: HttpResponse) -> HttpResponse {
+    let sent = request.headers().get(TRAN_ID).filter(|id| id.len() <= MAX_TRAN_ID);
+    if let Some(sent) = sent {
+        answer.headers_mut().insert(header::HeaderName::from_static(TRAN_ID), sent.clone());
+    }
+    answer
+}
+
+/// `PUT /v1/transfers/{id}/runs/{run}/items/{item}`
+pub(in crate::http) async fn take(
+    request: HttpRequest,
+    payload: web::Payload,
+    shared: web::Data<Shared>,
+) -> Result<HttpResponse, Problem> {
+    let log = caller::carrier(&request, &shared)?;
+    let mut delivery = delivery(&request, log).ok_or_else(form)?;
+    delivery.bytes = message::body(&request, payload).await?.to_vec();
+    let node = Arc::clone(&shared.node);
+    message::blocking(move || node.take_delivery(&delivery)).await?;
+    Ok(echoed(&request, answer(&json!({ "rsp_code": "00000", "rsp_msg": "ok" }))))
+}
+
+fn signed(request: &HttpRequest, item: Vec<u8>) -> HttpResponse {
+    let answer = HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .content_type("application/cose")
+        .body(item);
+    echoed(request, answer)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Complete {
+    items: u64,
+    hash: String,
+}
+
+/// `POST /v1/transfers/{id}/runs/{run}/complete`
+pub(in crate::http) async fn complete(
+    request: HttpRequest,
+    payload: web::Payload,
+    shared: web::Data<Shared>,
+) -> Result<HttpResponse, Problem> {
+    let log = caller::carrier(&request, &shared)?;
+    let of = run_of(&request, log).ok_or_else(form)?;
+    let bad = "send `items` and `hash` as the sender signed them";
+    let said: Complete = message::json(&request, payload, bad).await?;
+    let hash = Hash::from_hex(&said.hash).ok_or_else(|| Problem::new(sort::BAD_JSON, bad))?;
+    let node = Arc::clone(&shared.node);
+    let item = message::blocking(move || node.confirm_delivery(&of, said.items, &hash)).await?;
+    Ok(signed(&request, item))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Failure {
+    code: FailCode,
+}
+
+/// `POST /v1/transfers/{id}/runs/{run}/failed`
+pub(in crate::http) async fn failed(
+    request: HttpRequest,
+    payload: web::Payload,
+    shared: web::Data<Shared>,
+) -> Result<HttpResponse, Problem> {
+    let log = caller::carrier(&request, &shared)?;
+    let of = run_of(&request, log).ok_or_else(form)?;
+    let said: Failure = message::json(&request, payload, "send `code`: why the run failed").await?;
+    let node = Arc::clone(&shared.node);
+    let item = message::blocking(move || node.fail_delivery(&of, said.code)).await?;
+    Ok(signed(&request, item))
+}

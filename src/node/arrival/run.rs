@@ -1,0 +1,121 @@
+//! What has arrived of one run, and what was signed of it.
+
+use serde::Deserialize;
+use serde::Serialize;
+use serde_bytes::ByteBuf;
+
+use crate::model::id::Hash;
+use crate::model::id::StatementId;
+use crate::model::id::Timestamp;
+use crate::model::statement::FailCode;
+use crate::model::statement::V1;
+use crate::node::arrival::RunOf;
+use crate::portability::transfer::run::MOST_ITEMS;
+use crate::portability::transfer::run::hash_of;
+
+/// What has arrived of one run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(in crate::node) struct Arrived {
+    v: V1,
+    run: u64,
+    log: String,
+    demand: StatementId,
+    /// Name and SHA-256 of each as it was carried, in the order in which they came first.
+    items: Vec<(String, Hash)>,
+    /// That it failed, signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::node::arrival) failed: Option<Failed>,
+    /// How many have arrived, signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::node::arrival) confirmed: Option<Confirmed>,
+}
+
+/// A signed `transfer.confirm`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(in crate::node::arrival) struct Confirmed {
+    pub(in crate::node::arrival) at: Timestamp,
+    pub(in crate::node::arrival) item: ByteBuf,
+    pub(in crate::node::arrival) received: u64,
+    pub(in crate::node::arrival) announced: u64,
+}
+
+/// A signed `transfer.fail`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(in crate::node::arrival) struct Failed {
+    pub(in crate::node::arrival) at: Timestamp,
+    pub(in crate::node::arrival) code: FailCode,
+    pub(in crate::node::arrival) item: ByteBuf,
+}
+
+impl Arrived {
+    /// A run of which nothing has arrived.
+    pub(in crate::node::arrival) fn new(of: &RunOf) -> Self {
+        let (log, demand) = (of.log.clone(), of.demand);
+        Self { v: V1, run: of.run, log, demand, items: Vec::new(), failed: None, confirmed: None }
+    }
+
+    /// With one more item; `None` once all are confirmed, and of too many.
+    pub(in crate::node) fn with(mut self, item: String, hash: Hash) -> Option<Self> {
+        let all = self.confirmed.as_ref().is_some_and(|said| said.received == said.announced);
+        if all || self.items.len() >= MOST_ITEMS {
+            return None;
+        }
+        self.items.push((item, hash));
+        Some(self)
+    }
+
+    /// Items that have arrived.
+    pub(in crate::node::arrival) const fn received(&self) -> u64 {
+        self.items.len() as u64
+    }
+
+    /// Whether it can be what the sender says it delivered: no more than has been announced, and if it is
+    /// as much, the same items in the same order.
+    pub(in crate::node::arrival) fn is_of(&self, announced: u64, hash: &Hash) -> bool {
+        let items = self.items.iter().map(|(name, hash)| (name.as_str(), *hash));
+        self.received() < announced
+            || (self.received() == announced && hash_of(&self.demand, self.run, items) == *hash)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::id::Ppid;
+
+    fn run() -> Arrived {
+        let (log, demand) = ("a.example.kr/log".into(), StatementId([1; 32]));
+        Arrived::new(&RunOf { log, demand, run: 3, ppid: Ppid([2; 16]) })
+    }
+
+    #[test]
+    fn a_run_is_what_its_sender_says_only_item_by_item() {
+        let both = run().with("a".into(), Hash([1; 32])).unwrap().with("b".into(), Hash([2; 32])).unwrap();
+        let hash = |items: &[(&str, u8)]| {
+            let items = items.iter().map(|(name, byte)| (*name, Hash([*byte; 32])));
+            hash_of(&StatementId([1; 32]), 3, items)
+        };
+        let right = hash(&[("a", 1), ("b", 2)]);
+        assert!(both.is_of(2, &right));
+        for wrong in [hash(&[("b", 2), ("a", 1)]), hash(&[("a", 1), ("b", 3)]), hash(&[("a", 1)])] {
+            assert!(!both.is_of(2, &wrong));
+        }
+        // Some are still missing: nothing can be said against it. More than were sent never are.
+        assert!(both.is_of(3, &right) && !both.is_of(1, &hash(&[("a", 1)])));
+        assert!(run().is_of(0, &hash(&[])));
+    }
+
+    #[test]
+    fn nothing_joins_a_run_that_is_confirmed_whole() {
+        let one = run().with("a".into(), Hash([1; 32])).unwrap();
+        let said = |announced| {
+            let confirmed = Confirmed { at: Timestamp(1), item: ByteBuf::new(), received: 1, announced };
+            Arrived { confirmed: Some(confirmed), ..one.clone() }
+        };
+        assert!(said(1).with("b".into(), Hash([2; 32])).is_none());
+        assert!(said(2).with("b".into(), Hash([2; 32])).is_some());
+    }
+}

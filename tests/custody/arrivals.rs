@@ -1,0 +1,102 @@
+//! What another log has delivered of her goes with her, and so does what led it to her.
+
+use naru::ledger::hash::sha256;
+use naru::model::id::Hash;
+use naru::model::id::Ppid;
+use naru::model::id::StatementId;
+use naru::model::statement::Mode;
+use naru::node::arrival::Arrival;
+use naru::node::arrival::Delivery;
+use naru::node::arrival::NoArrival;
+use naru::node::arrival::Receiving;
+use naru::node::arrival::RunOf;
+use naru::store::Name;
+use naru::store::Store;
+use naru::vault::Vault;
+
+use crate::erasure::demand;
+use crate::erasure::nothing_is_left;
+use crate::erasure::who;
+use crate::fsck_of;
+use crate::stop;
+use crate::support::*;
+
+const LOG_A: &str = "a.example.kr/log";
+
+fn receive(world: &World) {
+    let (signer, logs) = (Box::new(signer(77)), vec![LOG_A.into()]);
+    world.node().receive_with(Receiving { party: party("wallet"), signer, opener: None, logs });
+}
+
+fn delivery(world: &World, ppid: Ppid, content: &[u8]) -> Delivery {
+    Delivery {
+        run: RunOf { log: LOG_A.into(), demand: StatementId([5; 32]), run: 0, ppid },
+        item: "bank.list".into(),
+        scope: "bank.list".into(),
+        sender: party("holder"),
+        purpose: PURPOSE.into(),
+        mode: Mode::Store,
+        keep_until: world.now().plus_ms(DAY),
+        sha256: Hash(sha256(&[content])),
+        media: "application/json".into(),
+        bytes: content.to_vec(),
+    }
+}
+
+#[test]
+fn what_arrived_and_what_led_to_her_are_gone_with_her() {
+    let mut world = World::new();
+    receive(&world);
+    world.enrol(1);
+    let (there, key) = (Ppid([6; 16]), key_hash(&person_key(1)));
+    let arrival = Arrival::new(LOG_A.into(), there, world.now().plus_ms(DAY), StatementId([5; 32]));
+    world.node().expect_arrival(&key, &arrival).unwrap();
+    let item = delivery(&world, there, br#"{"a":1}"#);
+    assert!(world.node().take_delivery(&item).unwrap());
+    assert!(!world.node().take_delivery(&item).unwrap(), "kept once");
+    world.node().confirm_delivery(&item.run, 2, &Hash([0; 32])).unwrap();
+
+    // It is there after a start, and all of it can be read.
+    stop(&mut world);
+    assert_eq!(fsck_of(&world).faults, []);
+    world.node = Some(world.open().unwrap());
+    receive(&world);
+    assert_eq!(world.node().arrivals_of(&key).unwrap().unwrap(), [arrival]);
+    assert!(!world.node().take_delivery(&item).unwrap());
+    let vault = Vault::open(&world.dir.path().join("vault"), &master()).unwrap();
+    let secret = [&[5; 32][..], &[6; 16]].concat();
+    let row = Name::Arrival(vault.opaque_name("arrival", &[LOG_A.as_bytes(), &secret]));
+    let hers = who(&world, 1);
+    assert!(world.memory.locate(&row).unwrap().is_some());
+
+    world.accept(demand(&world, 1));
+    nothing_is_left(&world, hers, &[row]);
+    assert_eq!(world.memory.items(&hers.subject, b"", None, 9).unwrap().len(), 0, "items");
+    let gone = |no| matches!(no, Err(NoArrival::Unexpected));
+    assert!(gone(world.node().take_delivery(&item)));
+    assert!(world.node().confirm_delivery(&item.run, 2, &Hash([0; 32])).is_err());
+    stop(&mut world);
+    assert_eq!(fsck_of(&world).faults, []);
+}
+
+#[test]
+fn an_arrival_ends_when_she_says_and_what_has_arrived_is_confirmed_still() {
+    let world = World::new();
+    receive(&world);
+    world.enrol(1);
+    let (there, key) = (Ppid([6; 16]), key_hash(&person_key(1)));
+    let arrival = Arrival::new(LOG_A.into(), there, world.now().plus_ms(1_000), StatementId([5; 32]));
+    world.node().expect_arrival(&key, &arrival).unwrap();
+    let item = delivery(&world, there, b"{}");
+    assert!(world.node().take_delivery(&item).unwrap());
+    world.advance(1_000);
+    assert!(matches!(world.node().take_delivery(&item), Err(NoArrival::Unexpected)));
+    let first = world.node().confirm_delivery(&item.run, 2, &Hash([0; 32])).unwrap();
+    // The same bytes while they are fresh; signed anew before they are too old to be recorded.
+    let again = world.node().confirm_delivery(&item.run, 2, &Hash([0; 32])).unwrap();
+    world.advance(13 * 3_600_000);
+    let later = world.node().confirm_delivery(&item.run, 2, &Hash([0; 32])).unwrap();
+    assert!(first == again && first != later);
+    let never = RunOf { run: 1, ..item.run };
+    assert!(matches!(world.node().confirm_delivery(&never, 0, &Hash([0; 32])), Err(NoArrival::Unexpected)));
+}
