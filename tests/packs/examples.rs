@@ -248,6 +248,10 @@ macro_rules! act {
     };
 }
 
+fn moved(o: Optional) -> Moved {
+    Moved { id: ID, log: text("ledger.first.kr/log"), index: 7, evidence: o.some(ByteBuf::from([0xa0; 3])) }
+}
+
 fn of_consent(kind: Kind, o: Optional) -> Statement {
     let scope = |one: &str| if o == Optional::Present { Scope::One(text(one)) } else { Scope::Any };
     match kind {
@@ -272,18 +276,22 @@ fn of_consent(kind: Kind, o: Optional) -> Statement {
             consideration: o.some(text("1,000 points")),
             notice: shown(),
             link: o.some(HASH),
+            moved: o.some(moved(o)),
         }),
-        Kind::ConsentRefuse => act!(ConsentRefuse, o, notice: o.some(shown()), link: o.some(HASH)),
-        Kind::ConsentWithdraw => act!(ConsentWithdraw, o),
-        Kind::ConsentPause => act!(ConsentPause, o),
+        Kind::ConsentRefuse => {
+            act!(ConsentRefuse, o, notice: o.some(shown()), link: o.some(HASH), moved: o.some(moved(o)))
+        }
+        Kind::ConsentWithdraw => act!(ConsentWithdraw, o, moved: o.some(moved(o))),
+        Kind::ConsentPause => act!(ConsentPause, o, moved: o.some(moved(o))),
         Kind::ConsentResume => act!(ConsentResume, o, over: o.some(ID)),
-        Kind::ConsentDispute => act!(ConsentDispute, o),
+        Kind::ConsentDispute => act!(ConsentDispute, o, moved: o.some(moved(o))),
         Kind::ConsentObject => s!(ConsentObject {
             ppid: PPID,
             by: o.some(ID),
             controller: scope("bank"),
             purpose: scope("dpv:Marketing"),
             class: DataClass::Anonymous,
+            moved: o.some(moved(o)),
         }),
         Kind::ConsentLift => s!(ConsentLift {
             ppid: PPID,
