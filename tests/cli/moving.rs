@@ -290,12 +290,31 @@ fn an_archive_from_before_a_withdrawal_is_refused_where_the_first_service_is_ask
     let submit = ["submit", "late.cbor", "--url", &house.old.1, "--log-key", "log/log.vkey", "--wait"];
     house.first.naru(&submit).exits(0);
     house.moves(&old).exits(8).says("stand otherwise");
+    let promise = ["--promise", "late.cbor.accepted.cbor"];
+    house.moves(&promise).exits(8).says("from before");
     house.moves(&["--max-age", "0"]).exits(0);
     fs::remove_file(house.first.path("house.zip")).unwrap();
     house.export("house.zip");
-    // She granted it in the second log by the old archive: what stands there is hers to withdraw there.
-    let told = house.moves(&old).exits(0).json();
-    assert!(outcomes(&told).iter().all(|(_, why)| why == "decided-here"), "{told}");
+    // She granted it in the second log by the old archive: it is told, and hers to withdraw there.
+    let told = house.moves(&[&old[..], &promise].concat()).exits(5).json();
+    let expected = [
+        said("left-out", "decided-here"),
+        said("left-out", "decided-here"),
+        said("left-out", "granted-here"),
+    ];
+    assert_eq!(outcomes(&told), expected);
+    // A promise of what the archive does not show: here of another's statement, which its log need not show.
+    let create =
+        ["sign", "--key", "three.pem", "--type", "key.create", "--field", "key-use=device", "--field"];
+    house.first.naru(&["keygen", "--out", "three.pem"]).exits(0);
+    house.first.naru(&[&create[..], &["recovery=null", "--out", "three.cbor"]].concat()).exits(0);
+    house
+        .first
+        .naru(&["submit", "three.cbor", "--url", &house.old.1, "--log-key", "log/log.vkey", "--wait"])
+        .exits(0);
+    fs::remove_file(house.first.path("house.zip")).unwrap();
+    house.export("house.zip");
+    house.moves(&["--promise", "three.cbor.accepted.cbor"]).exits(6).says("neither shows it");
 }
 
 /// Hands requests on to a service; the `stop`-th statement is handed on or not, and never answered.

@@ -5,6 +5,8 @@
 pub enum LeftOut {
     /// She, or somebody for her, decided it in the other log.
     DecidedHere,
+    /// Closed in the first log, and granted in the other: whichever she meant last, it is hers to say there.
+    GrantedHere,
     /// An objection to more than one purpose would take back what she granted there since.
     NewerHere,
     /// Nothing stands: an objection that was lifted.
@@ -37,8 +39,9 @@ pub enum LeftOut {
 
 impl LeftOut {
     /// All of them, in the order of declaration.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::DecidedHere,
+        Self::GrantedHere,
         Self::NewerHere,
         Self::NothingStands,
         Self::Expired,
@@ -60,6 +63,7 @@ impl LeftOut {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::DecidedHere => "decided-here",
+            Self::GrantedHere => "granted-here",
             Self::NewerHere => "newer-here",
             Self::NothingStands => "nothing-stands",
             Self::Expired => "expired",

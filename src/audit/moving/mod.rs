@@ -12,8 +12,8 @@
 //! Each statement carries its provenance ([`Moved`]): her word, and evidence of what
 //! the first log holds, which [`check_origin`] checks with that log's key.
 //!
-//! Lacks: network, keys, clock; whether the archive is the newest (its holder asks the first
-//! log); delegations, rights, transfers, and an attestation, which is not her word.
+//! Lacks: network, keys, clock; whether the archive is the newest, and whether its log left
+//! something out (its holder asks the first log, and compares the promises she kept); delegations, rights, transfers, and an attestation, which is not her word.
 //! Trusted: that the archive was checked, and what is handed in of the other log, which judges
 //! every statement again.
 
@@ -21,6 +21,7 @@ mod left_out;
 mod origin;
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use serde_bytes::ByteBuf;
 
@@ -90,6 +91,8 @@ pub struct Held {
     said: BTreeMap<SlotKey, Said>,
     /// Statements that are about no slot, by type.
     others: BTreeMap<&'static str, usize>,
+    /// All statements inside.
+    ids: BTreeSet<StatementId>,
 }
 
 /// What the other log shows of itself, and of her.
@@ -173,6 +176,7 @@ impl Held {
             keys: nobody(),
             said: BTreeMap::new(),
             others: BTreeMap::new(),
+            ids: BTreeSet::new(),
         }
     }
 
@@ -183,6 +187,7 @@ impl Held {
         recorded: &Recorded,
         followed: Option<&Followed>,
     ) -> Result<(), evidence::Error> {
+        self.ids.insert(recorded.id());
         self.keys.follow_keys(recorded);
         let Some(followed) = followed else {
             *self.others.entry(recorded.statement().kind().as_str()).or_default() += 1;
@@ -216,6 +221,12 @@ impl Held {
     #[must_use]
     pub const fn as_of(&self) -> Timestamp {
         self.as_of
+    }
+
+    /// Whether a statement is inside.
+    #[must_use]
+    pub fn has(&self, id: &StatementId) -> bool {
+        self.ids.contains(id)
     }
 
     /// Her keys as they follow from the archive.
@@ -427,6 +438,7 @@ fn close(key: &SlotKey, slot: &Slot, here: &Here, kind: Kind) -> Step {
     match here.slots.get(key) {
         None => {}
         Some((State::Attested, _)) => {}
+        Some((State::Granted, _)) => return Step::Leave(LeftOut::GrantedHere),
         Some(_) => return Step::Leave(LeftOut::DecidedHere),
     }
     match &key.controller {

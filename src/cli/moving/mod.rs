@@ -19,10 +19,12 @@ use crate::audit::moving::LeftOut;
 use crate::audit::moving::Row;
 use crate::audit::moving::Step;
 use crate::cli::Exit;
+use crate::cli::accepted::Accepted;
 use crate::cli::client::Reach;
 use crate::cli::moving::service::Desk;
 use crate::cli::moving::service::Sent;
 use crate::cli::open;
+use crate::cli::open::LogKey;
 use crate::cli::open::Trust;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;
@@ -44,9 +46,11 @@ from and carries the evidence (`naru verify --moved-from` checks it). What stand
 Nothing is granted that is closed, expired or covered by an objection, and what you decided in the other
 log already is left alone; so a second run, or one after a break, does nothing twice.
 An archive does not know what happened after it: with --old-url the first log is asked, and without it
-the archive must be young (--max-age).
+the archive must be young (--max-age). Neither shows that the log left a statement out of the archive
+it signed: --promise does, with what `naru submit` kept.
 Left out, by code: decided-here, nothing-stands, expired, objected-there, objected-here (nothing is
-missing because of these); newer-here (an objection would take back what you granted there since),
+missing because of these); granted-here (closed in the first log, granted in the other: withdraw it there if
+you mean that), newer-here (an objection would take back what you granted there since),
 attested-only (the controller's word alone), minor (a guardian grants it), keys-rebound (your keys were
 bound anew within 90 days), counted-there (its uses are counted in the first log), not-proven,
 party-unknown, not-asked-here, other-words (read the notice, then --accept-notice ID), other-terms.
@@ -73,6 +77,9 @@ pub(in crate::cli) struct Args {
     /// Ask the first service whether anything has changed since: its `http[s]://` URL.
     #[arg(long, value_name = "URL")]
     old_url: Option<String>,
+    /// A promise of the first log that you kept (`.accepted.cbor`): its statement must be inside.
+    #[arg(long = "promise", value_name = "FILE")]
+    promises: Vec<PathBuf>,
     /// Without --old-url: hours since the archive's last entry, at most.
     #[arg(long, value_name = "HOURS", default_value_t = 24)]
     max_age: u64,
@@ -107,6 +114,7 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     let now = Clock::System.now();
     must_be_hers(&held, &KeyHash(signer.public().hash()), now)?;
     must_be_new(args, &held, now)?;
+    must_hold(args, &first, &proven, &held)?;
     let accepted = accepted(args)?;
     let mut desk = Desk::open(args, signer.as_ref(), &held)?;
     let here = desk.here(&held, accepted)?;
@@ -151,6 +159,32 @@ fn must_be_new(args: &Args, held: &Held, now: Timestamp) -> Result<(), Fail> {
     let age = now.0.saturating_sub(held.as_of().0) / HOUR_MS;
     if age > args.max_age {
         return stale(format!("its last entry is {age} hours old; --old-url would ask the first log"));
+    }
+    Ok(())
+}
+
+/// A log that left a statement out and signed the archive without it is convicted by its own promise.
+fn must_hold(args: &Args, first: &LogKey, proven: &Proven, held: &Held) -> Result<(), Fail> {
+    for path in &args.promises {
+        let wrong = |why: &dyn std::fmt::Display| {
+            Fail::new(format!("`{}` and the archive do not go together", path.display())).why(why)
+        };
+        let bytes = std::fs::read(path).map_err(|cause| Fail::file(path, cause))?;
+        let kept = Accepted::parse(&bytes).map_err(|why| wrong(&why))?;
+        kept.promise_of(first).map_err(|why| wrong(&why).exit(Exit::Tampered))?;
+        if kept.index >= proven.head.size {
+            let why = "the archive is from before that statement";
+            return Err(wrong(&why).next("export again, and move that archive").exit(Exit::Stale));
+        }
+        let id = StatementId(kept.id);
+        let past = format!("statement {id},");
+        let told = proven.withheld.iter().any(|(_, what)| what.starts_with(&past));
+        if !held.has(&id) && !told {
+            let why = "the log promised a statement, and neither shows it in the archive nor says why not";
+            return Err(wrong(&why)
+                .next("is it yours? Then keep both: they convict the log")
+                .exit(Exit::Tampered));
+        }
     }
     Ok(())
 }
