@@ -156,6 +156,10 @@ fn notice_purpose(o: Optional) -> NoticePurpose {
     }
 }
 
+fn transfer_end() -> TransferEnd {
+    TransferEnd { url: text("https://bank.example.kr:8443/naru"), key: Some(ByteBuf::from(vec![7; 91])) }
+}
+
 fn of_party(kind: Kind, o: Optional) -> Statement {
     match kind {
         Kind::NoticePublish => s!(NoticePublish {
@@ -188,12 +192,14 @@ fn of_party(kind: Kind, o: Optional) -> Statement {
             office: office(),
             licence: o.some(Licence { number: text("2026-1"), regulator: party("pipc") }),
             scope: o.many(text("finance")),
-            transfer: o.some(TransferEnd {
-                url: text("https://bank.example.kr:8443/naru"),
-                key: Some(ByteBuf::from(vec![7; 91])),
-            }),
+            transfer: o.some(transfer_end()),
         }),
-        Kind::PartyRotate => s!(PartyRotate { party: party("bank"), new: KEY, epoch: o.some(1) }),
+        Kind::PartyRotate => s!(PartyRotate {
+            party: party("bank"),
+            new: KEY,
+            epoch: o.some(1),
+            transfer: o.some(transfer_end()),
+        }),
         Kind::PartyEngage => s!(PartyEngage {
             controller: party("bank"),
             processor: party("cloud"),
