@@ -310,6 +310,7 @@ fn objection(ppid: Ppid, key: &[u8; 32], round: u64) -> Statement {
         controller: Scope::Any,
         purpose: Scope::Any,
         class: DataClass::RealName,
+        moved: None,
     }
     .into()
 }

@@ -8,6 +8,8 @@ mod backup;
 mod custody;
 #[path = "cli/logkey.rs"]
 mod logkey;
+#[path = "cli/moving.rs"]
+mod moving;
 mod support;
 #[path = "cli/tls.rs"]
 mod tls;
@@ -823,6 +825,11 @@ fn a_regulator_checks_the_openings_of_a_case_against_the_log() {
 
 /// Opens the log that a service has left.
 fn opened(desk: &Desk) -> naru::node::Node {
+    opened_at(desk, ORIGIN, START)
+}
+
+/// The same, of that name, at that time.
+fn opened_at(desk: &Desk, origin: &str, at: u64) -> naru::node::Node {
     let pem = |name: &str| {
         let text = fs::read_to_string(desk.path(&format!("log/keys/{name}.pem"))).unwrap();
         naru::ledger::key::signer_from_pem(&text).unwrap()
@@ -833,8 +840,8 @@ fn opened(desk: &Desk) -> naru::node::Node {
     let store = naru::store::fjall::Fjall::open(data.join("store")).unwrap();
     let keys = naru::node::Keys { log: pem("log"), logs: Vec::new(), token: pem("token"), operator: None };
     let settings =
-        naru::node::Settings { grain_ms: 200, use_log: true, ..naru::node::Settings::new(ORIGIN, data) };
-    let clock = naru::node::clock::Clock::manual(naru::model::id::Timestamp(START));
+        naru::node::Settings { grain_ms: 200, use_log: true, ..naru::node::Settings::new(origin, data) };
+    let clock = naru::node::clock::Clock::manual(naru::model::id::Timestamp(at));
     naru::node::Node::open(settings, std::sync::Arc::new(store), vault, keys, clock).unwrap()
 }
 

@@ -8,6 +8,8 @@ mod holder;
 mod import;
 #[path = "export/incidents.rs"]
 mod incidents;
+#[path = "export/moving.rs"]
+mod moving;
 #[path = "export/pull.rs"]
 mod pull;
 #[path = "export/sources.rs"]

@@ -582,6 +582,7 @@ fn rotate(world: &World, old: u8, new: u8) -> Vec<u8> {
         party: party("hospital"),
         new: key_hash(&signer(new)),
         epoch: None,
+        transfer: None,
     }
     .into();
     endorse(&endorse(&sign(&statement, &signer(old)), OPERATOR), new)

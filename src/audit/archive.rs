@@ -13,6 +13,8 @@ use serde_json::Value;
 
 use crate::audit::complaint::Complaints;
 use crate::audit::decision;
+use crate::audit::moving::Held;
+use crate::audit::moving::Origins;
 use crate::audit::owed;
 use crate::audit::source::Sources;
 use crate::consent::Person;
@@ -20,8 +22,6 @@ use crate::consent::SlotKey;
 use crate::identity;
 use crate::ledger::chain::LogKeys;
 use crate::ledger::checkpoint;
-use crate::ledger::entry;
-use crate::ledger::evidence;
 use crate::ledger::evidence::Evidence;
 use crate::ledger::hash;
 use crate::ledger::hash::Hash;
@@ -46,71 +46,9 @@ use crate::portability::source::SOURCES;
 use crate::portability::transfer::Transfers;
 use crate::portability::use_path;
 
-/// Why an archive proves nothing.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// Container, manifest or a file.
-    #[error(transparent)]
-    Archive(#[from] portability::Error),
-    /// The checkpoint is not the log's.
-    #[error("the checkpoint: {0}")]
-    Checkpoint(#[from] checkpoint::Error),
-    /// Evidence of a statement.
-    #[error("evidence of a statement: {0}")]
-    Evidence(#[from] evidence::Error),
-    /// An entry.
-    #[error("an entry: {0}")]
-    Entry(#[from] entry::Error),
-    /// Evidence of a decision.
-    #[error("evidence of a use: {0}")]
-    Decision(#[from] decision::Error),
-    /// The person's signature.
-    #[error("signature of a statement: {0}")]
-    Identity(#[from] identity::Error),
-    /// A file is not JSON.
-    #[error("a list is no JSON: {0}")]
-    Json(#[from] serde_json::Error),
-    /// A file proves something else than it should.
-    #[error("`{path}`: {what}")]
-    Wrong {
-        /// Which.
-        path: String,
-        /// What is wrong.
-        what: &'static str,
-    },
-}
-
-/// What an archive has proven.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proven {
-    /// Which log, at which checkpoint.
-    pub head: Head,
-    /// Files, the manifest apart.
-    pub files: usize,
-    /// Statements.
-    pub statements: usize,
-    /// Consent records whose state follows from them.
-    pub consents: usize,
-    /// Use lines with evidence.
-    pub uses: usize,
-    /// Use lines that are listed without.
-    pub unproven_uses: usize,
-    /// Incidents that name uses of hers: as the archive says, for the log shows them to others alone.
-    pub incidents: usize,
-    /// Complaints of hers, each signed; how far they have come is as the archive says.
-    pub complaints: usize,
-    /// Items that sources brought: originals are what the list says, forms follow from them.
-    pub sources: usize,
-    /// Who signed the use batches: compare with the operator's key in genesis.
-    pub signers: BTreeSet<KeyHash>,
-    /// What is not inside, and why: as the archive says.
-    pub withheld: Vec<(String, String)>,
-    /// Files whose meaning this version does not know: their hashes hold.
-    pub unknown: Vec<String>,
-    /// Lists too large to be read: their hashes hold.
-    pub unread: Vec<String>,
-}
+pub use crate::audit::proven::Also;
+pub use crate::audit::proven::Error;
+pub use crate::audit::proven::Proven;
 
 /// Checks an archive.
 ///
@@ -122,6 +60,20 @@ pub fn verify(
     origin: &str,
     grain_ms: Option<u64>,
 ) -> Result<Proven, Error> {
+    verify_also(source, log, origin, grain_ms, Also::default()).map(|(proven, _)| proven)
+}
+
+/// The same, and what else is asked: where statements came from, what can be said again.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_also(
+    source: &mut dyn Source,
+    log: &dyn LogKeys,
+    origin: &str,
+    grain_ms: Option<u64>,
+    also: Also<'_>,
+) -> Result<(Proven, Option<Held>), Error> {
     let bag = Bag::open(source, log)?;
     let head = bag.manifest().head();
     if head.origin != origin {
@@ -149,6 +101,8 @@ pub fn verify(
         paths: BTreeSet::new(),
         out: Said::default(),
         checkpoint: false,
+        origins: Origins::new(also.first),
+        held: also.hold.then(|| Held::new(origin)),
     };
     bag.walk(&mut |listed, content| check.file(listed, content))?;
     check.end()
@@ -162,6 +116,7 @@ pub(in crate::audit) fn wrong(path: &str, what: &'static str) -> Error {
 struct Said {
     files: usize,
     consents: usize,
+    as_of: Timestamp,
     signers: BTreeSet<KeyHash>,
     withheld: Vec<(String, String)>,
     unknown: Vec<String>,
@@ -178,8 +133,8 @@ struct Check<'a> {
     statements: BTreeMap<u64, (String, &'static str)>,
     /// Receipts the evidence holds, until their files are seen.
     receipts: BTreeMap<String, Vec<u8>>,
-    /// Ids of the statements of each slot, in order.
-    slots: BTreeMap<SlotKey, Vec<String>>,
+    /// The statements of each slot, in order: id, and where it says it came from.
+    slots: BTreeMap<SlotKey, Vec<(String, Option<Value>)>>,
     /// Statements that begin a slot here, and what each was signed over.
     after: Vec<(String, StatementId)>,
     /// Who asked, by decision with evidence.
@@ -200,6 +155,8 @@ struct Check<'a> {
     paths: BTreeSet<String>,
     out: Said,
     checkpoint: bool,
+    origins: Origins<'a>,
+    held: Option<Held>,
 }
 
 impl Check<'_> {
@@ -260,7 +217,7 @@ impl Check<'_> {
 
     /// A file that follows from the statements, at the instant the records are of.
     fn owed(
-        &self,
+        &mut self,
         path: &str,
         content: &[u8],
         follows: fn(&Person, &Value, Timestamp) -> bool,
@@ -268,7 +225,8 @@ impl Check<'_> {
         let file: Value = serde_json::from_slice(content)?;
         let as_of = file.get("as_of").and_then(Value::as_u64).map(Timestamp);
         let as_of = as_of.filter(|at| portability::instant(*at) == self.as_of);
-        if as_of.is_some_and(|as_of| follows(&self.person, &file, as_of)) {
+        if let Some(as_of) = as_of.filter(|as_of| follows(&self.person, &file, *as_of)) {
+            self.out.as_of = as_of;
             Ok(())
         } else {
             Err(wrong(path, "it says something else than follows from the statements"))
@@ -309,9 +267,16 @@ impl Check<'_> {
         let recorded = verified.at(opened.index, Timestamp(at));
         let id = recorded.id().to_string();
         self.person.follow_words(&recorded);
-        if let Some(followed) = self.person.follow(&recorded) {
+        let followed = self.person.follow(&recorded);
+        if let Some(held) = &mut self.held {
+            held.take(&evidence, &recorded, followed.as_ref())?;
+        }
+        let came = self.origins.take(recorded.statement());
+        came.map_err(|cause| Error::Moved { path: path.to_owned(), cause })?;
+        if let Some(followed) = followed {
             self.after.extend(followed.after.map(|id| (path.to_owned(), id)));
-            self.slots.entry(followed.slot).or_default().push(id.clone());
+            let moved = portability::moved(recorded.statement());
+            self.slots.entry(followed.slot).or_default().push((id.clone(), moved));
         }
         self.transfers.take(&recorded);
         self.statements.insert(opened.index, (id, recorded.statement().kind().as_str()));
@@ -384,8 +349,10 @@ impl Check<'_> {
             let slot = slot_of(controller, text(purpose).ok_or_else(differs)?, class).ok_or_else(differs)?;
             let ids = self.slots.remove(&slot).ok_or_else(differs)?;
             let events = record.get("events").and_then(Value::as_array).ok_or_else(differs)?;
-            let named = events.iter().map(|e| e.pointer("/ext/statement").and_then(Value::as_str));
-            if !named.eq(ids.iter().map(|id| Some(id.as_str()))) {
+            let named = events
+                .iter()
+                .map(|e| (e.pointer("/ext/statement").and_then(Value::as_str), e.pointer("/ext/moved")));
+            if !named.eq(ids.iter().map(|(id, moved)| (Some(id.as_str()), moved.as_ref()))) {
                 return Err(differs());
             }
             let says = text("/ext/state").ok_or_else(differs)?;
@@ -472,7 +439,8 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn end(self) -> Result<Proven, Error> {
+    fn end(mut self) -> Result<(Proven, Option<Held>), Error> {
+        let held = self.held.take().map(|held| held.end(self.person, self.out.as_of));
         let Self { out, head, paths, .. } = self;
         let unread = |path: &str| out.unread.iter().any(|one| one == path);
         for path in [
@@ -520,10 +488,11 @@ impl Check<'_> {
                 "it was signed over a statement that is neither inside nor past its term",
             ));
         }
-        Ok(Proven {
+        let proven = Proven {
             head,
             files: out.files,
             statements: self.statements.len(),
+            moved: self.origins.seen,
             consents: out.consents,
             uses: self.uses.len(),
             unproven_uses: self.unproven.len(),
@@ -534,7 +503,8 @@ impl Check<'_> {
             withheld: out.withheld,
             unknown: out.unknown,
             unread: out.unread,
-        })
+        };
+        Ok((proven, held))
     }
 }
 

@@ -16,6 +16,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::audit::archive;
+use crate::audit::archive::Also;
 use crate::audit::archive::Proven;
 use crate::cli::Exit;
 use crate::cli::client::Client;
@@ -28,6 +29,7 @@ use crate::cli::say::Say;
 use crate::cli::say::hex;
 use crate::identity::login;
 use crate::identity::login::Login;
+use crate::ledger::chain::LogKeys;
 use crate::model::id::Nonce;
 use crate::model::statement::V1;
 use crate::node::Content;
@@ -148,7 +150,7 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
             .why(format!("status {status}"))
             .next("429: another export of yours is under way; 400: no checkpoint of that size"));
     }
-    let exit = tell(&part, &log, None, say)?;
+    let exit = tell(&part, &log, None, None, say)?;
     match &receiver {
         Some(receiver) => seal(&part, &args.out, receiver)?,
         None => fs::rename(&part, &args.out).map_err(|cause| Fail::file(&args.out, cause))?,
@@ -157,7 +159,7 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
 }
 
 /// A session of the person who has the key: she signs a login of her own making.
-fn token(client: &Client, key: &Path, log: &LogKey) -> Result<String, Fail> {
+pub(in crate::cli) fn token(client: &Client, key: &Path, log: &LogKey) -> Result<String, Fail> {
     let signer = open::signer(key)?;
     let iat = Clock::System.now();
     let nonce = Nonce(crate::cli::keygen::draw::<16>()?);
@@ -189,11 +191,14 @@ pub(in crate::cli) fn tell(
     path: &Path,
     log: &LogKey,
     grain_ms: Option<u64>,
+    first: Option<&LogKey>,
     say: &Say,
 ) -> Result<Exit, Fail> {
     let file = File::open(path).map_err(|cause| Fail::file(path, cause))?;
-    let proven = archive::verify(&mut BufReader::new(file), &log.keys, &log.origin, grain_ms);
-    let proven = proven.map_err(|error| {
+    let first = first.map(|first| (&first.keys as &dyn LogKeys, first.origin.as_str()));
+    let also = Also { first, hold: false };
+    let proven = archive::verify_also(&mut BufReader::new(file), &log.keys, &log.origin, grain_ms, also);
+    let (proven, _) = proven.map_err(|error| {
         Fail::new(format!("`{}` proves nothing", path.display()))
             .why(error)
             .next("fetch it again; if that does not help and key and origin are right, keep it: it was altered or forged")
@@ -202,6 +207,7 @@ pub(in crate::cli) fn tell(
     let Proven {
         head, files, statements, consents, uses, unproven_uses, incidents, complaints, sources, ..
     } = &proven;
+    let (moved, moved_proven) = proven.moved;
     let signers: Vec<String> = proven.signers.iter().map(ToString::to_string).collect();
     let withheld: Vec<Value> =
         proven.withheld.iter().map(|(reason, what)| json!({ "reason": reason, "what": what })).collect();
@@ -209,6 +215,7 @@ pub(in crate::cli) fn tell(
         "proven": true, "size": head.size, "root": hex(&head.root), "files": files,
         "statements": statements, "consents": consents, "uses": uses, "unproven_uses": unproven_uses,
         "incidents": incidents, "complaints": complaints, "sources": sources,
+        "moved": moved, "moved_proven": moved_proven,
         "batch_signers": signers, "withheld": withheld, "unknown": proven.unknown, "unread": proven.unread,
         "witnessed": false,
     });
@@ -218,17 +225,26 @@ pub(in crate::cli) fn tell(
     let left = left.join("\n");
     let odd: Vec<&str> = proven.unknown.iter().chain(&proven.unread).map(String::as_str).collect();
     let odd = odd.join(" ");
+    let (mut ko_moved, mut en_moved) = (String::new(), String::new());
+    if moved > 0 {
+        ko_moved = format!(
+            "다른 로그에서 옮겨 온 것이라는 진술 {moved}건, 그 로그의 키로 증명된 것 {moved_proven}건 (--moved-from)\n"
+        );
+        en_moved = format!(
+            "{moved} statements say they came from another log, {moved_proven} of them are proven to (--moved-from)\n"
+        );
+    }
     say.result(
         &document,
         &format!(
             "증명됨: 파일 {files}개가 로그가 서명한 그대로임, 체크포인트 크기 {size}\n루트 {root}\n\
-             진술 {statements}건, 동의 기록 {consents}건, 이용 기록 {uses}건 (증거 없는 것 {unproven_uses}건), 사건 {incidents}건, 신고 {complaints}건, 다른 곳에서 온 데이터 {sources}건\n\
+             진술 {statements}건, 동의 기록 {consents}건, 이용 기록 {uses}건 (증거 없는 것 {unproven_uses}건), 사건 {incidents}건, 신고 {complaints}건, 다른 곳에서 온 데이터 {sources}건\n{ko_moved}\
              이용 묶음에 서명한 키 (운영자의 키와 비교하십시오):\n  {batches}\n들어 있지 않은 것:\n{left}\n\
              뜻을 확인하지 않은 파일: {odd}\n증명하지 않음: 빠진 것이 없다는 것, 로그가 모두에게 같다는 것\nunwitnessed"
         ),
         &format!(
             "proven: {files} files are as the log signed them, checkpoint of {size}\nroot {root}\n\
-             {statements} statements, {consents} consent records that follow from them, {uses} uses ({unproven_uses} more without proof), {incidents} incidents, {complaints} complaints, {sources} items that sources brought\n\
+             {statements} statements, {consents} consent records that follow from them, {uses} uses ({unproven_uses} more without proof), {incidents} incidents, {complaints} complaints, {sources} items that sources brought\n{en_moved}\
              use batches are signed by (compare with the operator's key):\n  {batches}\nnot inside:\n{left}\n\
              files whose meaning was not checked: {odd}\n\
              not proven: that nothing else was left out, that the log is the same for everybody\nunwitnessed"

@@ -25,6 +25,7 @@ mod fsck;
 mod keygen;
 mod logkey;
 mod mirror;
+mod moving;
 mod open;
 mod packs;
 mod readable;
@@ -122,6 +123,8 @@ enum Command {
     Cohort(cohort::Args),
     /// Carry away everything of yours under one checkpoint, as a person; checked as it arrives.
     Export(carry::Args),
+    /// Say again in another log what your archive of this one proves: closed first, then granted.
+    Move(moving::Args),
     /// Check evidence or a whole archive offline, knowing only the log's key.
     Verify(verify::Args),
     /// Have the service look at its use lines now, and flag what breaks a rule.
@@ -173,6 +176,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args, &say),
         Command::Cohort(args) => cohort::run(args, &say),
         Command::Export(args) => carry::run(args, &say),
+        Command::Move(args) => moving::run(args, &say),
         Command::Verify(args) => verify::run(args, &say),
         Command::Flag(args) => flag::run(args, &say),
         Command::Dossier(args) => dossier::run(args, &say),

@@ -65,17 +65,7 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
             exit = Exit::Denied;
             continue;
         }
-        // Another key may sign by now: then the log's rotations show whether it is the log's.
-        let held = match hold(&answer.body, &item, &log) {
-            Err(why) if Accepted::parse(&answer.body).is_ok_and(|one| one.is_by_other_key(&log)) => {
-                match log.at(&Service::new(&args.url, &args.reach)?) {
-                    Ok(log) => hold(&answer.body, &item, &log),
-                    Err(_) => Err(why),
-                }
-            }
-            held => held,
-        };
-        let accepted = held.map_err(|why| {
+        let accepted = checked(&answer.body, &item, &log, (&args.url, &args.reach))?.map_err(|why| {
             Fail::new(format!("the answer to `{}` does not hold", file.display()))
                 .why(why)
                 .next("keep statement and answer, and ask the operator")
@@ -85,6 +75,25 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
         tell(say, file, &accepted, answer.status);
     }
     Ok(exit)
+}
+
+/// Checks an answer with the log's key; another key may sign by now: then the log's rotations show
+/// whether it is the log's.
+pub(in crate::cli) fn checked(
+    answer: &[u8],
+    item: &[u8],
+    log: &LogKey,
+    (url, reach): (&str, &Reach),
+) -> Result<Result<Accepted, String>, Fail> {
+    Ok(match hold(answer, item, log) {
+        Err(why) if Accepted::parse(answer).is_ok_and(|one| one.is_by_other_key(log)) => {
+            match log.at(&Service::new(url, reach)?) {
+                Ok(log) => hold(answer, item, &log),
+                Err(_) => Err(why),
+            }
+        }
+        held => held,
+    })
 }
 
 fn tell(say: &Say, file: &Path, accepted: &Accepted, status: u16) {
@@ -99,7 +108,7 @@ fn tell(say: &Say, file: &Path, accepted: &Accepted, status: u16) {
 }
 
 /// The answer to a duplicate may be newer than the one kept: the first stays.
-fn keep(file: &Path, answer: &[u8]) -> Result<(), Fail> {
+pub(in crate::cli) fn keep(file: &Path, answer: &[u8]) -> Result<(), Fail> {
     let mut name = file.as_os_str().to_owned();
     name.push(".accepted.cbor");
     let path = PathBuf::from(name);

@@ -13,6 +13,7 @@ use crate::cli::accepted::Unkept;
 use crate::cli::carry;
 use crate::cli::client::Reach;
 use crate::cli::dossier;
+use crate::cli::open;
 use crate::cli::open::LogKey;
 use crate::cli::open::Trust;
 use crate::cli::readable;
@@ -32,6 +33,8 @@ in the tree that the log signed, and (with the citizen's or a public form) who s
 Evidence of a decision proves that the line was among those the operator signed for in the log;
 not that none is missing.
 Of an archive (`naru export`) everything is checked: manifest, every byte, every evidence, the lists.
+Statements that were moved here from another log (`naru move`) say so; with --moved-from it is proven
+that the other log holds such a statement of the same slot, saying as much; not who signed it there.
 A dossier (JSON) is checked line by line, its provisions against the packs that the log names; what
 else it makes of the facts is not.
 It does not prove that the log shows everybody the same tree: that needs witnesses, or an audit.
@@ -52,12 +55,16 @@ pub(in crate::cli) struct Args {
     /// The log's grain in ms, if known: the exact time must round down to the entry's.
     #[arg(long, value_name = "MS")]
     grain_ms: Option<u64>,
+    /// Of an archive: the key (`.vkey`) of the log that statements in it say they came from.
+    #[arg(long, value_name = "FILE")]
+    moved_from: Option<PathBuf>,
 }
 
 pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     let log = args.trust.read()?;
     if carry::is_archive(&args.file)? {
-        return carry::tell(&args.file, &log, args.grain_ms, say);
+        let first = args.moved_from.as_deref().map(|path| open::log_key(path, None)).transpose()?;
+        return carry::tell(&args.file, &log, args.grain_ms, first.as_ref(), say);
     }
     let bytes = std::fs::read(&args.file).map_err(|cause| Fail::file(&args.file, cause))?;
     if let Ok(accepted) = Accepted::parse(&bytes) {

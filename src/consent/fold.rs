@@ -128,7 +128,7 @@ impl Person {
     }
 
     /// Makes the person: the signing key is the first of her set.
-    fn create(
+    pub(in crate::consent) fn create(
         &mut self,
         register: &Register,
         actor: &Actor<'_>,
@@ -153,7 +153,11 @@ impl Person {
     }
 
     /// By herself alone: nobody may forget another. Twice is once.
-    fn demand_erasure(&mut self, actor: &Actor<'_>, recorded: &Recorded) -> Result<Touched, Why> {
+    pub(in crate::consent) fn demand_erasure(
+        &mut self,
+        actor: &Actor<'_>,
+        recorded: &Recorded,
+    ) -> Result<Touched, Why> {
         if self.core().created.is_none() {
             return Err(Why::NotThisSubject);
         }
@@ -300,6 +304,15 @@ impl Person {
     ) -> Result<Touched, Why> {
         self.must_exist()?;
         authority::of_named_party(register, actor, recorded, &s.provider, Role::IdentityProvider)?;
+        self.take_attested(recorded, s)
+    }
+
+    /// What is said there, whoever may say it.
+    pub(in crate::consent) fn take_attested(
+        &mut self,
+        recorded: &Recorded,
+        s: &SubjectAttest,
+    ) -> Result<Touched, Why> {
         // Nobody is her own guardian.
         if s.guardian.is_some_and(|key| self.has_key(&key)) {
             return Err(Why::NotGuardian);

@@ -5,7 +5,9 @@
 //! `over`, a covering objection. Lacks authority, notices and packs: whoever shows
 //! the statements has had them judged before they were written. Source: design §10.
 
+use crate::consent::Actor;
 use crate::consent::Person;
+use crate::consent::Register;
 use crate::consent::SlotKey;
 use crate::consent::authority::Backing;
 use crate::consent::fold::Step;
@@ -43,10 +45,19 @@ struct Said {
     terms: Option<Terms>,
 }
 
+/// The slot a statement is about, if it is about one.
+#[must_use]
+pub fn slot_of(statement: &Statement) -> Option<SlotKey> {
+    // The id is part of the terms alone.
+    let Said { controller, purpose, class, act, .. } = said(StatementId([0; 32]), statement)?;
+    slot_key(controller, purpose, class, act).ok()
+}
+
 impl Person {
     /// Takes a statement as it stands; `None` if it is about no slot.
     pub fn follow(&mut self, recorded: &Recorded) -> Option<Followed> {
-        let Said { controller, purpose, class, act, over, terms } = said(recorded)?;
+        let Said { controller, purpose, class, act, over, terms } =
+            said(recorded.id(), recorded.statement())?;
         let slot = slot_key(controller, purpose, class, act).ok()?;
         // Statements before it may be past their term; then the first of those left is taken at its word.
         let after = over.flatten().filter(|_| self.slot(&slot).is_none());
@@ -70,6 +81,24 @@ impl Person {
         });
     }
 
+    /// Takes what a statement does to her keys, what providers say of her age, and her wish to be
+    /// forgotten, as it stands. A party's right to say it was judged before it was written.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "what is about her keys is listed here, once")]
+    pub fn follow_keys(&mut self, recorded: &Recorded) {
+        let nobody = Register::default();
+        drop(match recorded.statement() {
+            Statement::KeyCreate(s) => self.create(&nobody, &Actor::Own, recorded, s),
+            Statement::KeyAdd(_)
+            | Statement::KeyRevoke(_)
+            | Statement::KeyRotate(_)
+            | Statement::KeyRecover(_) => self.on_keys(&nobody, &Actor::Own, recorded),
+            Statement::KeyRebind(s) => self.follow_rebind(recorded, s),
+            Statement::SubjectAttest(s) => self.take_attested(recorded, s),
+            Statement::ErasureDemand(_) => self.demand_erasure(&Actor::Own, recorded),
+            _ => return,
+        });
+    }
+
     fn judge_again(&self, slot: &SlotKey, act: Act, over: Option<Option<StatementId>>) -> Result<(), Why> {
         if let (Act::Grant | Act::Attest, Scope::One(controller)) = (act, &slot.controller)
             && let Some(controller) = PartyId::parse(controller)
@@ -81,7 +110,7 @@ impl Person {
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "what is about a slot is listed here, once")]
-fn said(recorded: &Recorded) -> Option<Said> {
+fn said(id: StatementId, statement: &Statement) -> Option<Said> {
     let one = |party: &PartyId| Scope::One(party.as_str().to_owned());
     macro_rules! act {
         ($s:expr, $act:expr) => {
@@ -107,8 +136,7 @@ fn said(recorded: &Recorded) -> Option<Said> {
             }
         };
     }
-    let id = recorded.id();
-    Some(match recorded.statement() {
+    Some(match statement {
         Statement::ConsentGrant(s) => {
             Said { over: Some(s.over), terms: Some(Terms::of_grant(id, s)), ..act!(s, Act::Grant) }
         }

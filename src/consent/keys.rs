@@ -99,6 +99,21 @@ impl Person {
         Ok(Touched::Core)
     }
 
+    /// A rebind as it stands, for whoever cannot know who may sign one: see [`Person::follow_keys`].
+    pub(in crate::consent) fn follow_rebind(
+        &mut self,
+        recorded: &Recorded,
+        s: &KeyRebind,
+    ) -> Result<Touched, Why> {
+        self.must_exist()?;
+        let mut next = self.clone();
+        next.settle(recorded);
+        next.take_rebind(recorded, s)?;
+        next.core_mut().key_last = Some(recorded.id());
+        *self = next;
+        Ok(Touched::Core)
+    }
+
     /// By a live key, endorsed by the new one. A recovery key is added only where none stands.
     fn add_key(
         &mut self,
@@ -235,6 +250,11 @@ impl Person {
         register.endorsed_by_operator(recorded)?;
         register.both_operators(&recorded.signed().endorsers)?;
         self.must_be_free(register, &s.new)?;
+        self.take_rebind(recorded, s)
+    }
+
+    /// What a rebind does, whoever may sign it.
+    fn take_rebind(&mut self, recorded: &Recorded, s: &KeyRebind) -> Result<(), Why> {
         if self.core().rebind.is_some() {
             return Err(Why::State);
         }

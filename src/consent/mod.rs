@@ -75,6 +75,7 @@ pub use exception::Excepted;
 pub use exception::Justification;
 pub use exception::Standing;
 pub use follow::Followed;
+pub use follow::slot_of;
 pub use hold::Hold;
 pub use incident::Complaint;
 pub use incident::Due;

@@ -1,6 +1,8 @@
-//! A party's key, and the epoch of its domain.
+//! A party's key, the epoch of its domain, and its end of transfers.
 //!
-//! `party.rotate` brings a new key, a new epoch, or both. The epoch is part of the
+//! `party.rotate` brings one of them anew, or more. What is carried is called for at the new
+//! address from the next call on; what a sender has sealed for the key before it has to be
+//! opened with that one. The epoch is part of the
 //! domain in which a party knows persons (`<party>/<epoch>`): raising it gives every
 //! person another ppid there, and the old ones name nobody any more. Lacks: ppids
 //! themselves (the node's and the vault's), and a date from which it holds: its
@@ -18,7 +20,8 @@ use crate::model::statement::PartyRotate;
 impl Register {
     /// By the party's present key, endorsed by the operator, then by the new key. Source: design §4, §7.
     ///
-    /// Reading: an epoch may be raised by itself, under the present key; then nobody else endorses.
+    /// Reading: an epoch may be raised and an end moved by itself, under the present key; then nobody else
+    /// endorses.
     /// It is named, not counted, so that one statement raises it once.
     pub(in crate::consent) fn rotate(&mut self, s: &PartyRotate, recorded: &Recorded) -> Result<(), Why> {
         let party = self.signed_by(&s.party, recorded)?;
@@ -27,8 +30,12 @@ impl Register {
             return Err(Why::PartySuspended);
         }
         let old = party.key;
+        if s.transfer.as_ref().is_some_and(|end| !end.is_sound()) {
+            return Err(Why::NoticeIncomplete);
+        }
+        let moves = s.transfer.is_some() && s.transfer != party.transfer;
         let next = match s.epoch {
-            None if s.new == old => return Err(Why::State),
+            None if s.new == old && !moves => return Err(Why::State),
             None => party.epoch,
             Some(epoch) if party.epoch.checked_add(1) == Some(epoch) => epoch,
             Some(_) => return Err(Why::Superseded),
@@ -45,6 +52,9 @@ impl Register {
         let index = recorded.index();
         self.change(&s.party, |party| {
             party.epoch = next;
+            if s.transfer.is_some() {
+                party.transfer.clone_from(&s.transfer);
+            }
             if s.new != old {
                 party.former.push(FormerKey { key: old, index: party.keyed.unwrap_or(party.index) });
                 party.key = s.new;

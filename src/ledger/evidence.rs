@@ -266,6 +266,21 @@ impl Evidence {
         }
     }
 
+    /// The same in the controller's form, without a checkpoint: it shows the statement and no key of
+    /// the person's. `None` of a public one.
+    #[must_use]
+    pub fn half(&self) -> Option<Self> {
+        let (at, statement, k1, h2) = match &self.opening {
+            Opening::Citizen { at, statement, k1, proof, k2 } => {
+                (*at, statement.clone(), *k1, entry::opening(k2, proof))
+            }
+            Opening::Controller { at, statement, k1, h2 } => (*at, statement.clone(), *k1, *h2),
+            Opening::Public => return None,
+        };
+        let opening = Opening::Controller { at, statement, k1, h2 };
+        Some(Self { opening, checkpoint: None, ..self.clone() })
+    }
+
     /// Exact commit time, ms, where an opening has it.
     fn at(&self) -> Option<u64> {
         match self.opening {

@@ -62,6 +62,7 @@ pub use record::Record;
 pub use record::Records;
 pub use record::Terms;
 pub use record::event_state;
+pub use record::moved;
 pub use table::Table;
 pub use time::duration;
 pub use time::instant;

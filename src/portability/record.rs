@@ -40,6 +40,15 @@ pub struct Event {
     pub ppid: String,
     /// It stands in the log and counted for nothing.
     pub inert: bool,
+    /// What she says she said first in another log, as [`moved`] tells it.
+    pub moved: Option<Value>,
+}
+
+/// Where a statement says it came from: the other log, the statement and its place there.
+#[must_use]
+pub fn moved(statement: &Statement) -> Option<Value> {
+    let moved = statement.moved()?;
+    Some(json!({ "log": moved.log, "statement": moved.id.to_string(), "index": moved.index }))
 }
 
 /// What the last grant or attestation of a slot says.
@@ -183,13 +192,18 @@ impl Record<'_> {
 
     fn event(&self, e: &Event) -> Value {
         let attested = e.kind == "consent.attest";
+        let mut ext =
+            json!({ "statement": e.id.to_string(), "index": e.index, "type": e.kind, "inert": e.inert });
+        if let (Some(moved), Some(ext)) = (&e.moved, ext.as_object_mut()) {
+            ext.insert("moved".into(), moved.clone());
+        }
         let spans = self.terms.filter(|t| t.at == e.at && e.state == "given");
         json!({
             "event_time": instant(e.at),
             "validity_duration": spans.map(|t| duration(t.fetch_until.max(t.keep_until).0.saturating_sub(e.at.0))),
             "entity_id": e.ppid, "event_type": if attested { "implied" } else { "expressed" },
             "event_state": e.state,
-            "ext": { "statement": e.id.to_string(), "index": e.index, "type": e.kind, "inert": e.inert },
+            "ext": ext,
         })
     }
 

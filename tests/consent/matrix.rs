@@ -409,9 +409,11 @@ fn public_of(w: &World, what: &str, notice: StatementId) -> Statement {
         "notice.retire" => retire(notice).into(),
         "party.register controller" => w.registration("fresh", &[Role::Controller]).into(),
         "party.register regulator" => w.registration("fresh", &[Role::Regulator]).into(),
-        "party.rotate" => st!(PartyRotate { party: party("bank"), new: key("bank-2"), epoch: None }),
+        "party.rotate" => {
+            st!(PartyRotate { party: party("bank"), new: key("bank-2"), epoch: None, transfer: None })
+        }
         "party.rotate epoch" => {
-            st!(PartyRotate { party: party("bank"), new: key("bank"), epoch: Some(1) })
+            st!(PartyRotate { party: party("bank"), new: key("bank"), epoch: Some(1), transfer: None })
         }
         "party.engage" => engage(w, &[], None).into(),
         "party.disengage" => disengage("bank").into(),

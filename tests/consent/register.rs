@@ -385,6 +385,7 @@ fn rotate(new: &str, epoch: Option<u32>) -> PartyRotate {
         party: party("bank"),
         new: key(new),
         epoch,
+        transfer: None,
     }
 }
 
@@ -438,6 +439,33 @@ fn a_regulator_s_old_key_suspends_nobody() {
     let s = w.registration("idp-2", &[Role::IdentityProvider]);
     assert_eq!(w.public("idp-2", &["operator", "kisa"], s), inert(Why::Endorsement));
     assert_eq!(w.public("kisa-2", &[], suspend("bank", None)), ok());
+}
+
+#[test]
+fn a_party_s_end_of_transfers_is_moved_under_its_key_and_the_operator_s() {
+    let mut w = World::home();
+    let bank = party("bank");
+    let to = |url: &str| {
+        let end = TransferEnd { url: url.into(), key: None };
+        PartyRotate { transfer: Some(end), ..rotate("bank", None) }
+    };
+    let (first, second) = ("https://bank.example.kr/naru", "https://moved.example.kr:8443/naru");
+    assert_eq!(w.public("bank", &[], to(first)), inert(Why::Endorsement));
+    assert_eq!(w.public("shop", &["operator"], to(first)), inert(Why::KeyNotInSet));
+    assert_eq!(w.public("bank", &["operator"], to("http://bank.example.kr")), inert(Why::NoticeIncomplete));
+    assert_eq!(w.public("bank", &["operator"], to(first)), ok());
+    assert_eq!(w.public("bank", &["operator"], to(first)), inert(Why::State), "nothing changes");
+    assert_eq!(w.public("bank", &["operator"], to(second)), ok());
+    let url = |w: &World| w.register.party(&bank).unwrap().transfer.as_ref().unwrap().url.clone();
+    assert_eq!((url(&w).as_str(), w.register.epoch_of(&bank)), (second, 0));
+    // With a key and an epoch, and it stays where a rotation does not name it.
+    let all = PartyRotate { new: key("two"), epoch: Some(1), ..to(first) };
+    assert_eq!(w.public("bank", &["operator", "two"], all), ok());
+    assert_eq!(w.public("two", &["operator"], rotate("two", Some(2))), ok());
+    assert_eq!(url(&w), first);
+    assert_eq!(w.public("kisa", &[], suspend("bank", None)), ok());
+    let late = PartyRotate { new: key("two"), ..to(second) };
+    assert_eq!(w.public("two", &["operator"], late), inert(Why::PartySuspended));
 }
 
 #[test]

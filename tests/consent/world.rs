@@ -320,6 +320,7 @@ impl World {
             consideration: None,
             notice: Shown { id: notice, hash: hash("text"), locale: "ko".into() },
             link: None,
+            moved: None,
         }
     }
 }
@@ -388,11 +389,11 @@ macro_rules! act {
         }
     };
 }
-act!(refuse, ConsentRefuse, notice: None, link: None);
-act!(withdraw, ConsentWithdraw);
-act!(pause, ConsentPause);
+act!(refuse, ConsentRefuse, notice: None, link: None, moved: None);
+act!(withdraw, ConsentWithdraw, moved: None);
+act!(pause, ConsentPause, moved: None);
 act!(resume, ConsentResume, over: None);
-act!(dispute, ConsentDispute);
+act!(dispute, ConsentDispute, moved: None);
 
 pub(crate) fn object(controller: &str, purpose: &str, class: DataClass) -> ConsentObject {
     ConsentObject {
@@ -405,6 +406,7 @@ pub(crate) fn object(controller: &str, purpose: &str, class: DataClass) -> Conse
         controller: controller.to_owned().into(),
         purpose: purpose.to_owned().into(),
         class,
+        moved: None,
     }
 }
 

@@ -85,6 +85,7 @@ fn a_partys_keys_follow_its_rotation() {
         party: party("bank"),
         new: KeyHash(signer(new).public().hash()),
         epoch: None,
+        transfer: None,
     };
     let item = endorse(&endorse(&sign(&rotate.into(), &signer(BANK)), OPERATOR), new);
     assert_eq!(served.statement(&item).status, 201);

@@ -42,6 +42,7 @@ fn withdraw(n: u8) -> Statement {
         controller: party("bank"),
         purpose: "dpv:ServiceProvision".into(),
         class: DataClass::RealName,
+        moved: None,
     }
     .into()
 }

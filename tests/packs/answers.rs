@@ -85,6 +85,7 @@ impl Scene {
             consideration: None,
             notice: Shown { id: self.notice, hash: TEXT, locale: "ko".into() },
             link: None,
+            moved: None,
         }
     }
 
@@ -121,12 +122,12 @@ impl Scene {
                 g.into()
             }
             Do::Attest => attested(&self.grant(act, notice, over)).into(),
-            Do::Refuse => exact!(ConsentRefuse, notice: None, link: None),
-            Do::Withdraw => exact!(ConsentWithdraw),
-            Do::Pause => exact!(ConsentPause),
+            Do::Refuse => exact!(ConsentRefuse, notice: None, link: None, moved: None),
+            Do::Withdraw => exact!(ConsentWithdraw, moved: None),
+            Do::Pause => exact!(ConsentPause, moved: None),
             Do::Resume => exact!(ConsentResume, over: over),
-            Do::Dispute => exact!(ConsentDispute),
-            Do::Object => s!(ConsentObject),
+            Do::Dispute => exact!(ConsentDispute, moved: None),
+            Do::Object => s!(ConsentObject, moved: None),
             Do::Lift => s!(ConsentLift, over: over),
             Do::SignalWithdraw => ConsentSignal {
                 v: V1,

@@ -156,6 +156,10 @@ fn notice_purpose(o: Optional) -> NoticePurpose {
     }
 }
 
+fn transfer_end() -> TransferEnd {
+    TransferEnd { url: text("https://bank.example.kr:8443/naru"), key: Some(ByteBuf::from(vec![7; 91])) }
+}
+
 fn of_party(kind: Kind, o: Optional) -> Statement {
     match kind {
         Kind::NoticePublish => s!(NoticePublish {
@@ -188,12 +192,14 @@ fn of_party(kind: Kind, o: Optional) -> Statement {
             office: office(),
             licence: o.some(Licence { number: text("2026-1"), regulator: party("pipc") }),
             scope: o.many(text("finance")),
-            transfer: o.some(TransferEnd {
-                url: text("https://bank.example.kr:8443/naru"),
-                key: Some(ByteBuf::from(vec![7; 91])),
-            }),
+            transfer: o.some(transfer_end()),
         }),
-        Kind::PartyRotate => s!(PartyRotate { party: party("bank"), new: KEY, epoch: o.some(1) }),
+        Kind::PartyRotate => s!(PartyRotate {
+            party: party("bank"),
+            new: KEY,
+            epoch: o.some(1),
+            transfer: o.some(transfer_end()),
+        }),
         Kind::PartyEngage => s!(PartyEngage {
             controller: party("bank"),
             processor: party("cloud"),
@@ -248,6 +254,10 @@ macro_rules! act {
     };
 }
 
+fn moved(o: Optional) -> Moved {
+    Moved { id: ID, log: text("ledger.first.kr/log"), index: 7, evidence: o.some(ByteBuf::from([0xa0; 3])) }
+}
+
 fn of_consent(kind: Kind, o: Optional) -> Statement {
     let scope = |one: &str| if o == Optional::Present { Scope::One(text(one)) } else { Scope::Any };
     match kind {
@@ -272,18 +282,22 @@ fn of_consent(kind: Kind, o: Optional) -> Statement {
             consideration: o.some(text("1,000 points")),
             notice: shown(),
             link: o.some(HASH),
+            moved: o.some(moved(o)),
         }),
-        Kind::ConsentRefuse => act!(ConsentRefuse, o, notice: o.some(shown()), link: o.some(HASH)),
-        Kind::ConsentWithdraw => act!(ConsentWithdraw, o),
-        Kind::ConsentPause => act!(ConsentPause, o),
+        Kind::ConsentRefuse => {
+            act!(ConsentRefuse, o, notice: o.some(shown()), link: o.some(HASH), moved: o.some(moved(o)))
+        }
+        Kind::ConsentWithdraw => act!(ConsentWithdraw, o, moved: o.some(moved(o))),
+        Kind::ConsentPause => act!(ConsentPause, o, moved: o.some(moved(o))),
         Kind::ConsentResume => act!(ConsentResume, o, over: o.some(ID)),
-        Kind::ConsentDispute => act!(ConsentDispute, o),
+        Kind::ConsentDispute => act!(ConsentDispute, o, moved: o.some(moved(o))),
         Kind::ConsentObject => s!(ConsentObject {
             ppid: PPID,
             by: o.some(ID),
             controller: scope("bank"),
             purpose: scope("dpv:Marketing"),
             class: DataClass::Anonymous,
+            moved: o.some(moved(o)),
         }),
         Kind::ConsentLift => s!(ConsentLift {
             ppid: PPID,

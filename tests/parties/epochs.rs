@@ -21,6 +21,7 @@ pub(super) fn rotate(world: &World, signs: u8, new: u8, epoch: Option<u32>) -> V
         party: party("bank"),
         new: KeyHash(signer(new).public().hash()),
         epoch,
+        transfer: None,
     }
     .into();
     let item = endorse(&sign(&statement, &signer(signs)), OPERATOR);
@@ -164,6 +165,7 @@ fn a_new_key_signs_and_the_old_one_no_longer() {
         party: party("bank"),
         new: key_hash(&key),
         epoch: None,
+        transfer: None,
     }
     .into();
     let stolen = endorse(&sign(&statement, &signer(BANK)), OPERATOR);

@@ -176,6 +176,7 @@ fn a_recipient_s_new_epoch_is_handed_over_anew() {
         party: party("hospital"),
         new: key_hash(&signer(HOSPITAL)),
         epoch: Some(1),
+        transfer: None,
     }
     .into();
     world.accept(endorse(&sign(&raise, &signer(HOSPITAL)), OPERATOR));

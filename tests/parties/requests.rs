@@ -52,6 +52,7 @@ fn refuse(world: &World, n: u64, link: Hash) -> Statement {
         class: DataClass::RealName,
         notice: None,
         link: Some(link),
+        moved: None,
     }
     .into()
 }

@@ -380,6 +380,7 @@ impl World {
             consideration: None,
             notice: Shown { id: self.notice, hash: self.text, locale: "ko".into() },
             link: None,
+            moved: None,
         }
     }
 
@@ -464,6 +465,7 @@ impl World {
             controller: party("bank"),
             purpose: PURPOSE.into(),
             class: DataClass::RealName,
+            moved: None,
         }
         .into()
     }
@@ -479,6 +481,7 @@ impl World {
             controller,
             purpose: Scope::Any,
             class,
+            moved: None,
         }
         .into()
     }
@@ -575,6 +578,7 @@ impl World {
             controller: party("bank"),
             purpose: PURPOSE.into(),
             class: DataClass::RealName,
+            moved: None,
         }
         .into()
     }

@@ -137,17 +137,19 @@ impl Setting<'_> {
             Act::Withdraw(offered) => {
                 let (ppid, controller, purpose, class) = self.named(offered)?;
                 let (v, kind, iat, nonce, by) = self.head(Kind::ConsentWithdraw);
-                ConsentWithdraw { v, kind, iat, nonce, ppid, by, controller, purpose, class }.into()
+                ConsentWithdraw { v, kind, iat, nonce, ppid, by, controller, purpose, class, moved: None }
+                    .into()
             }
             Act::Pause(offered) => {
                 let (ppid, controller, purpose, class) = self.named(offered)?;
                 let (v, kind, iat, nonce, by) = self.head(Kind::ConsentPause);
-                ConsentPause { v, kind, iat, nonce, ppid, by, controller, purpose, class }.into()
+                ConsentPause { v, kind, iat, nonce, ppid, by, controller, purpose, class, moved: None }.into()
             }
             Act::Dispute(offered) => {
                 let (ppid, controller, purpose, class) = self.named(offered)?;
                 let (v, kind, iat, nonce, by) = self.head(Kind::ConsentDispute);
-                ConsentDispute { v, kind, iat, nonce, ppid, by, controller, purpose, class }.into()
+                ConsentDispute { v, kind, iat, nonce, ppid, by, controller, purpose, class, moved: None }
+                    .into()
             }
             Act::Resume(offered) => {
                 let (ppid, controller, purpose, class) = self.named(offered)?;
@@ -218,6 +220,7 @@ impl Setting<'_> {
             consideration: (offered == Offered::Marketing).then(|| "이체 수수료 면제".into()),
             notice: self.world.shown(offered)?,
             link: None,
+            moved: None,
         })
     }
 
@@ -226,7 +229,21 @@ impl Setting<'_> {
         let (v, kind, iat, nonce, by) = self.head(Kind::ConsentRefuse);
         let notice = Some(self.world.shown(offered)?);
         let link = None;
-        Ok(ConsentRefuse { v, kind, iat, nonce, ppid, by, controller, purpose, class, notice, link }.into())
+        Ok(ConsentRefuse {
+            v,
+            kind,
+            iat,
+            nonce,
+            ppid,
+            by,
+            controller,
+            purpose,
+            class,
+            notice,
+            link,
+            moved: None,
+        }
+        .into())
     }
 
     /// Controller, purpose, class and ppid of an objection.
@@ -244,7 +261,7 @@ impl Setting<'_> {
     fn object(&self, act: Act) -> Result<Statement, Error> {
         let (ppid, controller, purpose, class) = self.scope(act)?;
         let (v, kind, iat, nonce, by) = self.head(Kind::ConsentObject);
-        Ok(ConsentObject { v, kind, iat, nonce, ppid, by, controller, purpose, class }.into())
+        Ok(ConsentObject { v, kind, iat, nonce, ppid, by, controller, purpose, class, moved: None }.into())
     }
 
     fn lift(&self, act: Act) -> Result<Statement, Error> {

@@ -1,8 +1,9 @@
 //! Statements that say what a person allows: `consent.*`.
 
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
-use crate::model::id::{Hash, PartyId, Ppid, StatementId, Timestamp};
+use crate::model::id::{Hash, LeafIndex, PartyId, Ppid, StatementId, Timestamp};
 use crate::model::statement::{present, statement};
 use crate::model::vocabulary::{Action, DataClass};
 
@@ -16,6 +17,24 @@ pub struct Shown {
     pub hash: Hash,
     /// BCP 47 tag of the text shown.
     pub locale: String,
+}
+
+/// Where a person who moved here said it first: her own word, under her signature.
+///
+/// Nothing is decided by it. With the other log's key anybody can check it from
+/// `evidence`, which shows what that log holds and no key of hers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Moved {
+    /// The statement's id there.
+    pub id: StatementId,
+    /// Name of the other log.
+    pub log: String,
+    /// Where it stands in it.
+    pub index: LeafIndex,
+    /// Evidence of it in the controller's form; none if it would make the statement too large.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<ByteBuf>,
 }
 
 /// How often and how a grant may be used.
@@ -93,6 +112,9 @@ statement! {
         /// Binds the controller's session, 32 bytes: repeats the link of a `consent.request`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         link: Option<Hash>,
+        /// What she said first in another log, if she moved here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        moved: Option<Moved>,
     }
 }
 
@@ -126,15 +148,24 @@ act! {
     notice: Option<Shown>,
     /// Repeats the link of a `consent.request`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    link: Option<Hash>
+    link: Option<Hash>,
+    /// What she said first in another log, if she moved here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    moved: Option<Moved>
 }
 act! {
     /// The person takes a consent back.
-    ConsentWithdraw
+    ConsentWithdraw,
+    /// What she said first in another log, if she moved here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    moved: Option<Moved>
 }
 act! {
     /// The person pauses a consent.
-    ConsentPause
+    ConsentPause,
+    /// What she said first in another log, if she moved here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    moved: Option<Moved>
 }
 act! {
     /// The person takes a pause back.
@@ -145,7 +176,10 @@ act! {
 }
 act! {
     /// The person denies that an attested consent was given.
-    ConsentDispute
+    ConsentDispute,
+    /// What she said first in another log, if she moved here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    moved: Option<Moved>
 }
 
 /// One party or purpose, or all of them.
@@ -207,6 +241,9 @@ statement! {
         purpose: Scope,
         /// Never `*`.
         class: DataClass,
+        /// What she said first in another log, if she moved here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        moved: Option<Moved>,
     }
 }
 

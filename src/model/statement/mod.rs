@@ -460,6 +460,20 @@ impl Statement {
         }
     }
 
+    /// What she said first in another log, if she moved here.
+    #[must_use]
+    pub fn moved(&self) -> Option<&Moved> {
+        match self {
+            Self::ConsentGrant(s) => s.moved.as_ref(),
+            Self::ConsentRefuse(s) => s.moved.as_ref(),
+            Self::ConsentWithdraw(s) => s.moved.as_ref(),
+            Self::ConsentObject(s) => s.moved.as_ref(),
+            Self::ConsentPause(s) => s.moved.as_ref(),
+            Self::ConsentDispute(s) => s.moved.as_ref(),
+            _ => None,
+        }
+    }
+
     /// The `delegation.grant` under which a delegate signs, if one does.
     #[must_use]
     pub fn by(&self) -> Option<StatementId> {

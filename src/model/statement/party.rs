@@ -93,15 +93,19 @@ statement! {
 }
 
 statement! {
-    /// Replaces a party's key (the new key endorses), or raises the epoch of its domain, or both.
+    /// Replaces a party's key (the new key endorses), raises the epoch of its domain, moves its end of
+    /// transfers, or more than one of them.
     PartyRotate {
         /// Whose.
         party: PartyId,
-        /// The new key; the present one if only the epoch is raised.
+        /// The new key; the present one if it stays.
         new: KeyHash,
         /// The new epoch, one above the present: every person gets another ppid in the domain.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         epoch: Option<u32>,
+        /// Where it takes part in transfers from here on, in place of what it had.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        transfer: Option<TransferEnd>,
     }
 }
 

@@ -280,6 +280,7 @@ impl Told {
         }
         let ppid = statement.ppid().map(|ppid| ppid.to_text()).unwrap_or_default();
         let state = portability::event_state(statement).unwrap_or_default();
-        events.push(Event { id, index, at, kind, state, ppid, inert: followed.inert.is_some() });
+        let (inert, moved) = (followed.inert.is_some(), portability::moved(statement));
+        events.push(Event { id, index, at, kind, state, ppid, inert, moved });
     }
 }
