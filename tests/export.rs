@@ -82,8 +82,11 @@ fn archive(world: &World, n: u64, at: Option<u64>) -> Vec<u8> {
     out
 }
 
+/// Paths and contents, in order.
+type Files = Vec<(String, Vec<u8>)>;
+
 /// Every file, in the order of the archive.
-fn walked(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
+fn walked(bytes: &[u8]) -> Files {
     let mut out = Vec::new();
     let mut source = Cursor::new(bytes);
     let bag = Bag::open(&mut source, signer(LOG).public()).unwrap();
@@ -95,7 +98,7 @@ fn walked(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
     out
 }
 
-fn in_parcel(parcel: &[u8]) -> Vec<(String, Vec<u8>)> {
+fn in_parcel(parcel: &[u8]) -> Files {
     let mut out = Vec::new();
     parcel::open::<portability::Error>(parcel, &mut |name, content| {
         out.push((name.to_owned(), content.to_vec()));
@@ -516,14 +519,14 @@ fn a_parcel_that_is_not_what_its_list_says_is_found_and_the_file_is_named() {
         let path = parcel::parcel_beside(&parcel::list_path(folder, 1)).unwrap();
         let good = files.iter().find(|(name, _)| *name == path).unwrap().1.clone();
         let inside = in_parcel(&good);
-        let with = |edit: &dyn Fn(&mut Vec<(String, Vec<u8>)>)| {
+        let with = |edit: &dyn Fn(&mut Files)| {
             let (mut files, mut inside) = (files.clone(), inside.clone());
             edit(&mut inside);
             files.iter_mut().find(|(name, _)| *name == path).unwrap().1 = parcelled(&inside);
             verify(&signed_again(&world, &files))
         };
         assert!(with(&|_| ()).is_ok());
-        let error = |edit: &dyn Fn(&mut Vec<(String, Vec<u8>)>)| with(edit).unwrap_err().to_string();
+        let error = |edit: &dyn Fn(&mut Files)| with(edit).unwrap_err().to_string();
         let named = |n: usize| format!("`{path}/{}`", inside[n].0);
         assert!(error(&|files| drop(files.pop())).contains(&named(inside.len() - 1)));
         assert!(error(&|files| drop(files.remove(1))).contains(&named(1)));

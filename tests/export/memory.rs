@@ -84,7 +84,8 @@ fn memory_of_an_archive_does_not_grow_with_what_is_in_it() {
     };
     let before = status("VmRSS:");
     // Once before: what is made once (side files, tables of names) is nobody's.
-    (export(1), check(1));
+    export(1);
+    check(1);
     let writing = [1, 2].map(|n| peak(before, || export(n)));
     let checking = [1, 2].map(|n| peak(before, || check(n)));
     println!("measured: writing {writing:?} KiB, checking {checking:?} KiB");
