@@ -545,6 +545,50 @@ fn a_parcel_that_is_not_what_its_list_says_is_found_and_the_file_is_named() {
 }
 
 #[test]
+fn a_use_whose_proof_is_past_its_term_is_counted_and_not_one_more() {
+    let (world, _) = story();
+    let good = walked(&archive(&world, 1, None));
+    let at = |path: &str| good.iter().position(|(name, _)| name == path).unwrap();
+    let (list, parcel) = (at("data/uses/000001.ndjson"), at("data/uses/000001.zip"));
+    let mut inside = in_parcel(&good[parcel].1);
+    let path = format!("data/uses/000001.zip/{}", inside.remove(0).0);
+    let without = |of: usize, from: &str, to: &str| {
+        let text = String::from_utf8(good[of].1.clone()).unwrap();
+        assert!(text.contains(from));
+        text.replacen(from, to, 1).into_bytes()
+    };
+    let told = |counted: Option<u64>| {
+        let mut files = good.clone();
+        files[list].1 = without(list, &format!("\"{path}\""), "null");
+        files[at(portability::USES_CSV)].1 = without(at(portability::USES_CSV), &path, "");
+        files[parcel].1 = parcelled(&inside);
+        let sha256 = naru::model::id::Hash(naru::ledger::hash::sha256(&[&files[list].1])).to_string();
+        let complete = &mut files[at(portability::COMPLETENESS)].1;
+        let mut says: serde_json::Value = serde_json::from_slice(complete).unwrap();
+        says["lists"][1]["sha256"] = sha256.into();
+        if let Some(items) = counted {
+            let (kind, reason) = (portability::ItemKind::Use, portability::Reason::RetentionExpired);
+            let row = portability::Withheld::many(kind, items, "proofs of uses", reason);
+            says["withheld"].as_array_mut().unwrap().push(serde_json::to_value(row).unwrap());
+        }
+        *complete = serde_json::to_vec(&says).unwrap();
+        verify(&signed_again(&world, &files))
+    };
+    let proven = told(Some(1)).unwrap();
+    assert_eq!((proven.uses, proven.unproven_uses), (2, 1));
+    assert!(
+        proven
+            .withheld
+            .iter()
+            .any(|(reason, what)| reason == "retention-expired" && what == "proofs of uses")
+    );
+    for wrong in [None, Some(0), Some(2)] {
+        let error = told(wrong).unwrap_err().to_string();
+        assert!(error.contains("without evidence"), "{error}");
+    }
+}
+
+#[test]
 fn what_is_owed_claimed_and_promised_is_inside_as_it_stands_under_the_checkpoint() {
     let (world, ppid) = story();
     let inside = |bytes: &[u8]| {
