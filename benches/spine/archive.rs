@@ -16,6 +16,7 @@ use std::fs::File;
 use std::io;
 use std::io::Cursor;
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Instant;
 
 use naru::audit::archive;
@@ -47,6 +48,7 @@ use crate::support::LOG;
 use crate::support::OPERATOR;
 use crate::support::ORIGIN;
 use crate::support::PURPOSE;
+use crate::support::World;
 use crate::support::endorse;
 use crate::support::key_hash;
 use crate::support::party;
@@ -86,8 +88,18 @@ pub fn run(table: &mut Table, size: Size) {
     speed(table, originals, ORIGINAL);
     speed(table, small, SMALL);
     let most = if size == Size::Quick { 3_000 } else { MOST_ITEMS };
-    brought(table, controllers, most);
+    // A million items on this disk would be two million syncs: the longest run keeps them in memory.
+    let ground = if size == Size::Long { in_memory() } else { Ground::with(true) };
+    brought(table, &ground, controllers, most);
     used(table, uses);
+}
+
+/// A world over the memory store; use log and archives are on the disk.
+fn in_memory() -> Ground {
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let mut world = World::logging();
+    let node = Arc::new(world.node.take().unwrap());
+    Ground { world, node, dir }
 }
 
 fn wish(controller: &PartyId, ppid: Ppid, item: u64, original: Vec<u8>) -> Wish {
@@ -241,28 +253,24 @@ fn tell(table: &mut Table, what: &str, ground: &Ground, (few, many): (u64, u64))
 }
 
 /// Items that as many controllers brought of person 2 as are needed, and a thousand of person 1.
-fn brought(table: &mut Table, controllers: u8, each: u64) {
-    let ground = Ground::with(true);
+fn brought(table: &mut Table, ground: &Ground, controllers: u8, each: u64) {
     let node = &ground.node;
     for n in 0..controllers {
         let (controller, key) = (party(&format!("source-{n}")), signer(100 + n));
         let register = ground.world.register(controller.as_str(), vec![Role::Controller], false);
-        recorded(&ground, endorse(&sign(&register, &key), OPERATOR));
+        recorded(ground, endorse(&sign(&register, &key), OPERATOR));
         let notice = ground.world.notice_of(controller.as_str(), 1, &[DataClass::RealName]);
-        let notice = Shown {
-            id: recorded(&ground, sign(&notice, &key)),
-            hash: ground.world.text,
-            locale: "ko".into(),
-        };
+        let notice =
+            Shown { id: recorded(ground, sign(&notice, &key)), hash: ground.world.text, locale: "ko".into() };
         let few = if n == 0 { FEW } else { 0 };
         for (person, items) in [(1, few), (2, each)] {
-            let ppid = enrolled(&ground, person, &controller);
+            let ppid = enrolled(ground, person, &controller);
             let grant = ConsentGrant {
                 controller: controller.clone(),
                 notice: notice.clone(),
                 ..ground.world.grant(ppid, None)
             };
-            recorded(&ground, sign(&grant.into(), &person_key(person)));
+            recorded(ground, sign(&grant.into(), &person_key(person)));
             // Both cores: each deposit waits for the disk.
             on_both(0..items, |item| {
                 let wish = wish(&controller, ppid, item, noise(item, 100));
@@ -270,8 +278,8 @@ fn brought(table: &mut Table, controllers: u8, each: u64) {
             });
         }
     }
-    publish(&ground);
-    tell(table, "items by source", &ground, (FEW, each * u64::from(controllers)));
+    publish(ground);
+    tell(table, "items by source", ground, (FEW, each * u64::from(controllers)));
 }
 
 /// Use lines of two persons.
