@@ -111,8 +111,8 @@ impl Lists {
             items += 1;
             match kind {
                 ItemKind::Statement => {
-                    owed.push_back((path_in(&row, "evidence")?, Owed::Statement(line.to_vec())));
-                    owed.push_back((path_in(&row, "receipt")?, Owed::Receipt));
+                    owed.push_back((path_in(path, &row, "evidence")?, Owed::Statement(line.to_vec())));
+                    owed.push_back((path_in(path, &row, "receipt")?, Owed::Receipt));
                 }
                 ItemKind::Use => {
                     self.tables.push(&row)?;
@@ -121,7 +121,7 @@ impl Lists {
                         self.unproven += 1;
                         self.asked(id, Asked::Unproven);
                     } else {
-                        owed.push_back((path_in(&row, "evidence")?, Owed::Use(line.to_vec())));
+                        owed.push_back((path_in(path, &row, "evidence")?, Owed::Use(line.to_vec())));
                     }
                 }
                 _ => {
@@ -188,10 +188,10 @@ impl Lists {
     }
 }
 
-/// The path of a file that a row names.
-fn path_in(row: &Value, name: &str) -> Result<String, Error> {
+/// The path of a file that a row of a list names.
+fn path_in(list: &str, row: &Value, name: &str) -> Result<String, Error> {
     let path = row.get(name).and_then(Value::as_str).map(str::to_owned);
-    path.ok_or_else(|| wrong(name, "a row of a list does not say where it is"))
+    path.ok_or_else(|| wrong(list, "a row does not say where its files are"))
 }
 
 /// Tables of uses on the way, as hashes.
