@@ -2,8 +2,10 @@
 //!
 //! Manifest, bytes and hashes first (`portability`); then every statement's and
 //! decision's evidence, each under the checkpoint the manifest names; that the
-//! lists name exactly what is proved; that the states shown follow from her
-//! statements; and that tables and JSON-LD are what these lists make, byte for byte. It does not prove that nothing was left out, nor that the log shows
+//! lists say exactly what is proved (`lists`); that the states shown follow from her
+//! statements; and that tables and JSON-LD are what these lists make, byte for byte. Read once, one
+//! file in memory at a time; of each statement its id stays, of uses and deposits nothing.
+//! It does not prove that nothing was left out, nor that the log shows
 //! everybody the same tree. Trusted: the key and the origin handed in.
 
 use std::collections::BTreeMap;
@@ -13,10 +15,13 @@ use serde_json::Value;
 
 use crate::audit::complaint::Complaints;
 use crate::audit::decision;
+use crate::audit::lists;
+use crate::audit::lists::Asked;
+use crate::audit::lists::Lists;
+use crate::audit::lists::Owed;
 use crate::audit::moving::Held;
 use crate::audit::moving::Origins;
 use crate::audit::owed;
-use crate::audit::source::Sources;
 use crate::consent::Person;
 use crate::consent::SlotKey;
 use crate::identity;
@@ -39,12 +44,12 @@ use crate::portability::Linked;
 use crate::portability::Listed;
 use crate::portability::Source;
 use crate::portability::Table;
-use crate::portability::evidence_path;
-use crate::portability::receipt_path;
-use crate::portability::source::BY_SOURCE;
-use crate::portability::source::SOURCES;
+use crate::portability::evidence_name;
+use crate::portability::parcel;
+use crate::portability::receipt_name;
+use crate::portability::statement_row;
 use crate::portability::transfer::Transfers;
-use crate::portability::use_path;
+use crate::portability::use_name;
 
 pub use crate::audit::proven::Also;
 pub use crate::audit::proven::Error;
@@ -74,7 +79,7 @@ pub fn verify_also(
     grain_ms: Option<u64>,
     also: Also<'_>,
 ) -> Result<(Proven, Option<Held>), Error> {
-    let bag = Bag::open(source, log)?;
+    let mut bag = Bag::open(source, log)?;
     let head = bag.manifest().head();
     if head.origin != origin {
         return Err(wrong(portability::MANIFEST, "it is of another log"));
@@ -85,16 +90,18 @@ pub fn verify_also(
         grain_ms,
         head,
         person: Person::new(SubjectId([0; 16])),
-        statements: BTreeMap::new(),
-        receipts: BTreeMap::new(),
+        statements: BTreeSet::new(),
+        last: None,
+        receipt: Vec::new(),
         slots: BTreeMap::new(),
         after: Vec::new(),
-        uses: BTreeMap::new(),
-        unproven: BTreeSet::new(),
+        uses: 0,
+        batch: None,
+        lists: Lists::with(quoted(&mut bag)),
+        asked: Vec::new(),
         incidents: BTreeSet::new(),
         complaints: Complaints::default(),
         transfers: Transfers::default(),
-        sources: Sources::default(),
         as_of: String::new(),
         renderings: BTreeMap::new(),
         listed: None,
@@ -106,6 +113,17 @@ pub fn verify_also(
     };
     bag.walk(&mut |listed, content| check.file(listed, content))?;
     check.end()
+}
+
+/// Decisions that incidents name, read before their lists come. What cannot be read says so when it comes.
+fn quoted(bag: &mut Bag<'_>) -> BTreeMap<String, Asked> {
+    let file = bag.file(portability::INCIDENTS).and_then(|file| serde_json::from_slice::<Value>(&file).ok());
+    let rows = file.as_ref().and_then(|file| file.get("incidents")).and_then(Value::as_array);
+    let named = rows.into_iter().flatten().flat_map(|row| {
+        let of = |name: &str| names(row, name).unwrap_or_default();
+        [of("decisions"), of("alike")].concat()
+    });
+    named.map(|id| (id.to_owned(), Asked::Nowhere)).collect()
 }
 
 pub(in crate::audit) fn wrong(path: &str, what: &'static str) -> Error {
@@ -129,23 +147,26 @@ struct Check<'a> {
     grain_ms: Option<u64>,
     head: Head,
     person: Person,
-    /// Id and type by index.
-    statements: BTreeMap<u64, (String, &'static str)>,
-    /// Receipts the evidence holds, until their files are seen.
-    receipts: BTreeMap<String, Vec<u8>>,
+    statements: BTreeSet<StatementId>,
+    /// Where the last of them stands.
+    last: Option<u64>,
+    /// The receipt in the evidence of the last of them.
+    receipt: Vec<u8>,
     /// The statements of each slot, in order: id, and where it says it came from.
-    slots: BTreeMap<SlotKey, Vec<(String, Option<Value>)>>,
+    slots: BTreeMap<SlotKey, Vec<(StatementId, Option<Value>)>>,
     /// Statements that begin a slot here, and what each was signed over.
     after: Vec<(String, StatementId)>,
-    /// Who asked, by decision with evidence.
-    uses: BTreeMap<String, PartyId>,
-    /// Decisions that are listed without.
-    unproven: BTreeSet<String>,
+    /// How many uses have evidence.
+    uses: usize,
+    /// The use batch that was verified last, and its bytes.
+    batch: Option<(Vec<u8>, decision::Batched)>,
+    lists: Lists,
+    /// Who asked, of the parcel under way.
+    asked: Vec<(String, Asked)>,
     incidents: BTreeSet<String>,
     complaints: Complaints,
     /// Transfer demands as her statements tell them.
     transfers: Transfers,
-    sources: Sources,
     /// The instant the consent records are of.
     as_of: String,
     /// What the renderings have to be, by path: SHA-256.
@@ -165,14 +186,15 @@ impl Check<'_> {
         self.out.files += 1;
         self.paths.insert(path.to_owned());
         let Some(content) = content else {
+            if lists::is_known(path) {
+                return Err(wrong(path, "it is longer than a list or a parcel is"));
+            }
             self.out.unread.push(path.to_owned());
             return Ok(());
         };
         match path {
             portability::CHECKPOINT => self.checkpoint(content),
-            portability::STATEMENTS => self.list_of_statements(content),
             portability::CONSENTS => self.consents(content),
-            portability::USES => self.list_of_uses(content),
             portability::COMPLETENESS => self.completeness(content),
             portability::INCIDENTS => self.incidents(content),
             portability::COMPLAINTS => {
@@ -184,14 +206,9 @@ impl Check<'_> {
             portability::TRANSFERS => {
                 Err(wrong(path, "it says something else than follows from the statements"))
             }
-            SOURCES => self.sources.list(content),
-            portability::CONSENTS_CSV
-            | portability::CONSENTS_LD
-            | portability::USES_CSV
-            | portability::COMPLAINTS_CSV => match self.renderings.get(path) {
-                Some(hash) if *hash == listed.sha256 => Ok(()),
-                Some(_) | None => Err(wrong(path, "it says something else than the list it is made from")),
-            },
+            portability::CONSENTS_CSV | portability::CONSENTS_LD | portability::COMPLAINTS_CSV => {
+                same_rendering(listed, self.renderings.get(path))
+            }
             portability::DUTIES => self.owed(path, content, owed::duties),
             portability::RIGHTS => self.owed(path, content, owed::rights),
             portability::VALUE => self.owed(path, content, owed::value),
@@ -200,14 +217,17 @@ impl Check<'_> {
                 Ok(())
             }
             _ if portability::is_around(path) => Ok(()),
-            _ if path.starts_with(BY_SOURCE) => self.sources.file(path, content),
-            _ if path.starts_with(portability::EVIDENCE) => self.statement(path, content),
             _ if path.starts_with(portability::COMPLAINT_FILES) => self.complaint(path, content),
-            _ if path.starts_with(portability::USE_EVIDENCE) => self.decision(path, content),
-            _ if path.starts_with(portability::RECEIPTS) => match self.receipts.remove(path) {
-                Some(receipt) if receipt == content => Ok(()),
-                Some(_) | None => Err(wrong(path, "it is not the receipt of the evidence beside it")),
-            },
+            _ if portability::is_uses_csv(path) => same_rendering(listed, self.lists.tables()?.get(path)),
+            _ if lists::is_known(path) && parcel::is_list(path) => self.lists.list(listed, content),
+            _ if lists::is_known(path) => {
+                let mut lists = std::mem::take(&mut self.lists);
+                let proved =
+                    lists.parcel(path, content, &mut |path, owed, content| self.inside(path, owed, content));
+                self.lists = lists;
+                std::mem::take(&mut self.asked).into_iter().for_each(|(id, by)| self.lists.asked(&id, by));
+                proved
+            }
             _ => {
                 self.out.unknown.push(path.to_owned());
                 Ok(())
@@ -254,18 +274,35 @@ impl Check<'_> {
         self.complaints.take(path, &opened, evidence.receipt)
     }
 
-    fn statement(&mut self, path: &str, content: &[u8]) -> Result<(), Error> {
+    /// A file of a parcel, and what its list says of it.
+    fn inside(&mut self, path: &str, owed: Owed, content: &[u8]) -> Result<(), Error> {
+        match owed {
+            Owed::Statement(row) => self.statement(path, &row, content),
+            Owed::Receipt if self.receipt == content => Ok(()),
+            Owed::Receipt => Err(wrong(path, "it is not the receipt of the evidence before it")),
+            Owed::Use(row) => self.decision(path, &row, content),
+            // `lists` keeps these for itself.
+            Owed::Source(_) => Ok(()),
+        }
+    }
+
+    fn statement(&mut self, path: &str, row: &[u8], content: &[u8]) -> Result<(), Error> {
         let evidence = Evidence::parse(content)?;
         let opened = evidence.verify(self.log, self.origin, self.grain_ms)?;
         self.same_tree(path, opened.size, &opened.root)?;
         let item = opened.item.as_deref().ok_or_else(|| wrong(path, "it does not show who signed"))?;
-        if path != evidence_path(opened.index) {
-            return Err(wrong(path, "it is of another entry"));
+        let beside = path.strip_suffix(&evidence_name(opened.index));
+        let beside = beside.ok_or_else(|| wrong(path, "it is of another entry"))?;
+        if self.last.replace(opened.index).is_some_and(|last| last >= opened.index) {
+            return Err(wrong(path, "it is not in the order of the log"));
         }
         let verified = identity::open(item)?;
         let at = opened.at.ok_or_else(|| wrong(path, "it is public, and no statement of a person"))?;
         let recorded = verified.at(opened.index, Timestamp(at));
-        let id = recorded.id().to_string();
+        let receipt = format!("{beside}{}", receipt_name(opened.index));
+        if statement_row(&recorded, path, &receipt).to_string().as_bytes() != row {
+            return Err(wrong(path, "its list says something else of it"));
+        }
         self.person.follow_words(&recorded);
         let followed = self.person.follow(&recorded);
         if let Some(held) = &mut self.held {
@@ -276,61 +313,39 @@ impl Check<'_> {
         if let Some(followed) = followed {
             self.after.extend(followed.after.map(|id| (path.to_owned(), id)));
             let moved = portability::moved(recorded.statement());
-            self.slots.entry(followed.slot).or_default().push((id.clone(), moved));
+            self.slots.entry(followed.slot).or_default().push((recorded.id(), moved));
         }
         self.transfers.take(&recorded);
-        self.statements.insert(opened.index, (id, recorded.statement().kind().as_str()));
-        self.receipts.insert(receipt_path(opened.index), evidence.receipt);
+        self.statements.insert(recorded.id());
+        self.receipt = evidence.receipt;
         Ok(())
     }
 
-    fn decision(&mut self, path: &str, content: &[u8]) -> Result<(), Error> {
-        let proven = decision::Evidence::parse(content)?.verify(self.log, self.origin, self.grain_ms)?;
-        self.same_tree(path, proven.opened.size, &proven.opened.root)?;
-        let id = proven.line.id.to_string();
-        if path != use_path(&id) {
+    fn decision(&mut self, path: &str, row: &[u8], content: &[u8]) -> Result<(), Error> {
+        let evidence = decision::Evidence::parse(content)?;
+        // Lines follow each other by their batches: each of these is verified once.
+        let under = match self.batch.take().filter(|(bytes, _)| *bytes == *evidence.batch) {
+            Some(same) => same,
+            None => {
+                let batch = evidence.batch(self.log, self.origin, self.grain_ms)?;
+                self.same_tree(path, batch.opened.size, &batch.opened.root)?;
+                self.out.signers.insert(batch.signer);
+                (evidence.batch.to_vec(), batch)
+            }
+        };
+        let (line, exact) = evidence.verify_under(&under.1)?;
+        let (id, number) = (line.id.to_string(), under.1.batch.number);
+        self.batch = Some(under);
+        if !path.ends_with(&format!("/{}", use_name(&id))) {
             return Err(wrong(path, "it is of another decision"));
         }
-        self.out.signers.insert(proven.signer);
-        self.uses.insert(id, proven.line.asker);
+        let says = portability::use_row(&line, exact.as_ref(), number, Some(path));
+        if says.to_string().as_bytes() != row {
+            return Err(wrong(path, "its list says something else of it"));
+        }
+        self.uses += 1;
+        self.asked.push((id, Asked::By(line.asker)));
         Ok(())
-    }
-
-    fn list_of_statements(&self, content: &[u8]) -> Result<(), Error> {
-        let differs = || wrong(portability::STATEMENTS, "it does not list exactly the statements inside");
-        let mut proven = self.statements.iter();
-        for line in lines(content) {
-            let row: Value = serde_json::from_slice(line)?;
-            let (index, (id, kind)) = proven.next().ok_or_else(differs)?;
-            let text = |name: &str| row.get(name).and_then(Value::as_str);
-            let same = row.get("index").and_then(Value::as_u64) == Some(*index)
-                && text("id") == Some(id.as_str())
-                && text("type") == Some(kind);
-            if !same {
-                return Err(differs());
-            }
-        }
-        if proven.next().is_none() { Ok(()) } else { Err(differs()) }
-    }
-
-    fn list_of_uses(&mut self, content: &[u8]) -> Result<(), Error> {
-        let differs = || wrong(portability::USES, "it does not list exactly the uses inside");
-        let mut proven = 0;
-        let mut csv = Vec::new();
-        let mut table = Table::uses(&mut csv)?;
-        for line in lines(content) {
-            let row: Value = serde_json::from_slice(line)?;
-            table.push(&row)?;
-            let id = row.get("id").and_then(Value::as_str).ok_or_else(differs)?;
-            match row.get("evidence").and_then(Value::as_str) {
-                None => drop(self.unproven.insert(id.to_owned())),
-                Some(path) if path == use_path(id) && self.uses.contains_key(id) => proven += 1,
-                Some(_) => return Err(differs()),
-            }
-        }
-        table.end()?;
-        self.renderings.insert(portability::USES_CSV, hash::sha256(&[&csv]));
-        if proven == self.uses.len() { Ok(()) } else { Err(differs()) }
     }
 
     /// Each record's state and events, against what follows from the statements.
@@ -349,10 +364,11 @@ impl Check<'_> {
             let slot = slot_of(controller, text(purpose).ok_or_else(differs)?, class).ok_or_else(differs)?;
             let ids = self.slots.remove(&slot).ok_or_else(differs)?;
             let events = record.get("events").and_then(Value::as_array).ok_or_else(differs)?;
-            let named = events
-                .iter()
-                .map(|e| (e.pointer("/ext/statement").and_then(Value::as_str), e.pointer("/ext/moved")));
-            if !named.eq(ids.iter().map(|(id, moved)| (Some(id.as_str()), moved.as_ref()))) {
+            let id = |event: &Value| {
+                event.pointer("/ext/statement").and_then(Value::as_str).and_then(StatementId::from_hex)
+            };
+            let named = events.iter().map(|event| (id(event), event.pointer("/ext/moved")));
+            if !named.eq(ids.iter().map(|(id, moved)| (Some(*id), moved.as_ref()))) {
                 return Err(differs());
             }
             let says = text("/ext/state").ok_or_else(differs)?;
@@ -397,12 +413,13 @@ impl Check<'_> {
             let mut decisions = quoted.iter().chain(&alike).peekable();
             let some = decisions.peek().is_some();
             let accused = row.get("accused").and_then(Value::as_str);
-            let hers = decisions.all(|id| match (self.uses.get(*id), accused) {
-                (Some(asker), Some(accused)) => asker.as_str() == accused,
-                (Some(_), None) => true,
-                (None, _) => self.unproven.contains(*id),
+            let hers = decisions.all(|id| match (self.lists.quoted.get(*id), accused) {
+                (Some(Asked::By(asker)), Some(accused)) => asker.as_str() == accused,
+                (Some(Asked::By(_)), None) | (Some(Asked::Unproven), _) => true,
+                (Some(Asked::Nowhere) | None, _) => false,
             });
-            let said = of("statements")?.iter().all(|id| self.statements.values().any(|(own, _)| own == id));
+            let own = |id: &&str| StatementId::from_hex(id).is_some_and(|id| self.statements.contains(&id));
+            let said = of("statements")?.iter().all(own);
             let sound = some && hers && said && accused.is_some() == is_confirmed(row);
             if !sound || !self.incidents.insert(id.to_owned()) {
                 return Err(differs());
@@ -432,9 +449,19 @@ impl Check<'_> {
         if !unread && !lists("complaint", &self.complaints.listed) {
             return Err(wrong(portability::COMPLETENESS, "it does not list exactly the complaints inside"));
         }
+        self.lists.closed()?;
+        let named = serde_json::to_value(&self.lists.named)?;
+        if file.get("lists") != Some(&named) {
+            return Err(wrong(portability::COMPLETENESS, "it does not name exactly the lists inside"));
+        }
+        let mut unproven = 0;
         for one in all("withheld")? {
             let text = |name: &str| one.get(name).and_then(Value::as_str).map(str::to_owned);
+            unproven += one.get("items").and_then(Value::as_u64).unwrap_or_default();
             self.out.withheld.push((text("reason").ok_or_else(differs)?, text("what").ok_or_else(differs)?));
+        }
+        if unproven != self.lists.unproven {
+            return Err(wrong(portability::COMPLETENESS, "it does not count the uses without evidence"));
         }
         Ok(())
     }
@@ -443,13 +470,7 @@ impl Check<'_> {
         let held = self.held.take().map(|held| held.end(self.person, self.out.as_of));
         let Self { out, head, paths, .. } = self;
         let unread = |path: &str| out.unread.iter().any(|one| one == path);
-        for path in [
-            portability::CHECKPOINT,
-            portability::STATEMENTS,
-            portability::CONSENTS,
-            portability::USES,
-            portability::COMPLETENESS,
-        ] {
+        for path in [portability::CHECKPOINT, portability::CONSENTS, portability::COMPLETENESS] {
             if !paths.contains(path) {
                 return Err(wrong(path, "it is missing"));
             }
@@ -457,19 +478,12 @@ impl Check<'_> {
         if !self.checkpoint {
             return Err(wrong(portability::CHECKPOINT, "it is missing"));
         }
-        self.sources.end()?;
+        self.lists.closed()?;
         if !unread(portability::COMPLAINTS) {
             self.complaints.end()?;
         }
-        if let Some(path) = self.receipts.keys().next() {
-            return Err(wrong(path, "it is missing"));
-        }
-        let evidence = |path: &&String| {
-            path.starts_with(portability::EVIDENCE) || path.starts_with(portability::USE_EVIDENCE)
-        };
         if let Some(listed) = &self.listed {
-            let inside = listed.iter().all(|path| paths.contains(path));
-            if !inside || !paths.iter().filter(evidence).all(|path| listed.contains(path)) {
+            if !listed.iter().all(|path| paths.contains(path)) {
                 return Err(wrong(portability::COMPLETENESS, "it does not list exactly what is inside"));
             }
         } else if !unread(portability::COMPLETENESS) {
@@ -494,11 +508,11 @@ impl Check<'_> {
             statements: self.statements.len(),
             moved: self.origins.seen,
             consents: out.consents,
-            uses: self.uses.len(),
-            unproven_uses: self.unproven.len(),
+            uses: self.uses,
+            unproven_uses: usize::try_from(self.lists.unproven).unwrap_or(usize::MAX),
             incidents: self.incidents.len(),
             complaints: self.complaints.len(),
-            sources: self.sources.items,
+            sources: self.lists.sources.items,
             signers: out.signers,
             withheld: out.withheld,
             unknown: out.unknown,
@@ -511,7 +525,15 @@ impl Check<'_> {
 /// How the completeness list says that something is past its term.
 const EXPIRED: &str = "retention-expired";
 
-fn lines(content: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// A rendering is what the list it is made from makes.
+fn same_rendering(listed: &Listed, made: Option<&Hash>) -> Result<(), Error> {
+    if made == Some(&listed.sha256) {
+        return Ok(());
+    }
+    Err(wrong(&listed.path, "it says something else than the list it is made from"))
+}
+
+pub(in crate::audit) fn lines(content: &[u8]) -> impl Iterator<Item = &[u8]> {
     content.split(|b| *b == b'\n').filter(|line| !line.is_empty())
 }
 

@@ -103,6 +103,17 @@ pub struct Proven {
     pub opened: evidence::Opened,
 }
 
+/// A batch that was verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batched {
+    /// What its statement says.
+    pub batch: UseBatch,
+    /// Who signed it: compare with the operator's key in genesis.
+    pub signer: KeyHash,
+    /// Its place in the log.
+    pub opened: evidence::Opened,
+}
+
 /// The leaf of a line: RFC 9162 over its HMAC.
 #[must_use]
 pub fn leaf(k: &[u8; 32], line: &[u8]) -> [u8; 32] {
@@ -131,10 +142,30 @@ impl Evidence {
     /// # Errors
     /// Every variant.
     pub fn verify(&self, log: &dyn LogKeys, origin: &str, grain_ms: Option<u64>) -> Result<Proven, Error> {
+        let under = self.batch(log, origin, grain_ms)?;
+        let (line, exact) = self.verify_under(&under)?;
+        let Batched { batch, signer, opened } = under;
+        Ok(Proven { line, exact, batch, signer, opened })
+    }
+
+    /// Verifies the batch alone: many lines stand under one.
+    ///
+    /// # Errors
+    /// Those of the batch.
+    pub fn batch(&self, log: &dyn LogKeys, origin: &str, grain_ms: Option<u64>) -> Result<Batched, Error> {
         let opened = evidence::Evidence::parse(&self.batch)?.verify(log, origin, grain_ms)?;
         let item = opened.item.as_deref().ok_or(Error::NoBatch)?;
         let verified = identity::open(item)?;
         let Statement::UseBatch(batch) = verified.value() else { return Err(Error::NoBatch) };
+        Ok(Batched { batch: batch.as_ref().clone(), signer: verified.signer(), opened })
+    }
+
+    /// Verifies the line under a batch that was verified, and is the one in `batch`: the caller sees to that.
+    ///
+    /// # Errors
+    /// Those of the line.
+    pub fn verify_under(&self, under: &Batched) -> Result<(UseLine, Option<Exact>), Error> {
+        let batch = &under.batch;
         let line: UseLine = cbor::decode_exact(&self.line)?;
         if line.t < batch.from || line.t >= batch.until || line.at > line.t {
             return Err(Error::Time { t: line.t.0 });
@@ -154,7 +185,6 @@ impl Evidence {
             }
             (Some(_), None) | (None, Some(_)) => return Err(Error::Exact),
         };
-        let signer = verified.signer();
-        Ok(Proven { line, exact, batch: batch.as_ref().clone(), signer, opened })
+        Ok((line, exact))
     }
 }

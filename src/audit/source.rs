@@ -5,8 +5,6 @@
 //! the manifest: only she can open it. That the party brought these bytes and
 //! not others is the log operator's word.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use crate::audit::archive::Error;
@@ -16,80 +14,70 @@ use crate::model::id::Hash;
 use crate::portability::import;
 use crate::portability::import::Media;
 use crate::portability::source::BY_SOURCE;
-use crate::portability::source::SOURCES;
 
 /// What a file has to be.
-enum Owed {
-    /// An original of this hash and media type, and where its form stands.
-    Original { sha256: Hash, media: Option<Media>, form: Option<String> },
+pub(in crate::audit) enum Owed {
+    /// An original of this hash and media type, and whether a form follows.
+    Original { sha256: Hash, media: Option<Media>, form: bool },
     /// Encrypted to her.
     Sealed,
-    /// The form of an original that was seen.
-    Form(hash::Hash),
-    /// The form of an original still to come.
-    Waits,
+    /// The form of the original before it.
+    Form,
 }
 
-/// The files that are owed.
+/// Files with their paths.
+type Files = Vec<(String, Owed)>;
+
+/// Items so far.
 #[derive(Default)]
 pub(in crate::audit) struct Sources {
-    owed: BTreeMap<String, Owed>,
     /// Items listed.
     pub(in crate::audit) items: usize,
-}
-
-fn differs() -> Error {
-    wrong(SOURCES, "it does not list exactly what sources brought")
+    /// SHA-256 of the form that follows from the original that came last.
+    made: Option<hash::Hash>,
 }
 
 impl Sources {
-    /// The list.
-    pub(in crate::audit) fn list(&mut self, content: &[u8]) -> Result<(), Error> {
-        for line in content.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
-            let row: Value = serde_json::from_slice(line)?;
-            let text = |name: &str| row.get(name).and_then(Value::as_str);
-            let original = text("original").filter(|path| path.starts_with(BY_SOURCE)).ok_or_else(differs)?;
-            let form = text("form").map(str::to_owned);
-            let (own, waits) = match text("sealed_to") {
-                Some("person") => (Owed::Sealed, Owed::Sealed),
-                Some("service") => {
-                    let sha256 = text("sha256").and_then(Hash::from_hex).ok_or_else(differs)?;
-                    let media = text("media_type").and_then(Media::parse);
-                    (Owed::Original { sha256, media, form: form.clone() }, Owed::Waits)
-                }
-                Some(_) | None => return Err(differs()),
-            };
-            let twice = self.owed.insert(original.to_owned(), own).is_some()
-                || form.is_some_and(|form| self.owed.insert(form, waits).is_some());
-            if twice {
-                return Err(differs());
-            }
-            self.items += 1;
+    /// A row of a list, and the files it owes.
+    pub(in crate::audit) fn row(&mut self, list: &str, row: &Value) -> Result<Files, Error> {
+        let differs = || wrong(list, "it does not list exactly what sources brought");
+        let text = |name: &str| row.get(name).and_then(Value::as_str);
+        let folder = text("party").map(|party| format!("{BY_SOURCE}{party}/"));
+        if folder.is_none_or(|folder| !list.starts_with(&folder)) {
+            return Err(differs());
         }
-        Ok(())
+        let original = text("original").ok_or_else(differs)?.to_owned();
+        let form = text("form").map(str::to_owned);
+        let (own, beside) = match text("sealed_to") {
+            Some("person") => (Owed::Sealed, Owed::Sealed),
+            Some("service") => {
+                let sha256 = text("sha256").and_then(Hash::from_hex).ok_or_else(differs)?;
+                let media = text("media_type").and_then(Media::parse);
+                (Owed::Original { sha256, media, form: form.is_some() }, Owed::Form)
+            }
+            Some(_) | None => return Err(differs()),
+        };
+        self.items += 1;
+        Ok([Some((original, own)), form.map(|form| (form, beside))].into_iter().flatten().collect())
     }
 
-    /// One of the files.
-    pub(in crate::audit) fn file(&mut self, path: &str, content: &[u8]) -> Result<(), Error> {
-        match self.owed.remove(path).ok_or_else(differs)? {
+    /// One of the files, in the order of the list.
+    pub(in crate::audit) fn file(&mut self, path: &str, owed: Owed, content: &[u8]) -> Result<(), Error> {
+        match owed {
             Owed::Sealed => Ok(()),
             Owed::Original { sha256, media, form } => {
                 if hash::sha256(&[content]) != sha256.0 {
                     return Err(wrong(path, "it is not the original that the list names"));
                 }
-                let Some(form) = form else { return Ok(()) };
-                let made = media.and_then(|media| import::read(media, content).ok().flatten());
-                let made = made.ok_or_else(|| wrong(path, "no form follows from it"))?.encode()?;
-                self.owed.insert(form, Owed::Form(hash::sha256(&[&made])));
+                if form {
+                    let made = media.and_then(|media| import::read(media, content).ok().flatten());
+                    let made = made.ok_or_else(|| wrong(path, "no form follows from it"))?.encode()?;
+                    self.made = Some(hash::sha256(&[&made]));
+                }
                 Ok(())
             }
-            Owed::Form(made) if made == hash::sha256(&[content]) => Ok(()),
-            Owed::Form(_) | Owed::Waits => Err(wrong(path, "it does not follow from the original beside it")),
+            Owed::Form if self.made.take() == Some(hash::sha256(&[content])) => Ok(()),
+            Owed::Form => Err(wrong(path, "it does not follow from the original before it")),
         }
-    }
-
-    /// All has come.
-    pub(in crate::audit) fn end(&self) -> Result<(), Error> {
-        if self.owed.is_empty() { Ok(()) } else { Err(differs()) }
     }
 }

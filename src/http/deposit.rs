@@ -145,7 +145,7 @@ pub(in crate::http) async fn mine(
     let found = message::blocking(move || node.deposits(&key, after.as_ref(), limit)).await?;
     let Deposits { key, items, more } = found.ok_or_else(unknown)?;
     let next = items.last().filter(|_| more).map(|(record, _)| record.clone());
-    let rows: Vec<_> = items.iter().map(|(record, kept)| kept.origin(record).row()).collect();
+    let rows: Vec<_> = items.iter().map(|(record, kept)| kept.origin(record).row(&str::to_owned)).collect();
     Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .json(json!({ "key": key, "deposits": rows, "next": next })))

@@ -5,7 +5,7 @@
 //! which names that one, too. Beside the payload stands a page that shows it (`page`).
 //! Every file is stored (the same bytes whatever version of a compressor is built
 //! in), dated 1980-01-01, mode 0644. What stays in memory is one row a file: its
-//! path, length and hash.
+//! path, length and hash, and its place in the zip. `parcel` keeps files few.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -16,6 +16,7 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 use zip::write::StreamWriter;
 
+use crate::ledger::hash::Hash;
 use crate::ledger::hash::Running;
 use crate::ledger::key::Signer;
 use crate::model::id::Timestamp;
@@ -50,7 +51,7 @@ impl std::fmt::Debug for Archive<'_> {
     }
 }
 
-fn options() -> SimpleFileOptions {
+pub(in crate::portability) fn options() -> SimpleFileOptions {
     SimpleFileOptions::default()
         .compression_method(CompressionMethod::Stored)
         .last_modified_time(DateTime::default())
@@ -58,7 +59,7 @@ fn options() -> SimpleFileOptions {
 }
 
 /// ASCII letters, digits and `-_.`, below folders, never upwards.
-fn is_path(path: &str) -> bool {
+pub(in crate::portability) fn is_path(path: &str) -> bool {
     let fits = |part: &str| {
         !part.is_empty()
             && part != "."
@@ -95,6 +96,13 @@ impl<'a> Archive<'a> {
             carried.begin(path);
         }
         Ok(())
+    }
+
+    /// Ends the file that is open, and answers its SHA-256.
+    pub(in crate::portability) fn ended(&mut self) -> Result<Hash, Error> {
+        let hash = self.open.as_ref().map(|(_, _, hasher)| hasher.clone().finish());
+        self.end()?;
+        hash.ok_or(Error::Files)
     }
 
     /// Ends the file that is open, and writes what the page carries once that is enough for a file.

@@ -1,9 +1,14 @@
 //! What is inside, item by item, and what is not, with the reason.
 //!
+//! Of what may be many (statements, uses, deposits) it names the lists, each with how many it
+//! names and its SHA-256: so each of them is named by a list that cannot be another.
+//!
 //! Both are bounded by the checkpoint: nothing here depends on what came after it,
 //! so what lies beyond is named by where it begins and not counted.
 
 use serde::Serialize;
+
+use crate::portability::parcel::Named;
 
 /// What kind of thing an item is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -106,13 +111,22 @@ pub struct Withheld {
     pub reason: Reason,
     /// On what that rests.
     pub law: Law,
+    /// How many, where a list says which.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items: Option<u64>,
 }
 
 impl Withheld {
     /// An item and why it is not inside.
     #[must_use]
     pub fn new(kind: ItemKind, what: impl Into<String>, reason: Reason) -> Self {
-        Self { kind, what: what.into(), reason, law: reason.law() }
+        Self { kind, what: what.into(), reason, law: reason.law(), items: None }
+    }
+
+    /// So many items, each told by a list inside, and why they are not inside.
+    #[must_use]
+    pub fn many(kind: ItemKind, items: u64, what: impl Into<String>, reason: Reason) -> Self {
+        Self { items: Some(items), ..Self::new(kind, what, reason) }
     }
 }
 
@@ -125,8 +139,10 @@ pub fn destroyed(id: &str, index: u64) -> String {
 /// The list as a file.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Completeness {
-    /// Every item inside.
+    /// Every item inside that no list names.
     pub exported: Vec<Item>,
+    /// Every list that names items inside, in the order of the archive.
+    pub lists: Vec<Named>,
     /// Every item that is not.
     pub withheld: Vec<Withheld>,
 }

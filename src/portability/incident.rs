@@ -45,8 +45,10 @@ pub struct IncidentRow<'a> {
     pub steps: Vec<IncidentStep<'a>>,
     /// Her decisions that the finding quotes.
     pub decisions: Vec<String>,
-    /// Her decisions like those, where the finding counts more than it quotes.
+    /// Her decisions like those, where the finding counts more than it quotes: the first of them.
     pub alike: Vec<String>,
+    /// How many more like them there are.
+    pub more: u64,
     /// Statements of hers that the finding rests on.
     pub statements: Vec<String>,
 }
@@ -64,6 +66,6 @@ pub fn incident_row(row: &IncidentRow<'_>) -> Value {
         "incident": row.id, "detector": detector, "ko": ko, "en": en, "strength": row.strength,
         "index": row.index, "at": row.at.0, "time": instant(row.at), "stage": row.stage,
         "about": row.about, "accused": row.accused, "steps": row.steps.iter().map(step).collect::<Vec<_>>(),
-        "decisions": row.decisions, "alike": row.alike, "statements": row.statements,
+        "decisions": row.decisions, "alike": row.alike, "alike_more": row.more, "statements": row.statements,
     })
 }

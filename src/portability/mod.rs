@@ -8,6 +8,9 @@
 //!
 //! A page (`index.html`) shows and checks it by a double click.
 //!
+//! What may be many stands in lists and parcels ([`parcel`]), so the archive has few files
+//! whatever it holds, and who writes or reads it needs no more memory for more.
+//!
 //! A later archive adds files; a reader that does not know one still checks its
 //! hash. Lacks, on purpose: where items come from (`node`), what they prove
 //! (`audit`), encryption. Trusted: nothing that is read.
@@ -20,9 +23,11 @@ mod incident;
 mod linked;
 mod manifest;
 mod page;
+pub mod parcel;
 pub mod pull;
 mod read;
 mod record;
+mod said;
 pub mod source;
 mod table;
 mod time;
@@ -63,6 +68,7 @@ pub use record::Records;
 pub use record::Terms;
 pub use record::event_state;
 pub use record::moved;
+pub use said::statement_row;
 pub use table::Table;
 pub use time::duration;
 pub use time::instant;
@@ -83,12 +89,14 @@ pub const CONSENTS: &str = "data/consents.json";
 pub const CONSENTS_CSV: &str = "data/consents.csv";
 /// Path of the consent records in the Data Privacy Vocabulary.
 pub const CONSENTS_LD: &str = "data/consents.jsonld";
-/// Path of the list of her statements.
-pub const STATEMENTS: &str = "data/statements.ndjson";
-/// Path of the use lines.
-pub const USES: &str = "data/uses.ndjson";
-/// Path of the use lines as a table.
+/// Folder of her statements: lists, and parcels of evidence and receipts.
+pub const STATEMENTS: &str = "data/statements/";
+/// Folder of the use lines: lists, and parcels of evidence.
+pub const USES: &str = "data/uses/";
+/// Path of the use lines as a table: the first [`TABLE_ROWS`] of them.
 pub const USES_CSV: &str = "data/uses.csv";
+/// Most rows of one table of use lines: what a spreadsheet opens at ease.
+pub const TABLE_ROWS: u64 = 50_000;
 /// Path of the incidents that concern her.
 pub const INCIDENTS: &str = "data/incidents.json";
 /// Path of her transfer demands and their steps.
@@ -105,13 +113,6 @@ pub const EXCEPTIONS: &str = "data/exceptions.json";
 pub const PARTIES: &str = "data/parties.json";
 /// Path of the list of what is inside and what is not.
 pub const COMPLETENESS: &str = "data/completeness.json";
-/// Folder of evidence of statements.
-pub const EVIDENCE: &str = "data/evidence/statements/";
-/// Folder of evidence of decisions.
-pub const USE_EVIDENCE: &str = "data/evidence/uses/";
-/// Folder of receipts.
-pub const RECEIPTS: &str = "data/receipts/";
-
 /// Most bytes of a file that is read as a whole.
 pub const MAX_FILE: u64 = 64 << 20;
 
@@ -123,22 +124,34 @@ pub fn is_around(path: &str) -> bool {
             .contains(&path)
 }
 
-/// Path of the evidence of the statement at an index.
+/// Path of the table of use lines with a number, from 1 on.
 #[must_use]
-pub fn evidence_path(index: u64) -> String {
-    format!("{EVIDENCE}{index:012}.cbor")
+pub fn uses_csv_path(number: u64) -> String {
+    if number <= 1 { USES_CSV.to_owned() } else { format!("data/uses-{number:06}.csv") }
 }
 
-/// Path of the receipt of the statement at an index.
+/// Whether a path is that of a table of use lines.
 #[must_use]
-pub fn receipt_path(index: u64) -> String {
-    format!("{RECEIPTS}{index:012}.cose")
+pub fn is_uses_csv(path: &str) -> bool {
+    path == USES_CSV || (path.starts_with("data/uses-") && path.ends_with(".csv"))
 }
 
-/// Path of the evidence of a decision.
+/// Name of the evidence of the statement at an index, in its parcel.
 #[must_use]
-pub fn use_path(decision: &str) -> String {
-    format!("{USE_EVIDENCE}{decision}.cbor")
+pub fn evidence_name(index: u64) -> String {
+    format!("{index:012}.cbor")
+}
+
+/// Name of the receipt of the statement at an index, in its parcel.
+#[must_use]
+pub fn receipt_name(index: u64) -> String {
+    format!("{index:012}.cose")
+}
+
+/// Name of the evidence of a decision, in its parcel.
+#[must_use]
+pub fn use_name(decision: &str) -> String {
+    format!("{decision}.cbor")
 }
 
 /// Why an archive cannot be written, or is refused.

@@ -3,8 +3,8 @@
 //! A page opened from a disk may read no file beside it, but may load scripts. So the files
 //! below `data/` are written a second time, in base64, into scripts of about a mebibyte: they
 //! hold nothing but paths and base64, so no text of anybody can become code. What is long is
-//! left out: the page says so, and checks it where she names the folder. In memory is one
-//! script and one file. Lacks: anything that the page could fetch. Trusted: `page/viewer.js`.
+//! left out, and of what is many all but the first: the page says so, and checks it where she names
+//! the folder. In memory is one script and one file. Lacks: anything that the page could fetch. Trusted: `page/viewer.js`.
 
 use std::sync::LazyLock;
 
@@ -15,9 +15,8 @@ use serde_json::json;
 
 use crate::model::terms::Vocabulary;
 use crate::portability::COMPLAINT_FILES;
-use crate::portability::EVIDENCE;
-use crate::portability::RECEIPTS;
-use crate::portability::USE_EVIDENCE;
+use crate::portability::STATEMENTS;
+use crate::portability::USES;
 use crate::portability::source::BY_SOURCE;
 
 /// Path of the page.
@@ -37,28 +36,32 @@ const SCRIPTS: &str = "{{scripts}}";
 
 /// Bytes after which a script is full.
 const SCRIPT: usize = 1 << 20;
-/// Longest file that is carried, bytes.
-const LONGEST: usize = 4 << 20;
-/// Bytes of evidence, receipts and data by source that are carried, all in all; the lists come on top.
-const ROOM: usize = 48 << 20;
+/// Longest file that is carried, bytes: a full parcel and what its directory adds.
+const LONGEST: usize = 6 << 20;
+/// Folders whose files may be many.
+const FOLDERS: [&str; 4] = [STATEMENTS, COMPLAINT_FILES, USES, BY_SOURCE];
+/// Bytes of such a folder that are carried; what there are few of comes on top.
+const ROOM: usize = 16 << 20;
 
 /// Files on their way into scripts.
 #[derive(Debug, Default)]
 pub(in crate::portability) struct Carried {
     script: String,
     scripts: usize,
-    spent: usize,
+    spent: [usize; FOLDERS.len()],
     file: Option<Vec<u8>>,
+}
+
+/// Which of the folders whose files may be many.
+fn folder_of(path: &str) -> Option<usize> {
+    FOLDERS.iter().position(|folder| path.starts_with(folder))
 }
 
 impl Carried {
     /// A file begins.
     pub(in crate::portability) fn begin(&mut self, path: &str) {
-        let proof = [EVIDENCE, COMPLAINT_FILES, USE_EVIDENCE, RECEIPTS, BY_SOURCE]
-            .iter()
-            .any(|folder| path.starts_with(folder));
-        let carried = path.starts_with("data/") && (!proof || self.spent < ROOM);
-        self.file = carried.then(Vec::new);
+        let spent = folder_of(path).and_then(|folder| self.spent.get(folder)).copied().unwrap_or_default();
+        self.file = (path.starts_with("data/") && spent < ROOM).then(Vec::new);
     }
 
     /// More of the file.
@@ -74,7 +77,9 @@ impl Carried {
     /// The file ends. Answers a script that is full.
     pub(in crate::portability) fn end(&mut self, path: &str) -> Option<(String, Vec<u8>)> {
         let file = self.file.take()?;
-        self.spent += file.len();
+        if let Some(spent) = folder_of(path).and_then(|folder| self.spent.get_mut(folder)) {
+            *spent += file.len();
+        }
         self.script += &line(path, &file);
         if self.script.len() < SCRIPT { None } else { self.rest() }
     }
@@ -134,17 +139,18 @@ mod tests {
             content.chunks(1_000).for_each(|piece| carried.write(piece));
             scripts.extend(carried.end(path));
         };
-        one("data/uses.ndjson", b"</script><script>alert(1)</script>\"); alert(2)");
+        one("data/uses/000001.ndjson", b"</script><script>alert(1)</script>\"); alert(2)");
         one("data/long.json", &vec![7; LONGEST + 1]);
         one("bagit.txt", b"not carried");
-        (0..60).for_each(|n| one(&format!("{EVIDENCE}{n:012}.cbor"), &vec![1; 1 << 20]));
+        (0..20).for_each(|n| one(&format!("{STATEMENTS}{n:06}.zip"), &vec![1; 1 << 20]));
+        (0..30).for_each(|n| one(&format!("{BY_SOURCE}bank/{n:06}.zip"), &vec![1; 1 << 20]));
         one("data/completeness.json", b"{}");
         scripts.extend(carried.rest());
         let text: String = scripts.iter().map(|(_, s)| String::from_utf8(s.clone()).unwrap()).collect();
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"()\",;/.+=_-\n".contains(&b);
         assert!(text.bytes().all(plain) && !text.contains("alert"));
         assert_eq!((text.matches("long.json").count(), text.matches("bagit").count()), (0, 0));
-        assert_eq!((text.matches(".cbor").count(), text.matches("completeness").count()), (48, 1));
+        assert_eq!((text.matches(".zip").count(), text.matches("completeness").count()), (32, 1));
         let page = carried.index();
         assert!(scripts.iter().all(|(path, _)| page.contains(&format!("<script src=\"{path}\"></script>"))));
         assert!(!page.contains(SCRIPTS) && words().contains("\"dpv:Marketing\""));

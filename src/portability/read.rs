@@ -14,6 +14,7 @@ use std::io::Write;
 use zip::ZipArchive;
 
 use crate::ledger::chain::LogKeys;
+use crate::ledger::hash;
 use crate::ledger::hash::Hash;
 use crate::ledger::hash::Running;
 use crate::portability::Archive;
@@ -23,6 +24,7 @@ use crate::portability::MAX_FILE;
 use crate::portability::manifest;
 use crate::portability::manifest::Listed;
 use crate::portability::manifest::Manifest;
+use crate::portability::parcel;
 
 /// Where an archive is read from.
 pub trait Source: Read + Seek {}
@@ -75,6 +77,15 @@ impl<'a> Bag<'a> {
         &self.manifest
     }
 
+    /// One file before the walk; `None` if there is none, if it is longer than [`MAX_FILE`], or if it is not
+    /// what the manifest says: then the walk says so.
+    pub fn file(&mut self, path: &str) -> Option<Vec<u8>> {
+        let (place, listed) = self.manifest.files().enumerate().find(|(_, listed)| listed.path == path)?;
+        let file = self.zip.by_index(place).ok()?;
+        let content = whole(file, path, MAX_FILE).ok()?;
+        (hash::sha256(&[&content]) == listed.sha256).then_some(content)
+    }
+
     /// Compares every file and every byte between them. `seen` gets each file, and its content where
     /// that is at most [`MAX_FILE`].
     ///
@@ -100,37 +111,57 @@ impl<'a> Bag<'a> {
     }
 }
 
-/// Reads one file, compares it, and writes it again.
+/// Reads one file, compares it, and writes it again. Of a parcel that is another it names the file in it.
 fn take(
     zip: &mut ZipArchive<&mut dyn Source>,
     (place, name): (usize, String),
     listed: &Listed,
     copy: &mut Archive<'_>,
 ) -> Result<Option<Vec<u8>>, Error> {
-    let other = || Error::File { path: listed.path.clone() };
+    let mut kept = (listed.bytes <= MAX_FILE).then(Vec::new);
+    if compare(zip, (place, name), listed, copy, &mut kept)? {
+        return Ok(kept);
+    }
+    let parcel = kept.filter(|_| parcel::is_parcel(&listed.path));
+    Err(Error::File {
+        path: match parcel.and_then(|parcel| parcel::altered(&parcel)) {
+            Some(inside) => format!("{}/{inside}", listed.path),
+            None => listed.path.clone(),
+        },
+    })
+}
+
+/// Whether a file is what the manifest says. Nobody has looked at what is kept of another.
+fn compare(
+    zip: &mut ZipArchive<&mut dyn Source>,
+    (place, name): (usize, String),
+    listed: &Listed,
+    copy: &mut Archive<'_>,
+    kept: &mut Option<Vec<u8>>,
+) -> Result<bool, Error> {
     let mut file = zip.by_index(place)?;
     if file.name()? != name.as_str() || file.size() != listed.bytes {
-        return Err(other());
+        return Ok(false);
     }
     copy.begin(&listed.path)?;
-    let mut kept = (listed.bytes <= MAX_FILE).then(Vec::new);
     let (mut hash, mut left) = (Running::default(), listed.bytes);
     let mut piece = vec![0; PIECE];
     loop {
         // What does not have its checksum is an error of the reader's.
-        let n = file.read(&mut piece).map_err(|_| other())?;
+        let Ok(n) = file.read(&mut piece) else { return Ok(false) };
         let read = piece.get(..n).unwrap_or_default();
-        left = left.checked_sub(n as u64).ok_or_else(other)?;
+        let Some(rest) = left.checked_sub(n as u64) else { return Ok(false) };
+        left = rest;
         if n == 0 {
             break;
         }
         hash.update(read);
         copy.write_all(read)?;
-        if let Some(kept) = &mut kept {
+        if let Some(kept) = kept {
             kept.extend_from_slice(read);
         }
     }
-    if left == 0 && hash.finish() == listed.sha256 { Ok(kept) } else { Err(other()) }
+    Ok(left == 0 && hash.finish() == listed.sha256)
 }
 
 /// Length and hash of what is written to it.

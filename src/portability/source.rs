@@ -1,4 +1,4 @@
-//! Data by source: where an archive holds what a source brought, and the row that tells its origin.
+//! Data by source: what an archive calls the files of what a source brought, and the row that tells its origin.
 
 use serde_json::Value;
 use serde_json::json;
@@ -9,10 +9,14 @@ use crate::model::id::Timestamp;
 use crate::portability::import::Media;
 use crate::portability::time::instant;
 
-/// Folder of what sources brought, by party.
+/// Folder of what sources brought: below it one of each party, with its lists and parcels.
 pub const BY_SOURCE: &str = "data/by-source/";
-/// Path of the list of it.
-pub const SOURCES: &str = "data/sources.ndjson";
+
+/// Folder of what one party brought.
+#[must_use]
+pub fn folder_of(party: &PartyId) -> String {
+    format!("{BY_SOURCE}{party}/")
+}
 
 /// Who can read what a source brought, where it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,30 +89,30 @@ pub struct Carried<'a> {
 }
 
 impl Origin<'_> {
-    /// Path of the original in an archive.
+    /// Name of the original in its parcel.
     #[must_use]
     pub fn original(&self) -> String {
         let ending = Media::parse(self.media_type).map_or("bin", Media::ending);
-        self.path(&format!("original.{ending}"))
+        self.name(&format!("original.{ending}"))
     }
 
-    /// Path of the form beside it.
+    /// Name of the form beside it.
     #[must_use]
     pub fn form(&self) -> Option<String> {
-        self.form.map(|_| self.path("form.json"))
+        self.form.map(|_| self.name("form.json"))
     }
 
-    fn path(&self, what: &str) -> String {
+    fn name(&self, what: &str) -> String {
         let sealed = match self.sealed_to {
             SealedTo::Service => "",
             SealedTo::Person => ".age",
         };
-        format!("{BY_SOURCE}{}/{}.{what}{sealed}", self.party, self.record)
+        format!("{}.{what}{sealed}", self.record)
     }
 
-    /// The row of the list.
+    /// The row of the list. `at` makes a name a path; outside an archive names stay names.
     #[must_use]
-    pub fn row(&self) -> Value {
+    pub fn row(&self, at: &dyn Fn(&str) -> String) -> Value {
         let from = self.from.as_ref().map(|from| {
             json!({
                 "log": from.log, "demand": from.demand, "run": from.run, "scope": from.scope,
@@ -121,7 +125,7 @@ impl Origin<'_> {
             "sha256": self.sha256.to_string(), "purpose": self.purpose, "class": self.class,
             "categories": self.categories, "basis": self.basis, "sealed_to": self.sealed_to.as_str(),
             "from": from,
-            "original": self.original(), "form": self.form(),
+            "original": at(&self.original()), "form": self.form().map(|form| at(&form)),
             "profile": self.form.map(|(profile, _)| profile), "items": self.form.map(|(_, items)| items),
         })
     }

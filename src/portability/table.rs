@@ -1,6 +1,6 @@
 //! Consents, uses and complaints as spreadsheets open them: CSV in UTF-8 with a BOM, lines end in CRLF.
 //!
-//! A rendering of `consents.json`, `uses.ndjson` and `complaints.json`, made from their very values, so that a
+//! A rendering of `consents.json`, the lists of uses and `complaints.json`, made from their very values, so that a
 //! verifier makes it again and compares. A cell that a spreadsheet would take for a formula
 //! begins with an apostrophe. Source: RFC 4180; OWASP, CSV injection.
 //! Lacks what does not fit a row: parties in full, the evidence.
@@ -126,7 +126,12 @@ impl<'a> Table<'a> {
         Ok(Self { csv, columns })
     }
 
-    /// Adds a row: a record of `consents.json`, a line of `uses.ndjson`, a row of `complaints.json`.
+    /// Goes on with a file of uses whose head and first rows stand already.
+    pub fn more_uses(out: &'a mut dyn Write) -> Self {
+        Self { csv: WriterBuilder::new().terminator(Terminator::CRLF).from_writer(out), columns: &USES }
+    }
+
+    /// Adds a row: a record of `consents.json`, one of a list of uses, a row of `complaints.json`.
     ///
     /// # Errors
     /// The writer.

@@ -6,11 +6,11 @@ use serde_json::json;
 use crate::model::use_line::Exact;
 use crate::model::use_line::UseLine;
 use crate::portability::time::instant;
-use crate::portability::use_path;
 
-/// One row: who asked, for what, when, what was told and decided. `batch` is the number of the use batch.
+/// One row: who asked, for what, when, what was told and decided. `batch` is the number of the use batch,
+/// `evidence` the path of what proves it.
 #[must_use]
-pub fn use_row(line: &UseLine, exact: Option<&Exact>, batch: u64, proven: bool) -> Value {
+pub fn use_row(line: &UseLine, exact: Option<&Exact>, batch: u64, evidence: Option<&str>) -> Value {
     let reason = exact.map_or(line.told, |exact| exact.reason);
     json!({
         "id": line.id.to_string(), "act": line.act, "case": line.case.map(|case| case.to_string()), "time": instant(line.at), "at": line.at.0,
@@ -22,6 +22,6 @@ pub fn use_row(line: &UseLine, exact: Option<&Exact>, batch: u64, proven: bool) 
         "told": line.told.as_str(), "reason": reason.as_str(), "pack": line.pack, "version": line.version,
         "rule": exact.map_or(line.rule.as_str(), |exact| exact.rule.as_str()), "as_of": line.as_of,
         "basis": line.basis.map(|id| id.to_string()), "batch": batch,
-        "evidence": proven.then(|| use_path(&line.id.to_string())),
+        "evidence": evidence,
     })
 }

@@ -161,14 +161,7 @@ fn of_a_finding_that_counts_more_than_it_quotes_everybody_is_told() {
 fn a_log_that_tells_another_story_of_an_incident_is_found() {
     let (world, incident, _) = linked();
     let bytes = archive(&world, 2, None);
-    let mut files: Vec<_> = Vec::new();
-    let mut source = Cursor::new(&bytes);
-    let bag = Bag::open(&mut source, signer(LOG).public()).unwrap();
-    bag.walk::<portability::Error>(&mut |listed, content| {
-        files.push((listed.path.clone(), content.unwrap().to_vec()));
-        Ok(())
-    })
-    .unwrap();
+    let files = walked(&bytes);
     assert!(verify(&signed_again(&world, &files)).is_ok());
     let id = incident.to_string();
     let other = Nonce([7; 16]).to_string();

@@ -471,11 +471,21 @@ fn an_archive_that_was_touched_or_is_another_s_moves_nothing() {
     let mut from = zip::ZipArchive::new(Cursor::new(&bytes)).unwrap();
     let withdrawal = held.last().find(|(key, _)| key.class == DataClass::Pseudonymous).unwrap().1.unwrap();
     let index = first.node().place(&withdrawal).unwrap().unwrap().index;
-    let (evidence, receipt) = (portability::evidence_path(index), portability::receipt_path(index));
+    let of_it = [portability::evidence_name(index), portability::receipt_name(index)];
+    let (path, mut inside) = walked(&bytes)
+        .into_iter()
+        .filter(|(path, _)| parcel::is_parcel(path))
+        .map(|(path, content)| (path, in_parcel(&content)))
+        .find(|(_, inside)| inside.iter().any(|(name, _)| *name == of_it[0]))
+        .unwrap();
+    inside.retain(|(name, _)| !of_it.contains(name));
     for at in 0..from.len() {
         let file = from.by_index_raw(at).unwrap();
         let name = file.name().unwrap().into_owned();
-        if !name.ends_with(&evidence) && !name.ends_with(&receipt) {
+        if name.ends_with(&path) {
+            zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+            std::io::Write::write_all(&mut zip, &parcelled(&inside)).unwrap();
+        } else {
             zip.raw_copy_file(file).unwrap();
         }
     }

@@ -13,7 +13,7 @@ use naru::node::deposit::Deposited;
 use naru::node::deposit::MOST_ITEMS;
 use naru::node::deposit::NoDeposit;
 use naru::node::deposit::Wish;
-use naru::portability::source::SOURCES;
+use naru::portability::source::BY_SOURCE;
 use naru::store::Store;
 use naru::store::memory::Call;
 use naru::store::memory::Fault;
@@ -23,6 +23,7 @@ use super::*;
 
 const LIPIDS: &[u8] = include_bytes!("../data/import/fhir-r4-lipids.json");
 const FHIR: &str = "application/fhir+json";
+const BANK_FOLDER: &str = "data/by-source/bank/";
 
 fn wish(ppid: Ppid, item: &str, media_type: &str, original: &[u8]) -> Wish {
     Wish {
@@ -95,8 +96,7 @@ fn an_item_is_let_in_by_a_grant_alone_and_kept_once() {
     assert_eq!(listed.items.len(), 2, "what was brought stays hers");
     // Whoever asked is in her use lines, let in or not.
     covered(&world);
-    let uses = String::from_utf8(files(&archive(&world, 1, None))[portability::USES].clone()).unwrap();
-    assert_eq!(uses.lines().count(), 5);
+    assert_eq!(rows(&files(&archive(&world, 1, None)), portability::USES).len(), 5);
 }
 
 #[test]
@@ -116,11 +116,7 @@ fn the_archive_holds_originals_byte_for_byte_with_their_origin_and_what_follows(
     let bytes = archive(&world, 1, None);
     assert_ne!(bytes, before);
     let found = files(&before);
-    let rows: Vec<serde_json::Value> = String::from_utf8(found[SOURCES].clone())
-        .unwrap()
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let rows = rows(&found, BANK_FOLDER);
     assert_eq!(rows.len(), 3);
     let complete = json(&found, portability::COMPLETENESS);
     for (item, original, form) in
@@ -128,14 +124,14 @@ fn the_archive_holds_originals_byte_for_byte_with_their_origin_and_what_follows(
     {
         let row = rows.iter().find(|row| row["item"] == item).unwrap();
         let path = row["original"].as_str().unwrap();
-        assert!(path.starts_with("data/by-source/bank/"), "{path}");
+        assert!(path.starts_with("data/by-source/bank/000001.zip/"), "{path}");
         assert_eq!(found[path], original, "{item}");
         assert_eq!(row["sha256"], Hash(hash::sha256(&[original])).to_string());
         assert_eq!((row["party"].as_str(), row["by"].as_str()), (Some("bank"), Some("bank")));
         assert_eq!((row["sealed_to"].as_str(), row["items"].as_u64()), (Some("service"), form));
         assert!(row["basis"].is_string() && row["at"].is_u64());
-        let exported = complete["exported"].as_array().unwrap();
-        assert!(exported.iter().any(|one| one["kind"] == "deposit" && one["path"] == path), "{item}");
+        let lists = complete["lists"].as_array().unwrap();
+        assert!(lists.iter().any(|one| one["kind"] == "deposit" && one["items"] == 3), "{item}");
         if let Some(form) = row["form"].as_str() {
             let form: serde_json::Value = serde_json::from_slice(&found[form]).unwrap();
             assert_eq!(form["items"].as_array().unwrap().len() as u64, row["items"].as_u64().unwrap());
@@ -159,18 +155,7 @@ fn a_list_a_form_or_an_original_that_the_log_signs_otherwise_is_found() {
     let (world, ppid) = granted();
     kept(&world, &wish(ppid, "lab", FHIR, LIPIDS));
     covered(&world);
-    let found: Vec<(String, Vec<u8>)> = {
-        let bytes = archive(&world, 1, None);
-        let mut source = Cursor::new(&bytes[..]);
-        let bag = Bag::open(&mut source, signer(LOG).public()).unwrap();
-        let mut out = Vec::new();
-        bag.walk::<portability::Error>(&mut |listed, content| {
-            out.push((listed.path.clone(), content.unwrap().to_vec()));
-            Ok(())
-        })
-        .unwrap();
-        out.into_iter().filter(|(path, _)| path.starts_with("data/")).collect()
-    };
+    let found = walked(&archive(&world, 1, None));
     verify(&signed_again(&world, &found)).unwrap();
     type Edit = fn(&mut Vec<u8>);
     let edits: [(&str, Edit); 4] = [
@@ -178,17 +163,67 @@ fn a_list_a_form_or_an_original_that_the_log_signs_otherwise_is_found() {
             *bytes = String::from_utf8_lossy(bytes).replace("6.3", "9.3").into_bytes()
         }),
         (".form.json", |bytes| *bytes = String::from_utf8_lossy(bytes).replace("6.3", "9.3").into_bytes()),
-        ("sources.ndjson", Vec::clear),
-        ("sources.ndjson", |bytes| *bytes = bytes.repeat(2)),
+        ("bank/000001.ndjson", Vec::clear),
+        ("bank/000001.ndjson", |bytes| *bytes = bytes.repeat(2)),
     ];
     for (ending, edit) in edits {
         let mut files = found.clone();
-        edit(&mut files.iter_mut().find(|(path, _)| path.ends_with(ending)).unwrap().1);
+        for (path, content) in files.iter_mut().filter(|(path, _)| path.starts_with(BANK_FOLDER)) {
+            if path.ends_with(ending) {
+                edit(content);
+            } else if parcel::is_parcel(path) {
+                let mut inside = in_parcel(content);
+                inside.iter_mut().filter(|(name, _)| name.ends_with(ending)).for_each(|(_, one)| edit(one));
+                *content = parcelled(&inside);
+            }
+        }
+        assert_ne!(files, found);
         assert!(
             matches!(verify(&signed_again(&world, &files)), Err(archive::Error::Wrong { .. })),
             "{ending}"
         );
     }
+}
+
+#[test]
+fn many_items_of_several_parties_stand_folder_by_folder_in_lists_of_bounded_length() {
+    let (world, ppid) = granted();
+    let notice = world.notice_of("hospital", 1, &[DataClass::RealName]);
+    let id = world.accept(sign(&notice, &signer(HOSPITAL))).id;
+    let hospital = world.ppid(1, Some("hospital"));
+    let grant = ConsentGrant {
+        controller: party("hospital"),
+        notice: Shown { id, hash: world.text, locale: "ko".into() },
+        ..world.grant(hospital, None)
+    };
+    world.accept(sign(&grant.into(), &person_key(1)));
+    let many = 1_050;
+    for n in 0..many {
+        kept(&world, &wish(ppid, &format!("item {n}"), "text/plain", format!("bank {n}").as_bytes()));
+        if n % 10 == 0 {
+            let item = format!("item {n}");
+            let wish = Wish {
+                controller: party("hospital"),
+                by: party("hospital"),
+                ..wish(hospital, &item, "text/plain", b"x")
+            };
+            kept(&world, &wish);
+        }
+    }
+    covered(&world);
+    let bytes = archive(&world, 1, None);
+    assert_eq!(verify(&bytes).unwrap().sources, many + many / 10);
+    let names: Vec<_> = walked(&bytes).into_iter().map(|(path, _)| path).collect();
+    let hers: Vec<_> = names.iter().filter(|path| path.starts_with(BY_SOURCE)).map(String::as_str).collect();
+    let of = |party: &str, lists: usize| -> Vec<String> {
+        let list = |n: usize| parcel::list_path(&format!("{BY_SOURCE}{party}/"), n as u64);
+        let both = |list: String| [list.clone(), parcel::parcel_beside(&list).unwrap()];
+        (1..=lists).map(list).flat_map(both).collect()
+    };
+    let (bank, hospital) = (of("bank", 2), of("hospital", 1));
+    let either = [[&bank[..], &hospital].concat(), [&hospital[..], &bank].concat()];
+    assert!(either.iter().any(|order| order == &hers), "{hers:?}");
+    assert_eq!(rows(&files(&bytes), BANK_FOLDER).len() as u64, parcel::MOST_ROWS);
 }
 
 #[test]
@@ -204,10 +239,8 @@ fn what_is_sealed_to_her_own_key_nobody_here_can_read() {
     kept(&world, &wish(ppid, "after", "text/plain", b"marker-after"));
     covered(&world);
     let found = files(&archive(&world, 1, None));
-    let list = String::from_utf8(found[SOURCES].clone()).unwrap();
     let row = |item: &str| -> serde_json::Value {
-        let rows = list.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-        rows.into_iter().find(|row| row["item"] == item).unwrap()
+        rows(&found, BANK_FOLDER).into_iter().find(|row| row["item"] == item).unwrap()
     };
     assert_eq!(
         (row("before")["sealed_to"].as_str(), row("after")["sealed_to"].as_str()),

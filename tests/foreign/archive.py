@@ -8,7 +8,8 @@ KEY is the log's, PEM or DER. `cargo test --test export` leaves an archive of 1,
 - `bagit` finds a whole and valid bag in its one folder (RFC 8493), and the manifest names exactly the
   files below data/ with their SHA-256,
 - `pycose` verifies the manifest, which names every other file in the order of the zip,
-- the lists are JSON, and every statement and use they name has its evidence inside,
+- lists and parcels come in pairs; `zipfile` opens each parcel, which holds exactly the files its list names,
+  so every statement and use has its evidence inside,
 - `csv` reads the tables: BOM, CRLF, as many rows as the lists, no cell that begins a formula,
 - `pyld` expands the JSON-LD without fetching anything: every key is an IRI, every record has its controller,
 - what sources brought has the SHA-256 of its origin; what is sealed to her own key is an age file,
@@ -55,6 +56,32 @@ class Bag:
     def read(self, name: str) -> bytes:
         return self.zip.read(f"{self.folder}/{name}")
 
+    def lists(self, folder: str) -> list[str]:
+        """The lists of a folder, in order."""
+        return [name for name in self.names if name.startswith(folder) and name.endswith(".ndjson")]
+
+    def rows(self, folder: str) -> list[dict]:
+        return [json.loads(line) for name in self.lists(folder) for line in self.read(name).splitlines()]
+
+    def inside(self, path: str) -> bytes:
+        """A file of a parcel, by its path as if the parcel were a folder."""
+        parcel, name = path.rsplit("/", 1)
+        return zipfile.ZipFile(io.BytesIO(self.read(parcel))).read(name)
+
+    def parcels_hold_what_lists_say(self, folder: str, members: tuple[str, ...]) -> bool:
+        for name in self.lists(folder):
+            rows = [json.loads(line) for line in self.read(name).splitlines()]
+            named = [row[m] for row in rows for m in members if row[m]]
+            parcel = name.removesuffix(".ndjson") + ".zip"
+            if (parcel in self.names) != bool(named) or len(rows) > 1024:
+                return False
+            if named:
+                opened = zipfile.ZipFile(io.BytesIO(self.read(parcel)))
+                stored = all(i.compress_type == zipfile.ZIP_STORED and not i.flag_bits & 8 for i in opened.infolist())
+                if not stored or opened.testzip() or [f"{parcel}/{n}" for n in opened.namelist()] != named:
+                    return False
+        return True
+
     def valid(self, flipped: str | None = None) -> bool:
         """Whether `bagit` takes the unpacked bag, with one bit of a file flipped."""
         with tempfile.TemporaryDirectory() as out:
@@ -99,10 +126,10 @@ def main() -> None:
     must("it names every other file in order", names[-2:] == ["manifest.cose", "manifest.js"]
          and listed == [(n, len(bag.read(n)), digest[n]) for n in names[:-2]])
 
-    rows = [json.loads(line) for line in bag.read("data/statements.ndjson").splitlines()]
-    uses = [json.loads(line) for line in bag.read("data/uses.ndjson").splitlines()]
+    rows, uses = bag.rows("data/statements/"), bag.rows("data/uses/")
     must(f"{len(rows)} statements and {len(uses)} uses have their evidence",
-         all(row["evidence"] in digest for row in rows + uses))
+         bag.parcels_hold_what_lists_say("data/statements/", ("evidence", "receipt"))
+         and bag.parcels_hold_what_lists_say("data/uses/", ("evidence",)))
     records = json.loads(bag.read("data/consents.json"))["records"]
     events = {e["ext"]["statement"] for r in records for e in r["events"]}
     must(f"{len(records)} consent records rest on listed statements", events <= {row["id"] for row in rows})
@@ -137,21 +164,26 @@ def main() -> None:
     confirmed = [any(s["type"] == "incident.confirm" for s in one["steps"]) for one in incidents]
     must("no accused is named before a regulator confirms", all(
         one["accused"] is None or so for one, so in zip(incidents, confirmed)))
-    brought = [json.loads(line) for line in bag.read("data/sources.ndjson").splitlines()]
-    files = {path for one in brought for path in (one["original"], one["form"]) if path}
+    brought = bag.rows("data/by-source/")
     must(f"{len(brought)} items of sources are inside, and nothing else by source",
-         files == {n for n in digest if n.startswith("data/by-source/")})
+         bag.parcels_hold_what_lists_say("data/by-source/", ("original", "form")))
     plain = [one for one in brought if one["sealed_to"] == "service"]
     must("originals are what their origin says", all(
-        digest[one["original"]] == one["sha256"] and len(bag.read(one["original"])) == one["bytes"] for one in plain))
+        hashlib.sha256(bag.inside(one["original"])).hexdigest() == one["sha256"]
+        and len(bag.inside(one["original"])) == one["bytes"] for one in plain))
     must("forms are JSON of as many items", all(
-        len(json.loads(bag.read(one["form"]))["items"]) == one["items"] for one in plain if one["form"]))
+        len(json.loads(bag.inside(one["form"]))["items"]) == one["items"] for one in plain if one["form"]))
     must("what is hers alone to read is age", all(
-        bag.read(one["original"]).startswith(b"age-encryption.org/v1\n") for one in brought if one not in plain))
+        bag.inside(one["original"]).startswith(b"age-encryption.org/v1\n") for one in brought if one not in plain))
     complete = json.loads(bag.read("data/completeness.json"))
     must("the completeness list names each incident", [one["incident"] for one in incidents]
          == [i["id"] for i in complete["exported"] if i["kind"] == "incident"])
     must("the completeness list names files inside", all(i["path"] in digest for i in complete["exported"]))
+    lists = [name for name in bag.names if name.startswith("data/") and name.endswith(".ndjson")]
+    must(f"it names each of the {len(lists)} lists with its rows and its SHA-256", complete["lists"] == [
+        {"kind": kind, "path": name, "items": len(bag.read(name).splitlines()), "sha256": digest[name]}
+        for name in lists for folder, kind in (("data/statements/", "statement"), ("data/uses/", "use"),
+                                               ("data/by-source/", "deposit")) if name.startswith(folder)])
     must("each withheld item has reason and law", all(w["reason"] and w["law"] for w in complete["withheld"]))
 
 

@@ -20,6 +20,7 @@ Nothing here shares code with Naru. One line a check; exit code 1 if any failed.
 import base64
 import hashlib
 import hmac
+import io
 import json
 import shutil
 import sys
@@ -497,19 +498,28 @@ def check_archive(log, reader):
         return
     operator = operator_of(tlog.read_entry(reader, 0, log.head_size))
     bag = zipfile.Path(file, zipfile.ZipFile(file).namelist()[0].split("/")[0] + "/")
-    rows = [json.loads(line) for line in bag.joinpath("data/statements.ndjson").read_bytes().splitlines()]
-    uses = [json.loads(line) for line in bag.joinpath("data/uses.ndjson").read_bytes().splitlines()]
+
+    def listed(folder):
+        lists = sorted(bag.joinpath("data", folder).iterdir(), key=lambda one: one.name)
+        lists = [one for one in lists if one.name.endswith(".ndjson")]
+        return [json.loads(line) for one in lists for line in one.read_bytes().splitlines()]
+
+    def inside(path):
+        parcel, name = path.rsplit("/", 1)
+        return zipfile.ZipFile(io.BytesIO(bag.joinpath(parcel).read_bytes())).read(name)
+
+    rows, uses = listed("statements"), listed("uses")
 
     def statements():
         for row in rows:
-            says, _ = opening(log, bag.joinpath(row["evidence"]).read_bytes())
+            says, _ = opening(log, inside(row["evidence"]))
             if says["type"] != row["type"]:
                 raise ValueError(f"{row['evidence']} is of another type")
         return f"{len(rows)} statements"
 
     def decisions():
         for row in uses:
-            data = bag.joinpath(row["evidence"]).read_bytes()
+            data = inside(row["evidence"])
             decision(log, operator, data)
             if cbor2.loads(cbor2.loads(data)["line"])["id"].hex() != row["id"]:
                 raise ValueError(f"{row['evidence']} is of another decision")
@@ -517,7 +527,7 @@ def check_archive(log, reader):
 
     check("archive: scitt-cose, aics-tlog and pycose verify every statement", statements)
     check("archive: and every use", decisions)
-    data = bag.joinpath(rows[-1]["evidence"]).read_bytes()
+    data = inside(rows[-1]["evidence"])
     none_survives("archive, newest statement", data, lambda flip: opening(log, flip) and None)
 
 

@@ -160,6 +160,19 @@ fn transfer_end() -> TransferEnd {
     TransferEnd { url: text("https://bank.example.kr:8443/naru"), key: Some(ByteBuf::from(vec![7; 91])) }
 }
 
+fn replayed(o: Optional) -> Replayed {
+    Replayed {
+        of: ReplayOf::Uses,
+        from: AT,
+        until: LATER,
+        size: 9,
+        instead_of: o.many(text("kr-pipa-2026")),
+        asked: 7,
+        changed: 2,
+        report: HASH,
+    }
+}
+
 fn of_party(kind: Kind, o: Optional) -> Statement {
     match kind {
         Kind::NoticePublish => s!(NoticePublish {
@@ -219,16 +232,7 @@ fn of_party(kind: Kind, o: Optional) -> Statement {
             version: 1,
             hash: HASH,
             from: LATER,
-            replay: o.some(Replayed {
-                of: ReplayOf::Uses,
-                from: AT,
-                until: LATER,
-                size: 9,
-                instead_of: o.many(text("kr-pipa-2026")),
-                asked: 7,
-                changed: 2,
-                report: HASH,
-            }),
+            replay: o.some(replayed(o)),
         }),
         Kind::ReleaseRegister => s!(ReleaseRegister {
             anonymiser: party("anon"),

@@ -128,9 +128,19 @@ try {
   const scripts = (base) => fs.readdirSync(path.join(base, 'view')).filter((name) => /^[0-9]+\.js$/.test(name)).sort();
   const newest = `view/${scripts(folder).at(-1)}`;
   const carries = (path, base = folder) => `view/${scripts(base).find((name) => fs.readFileSync(`${base}/view/${name}`).includes(`naru("${path}"`))}`;
-  const first = 'data/evidence/statements/' + fs.readdirSync(path.join(folder, 'data/evidence/statements')).sort()[0].toString();
-  for (const file of [first, 'data/consents.json', 'data/uses.csv', 'data/checkpoint.txt'])
+  const first = 'data/statements/000001.zip';
+  for (const file of [first, 'data/uses/000001.ndjson', 'data/consents.json', 'data/uses.csv', 'data/checkpoint.txt'])
     await red(`a byte of ${file} as the page carries it`, carries(file), flip(inside(file, 9)), { names: file });
+  const parcel = fs.readFileSync(path.join(folder, first)), size = parcel.readUInt32LE(22), long = parcel.readUInt16LE(26);
+  const within = `${first}/${parcel.toString('latin1', 30, 30 + long)}`;
+  const middle = 30 + long + Math.floor(size / 2);
+  await red(`a byte of ${within} as the page carries it`, carries(first), (bytes) => {
+    const at = inside(first, 1)(bytes), end = bytes.indexOf('"', at);
+    const changed = Buffer.from(bytes.toString('latin1', at, end), 'base64');
+    changed[middle] ^= 1;
+    return Buffer.concat([bytes.subarray(0, at), Buffer.from(changed.toString('base64')), bytes.subarray(end)]);
+  }, { names: within });
+  await red(`a byte of ${within} on the disk`, first, (bytes) => { bytes[middle] ^= 1; return bytes; }, { named: true, names: within });
   await red('a byte of a script around what it carries', newest, flip(() => 1));
   await red('a script that is gone', newest, () => null);
   await red('a byte of the manifest', 'manifest.js', flip(inside('manifest.cose', 400)), { names: 'manifest.cose' });
@@ -157,11 +167,11 @@ try {
   must('and none of it is markup', said.en.markup === 0 && said.ko.ran === null);
   const listed = JSON.parse(fs.readFileSync(`${more}/data/complaints.json`)).complaints[0];
   const claim = JSON.parse(fs.readFileSync(`${more}/data/rights.json`)).rights[0].request;
-  const claimed = fs.readFileSync(`${more}/data/statements.ndjson`, 'utf8').split('\n').filter(Boolean).map((l) => JSON.parse(l)).find((row) => row.id === claim).evidence;
+  const claimed = fs.readFileSync(`${more}/data/statements/000001.ndjson`, 'utf8').split('\n').filter(Boolean).map((l) => JSON.parse(l)).find((row) => row.id === claim).evidence.replace(/\/[^/]*$/, '');
   for (const file of ['data/complaints.json', listed.evidence, 'data/transfers.json', 'data/value.json'])
     await red(`a byte of ${file} as the page carries it`, carries(file, more), flip(inside(file, 9)), { names: file, base: more });
-  await red('the proof of a claim: and its row is marked as not verified', carries(claimed, more), flip(inside(claimed, 9)),
-    { names: claimed, base: more, also: (said) => said.en.marks.open === 1 && said.en.text.includes('not verified here') && said.ko.text.includes('이 화면에서 확인하지 못함') });
+  await red('the parcel with the proof of a claim: and its row is marked as not verified', carries(claimed, more), flip(inside(claimed, 9)),
+    { names: claimed, base: more, also: (said) => said.en.marks.open >= 1 && said.en.text.includes('not verified here') && said.ko.text.includes('이 화면에서 확인하지 못함') });
 
   said = await open(unpack(thousand));
   must('a thousand events are green', whole(said) && said.en.text.includes('700 uses proven'), said.en.words);
@@ -169,9 +179,11 @@ try {
   said = await open(brought);
   must('what sources brought is shown, and who can read it', whole(said) && ['data that sources brought: 3', 'only I (my age key)', 'I and the operator of the service', 'lab', '.original.json.age']
     .every((word) => said.en.text.includes(word)) && ['나만 (내 age 키)', '나와 서비스 운영자'].every((word) => said.ko.text.includes(word)), said.en.text.slice(0, 900));
-  const source = 'data/by-source/bank/' + fs.readdirSync(path.join(brought, 'data/by-source/bank')).find((name) => name.endsWith('.txt'));
-  const original = path.join(brought, source), kept = fs.readFileSync(original);
-  fs.writeFileSync(original, Buffer.from(kept).fill(0x78, 0, 1));
+  const source = fs.readFileSync(path.join(brought, 'data/by-source/bank/000001.ndjson'), 'utf8').split('\n').filter(Boolean)
+    .map((row) => JSON.parse(row).original).find((name) => name.endsWith('.txt'));
+  const original = path.join(brought, 'data/by-source/bank/000001.zip'), kept = fs.readFileSync(original);
+  const text = kept.indexOf('marker-');
+  fs.writeFileSync(original, Buffer.from(kept).fill(0x78, text, text + 1));
   said = await open(brought, true);
   must('red: a byte of what a source brought, on the disk', said.en.verdict === 'red' && said.en.words.includes(source), said.en.words);
   said = await open(unpack(hostile));

@@ -414,6 +414,7 @@ fn schedule_outlives_kills(odd_before: bool) {
         controller: party("holder"),
         purpose: PURPOSE.into(),
         class: DataClass::RealName,
+        moved: None,
     }
     .into();
     a.record(&sign(&withdraw, &person_key(1)));

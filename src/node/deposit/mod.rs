@@ -78,6 +78,8 @@ pub const MOST_ITEMS: u64 = 10_000;
 pub const MOST_BYTES: u64 = 256 << 20;
 /// How often a deposit is encrypted again because its person names another key meanwhile.
 const TRIES: usize = 4;
+/// Bytes that the names of one controller's items begin with.
+const BEGINS: usize = 4;
 /// Most items on a page of the list.
 pub const MAX_PAGE: usize = 500;
 
@@ -238,15 +240,19 @@ pub enum NoDeposit {
 pub struct Deposits {
     /// Her age key: what is brought from now on is encrypted to it.
     pub key: Option<String>,
-    /// Record and origin, in the order of records, which is nobody's.
+    /// Record and origin, in the order of records: by controller, else nobody's.
     pub items: Vec<(String, Deposited)>,
     /// Whether there are more after the last.
     pub more: bool,
 }
 
-/// Name of an item of hers among those of one controller.
+/// Name of an item of hers among those of one controller. All of one controller begin alike, so that they
+/// are read one after the other: an archive has them in one folder without having seen the others.
 fn record_of(key: &PersonKey, controller: &PartyId, item: &str) -> [u8; 16] {
-    key.record_name(["deposit", controller.as_str(), item])
+    let mut name = key.record_name(["deposit", controller.as_str(), item]);
+    let of = key.record_name(["deposits", controller.as_str()]);
+    name.iter_mut().zip(of).take(BEGINS).for_each(|(to, from)| *to = from);
+    name
 }
 
 pub(in crate::node) fn name(part: u8, record: &[u8]) -> Vec<u8> {

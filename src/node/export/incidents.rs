@@ -13,6 +13,7 @@ use crate::consent::SlotKey;
 use crate::consent::Stage;
 use crate::model::id::DecisionId;
 use crate::model::id::StatementId;
+use crate::model::id::TreeSize;
 use crate::model::statement::Strength;
 use crate::model::use_line::UseLine;
 use crate::node::Error;
@@ -33,7 +34,7 @@ use crate::portability::Withheld;
 use crate::reidentification::Detector;
 use crate::vault::Pointed;
 
-/// Lines of hers that a finding could rest on, and which slot each came after the end of.
+/// Lines of hers that an incident rests on, and which slot each came after the end of.
 #[derive(Default)]
 pub(in crate::node::export) struct Suspect {
     grounds: Grounds,
@@ -41,14 +42,21 @@ pub(in crate::node::export) struct Suspect {
 }
 
 impl Suspect {
-    pub(in crate::node::export) fn see(&mut self, node: &Inner, who: Pointed, line: &UseLine) {
-        node.ground(&mut self.grounds, who, line);
-        if let (Some(Detector::UseAfterEnd), Some(purpose), Some(class)) =
-            (Detector::after(line.told), &line.purpose, line.class)
+    pub(in crate::node::export) fn see(
+        &mut self,
+        node: &Inner,
+        who: Pointed,
+        line: &UseLine,
+        size: TreeSize,
+    ) -> Result<(), Error> {
+        let quoted = node.ground(&mut self.grounds, who, line, size)?;
+        if let (true, Some(Detector::UseAfterEnd), Some(purpose), Some(class)) =
+            (quoted, Detector::after(line.told), &line.purpose, line.class)
         {
             let slot = SlotKey::exact(&line.controller, purpose, class);
             self.ended.insert(line.id, (slot, line.at));
         }
+        Ok(())
     }
 
     /// What ended the consent that her decisions were refused for.
@@ -71,10 +79,10 @@ impl Export {
         complete: &mut Completeness,
     ) -> Result<(), Error> {
         let mut rows = Vec::new();
-        for concern in self.node.concerns(&suspect.grounds, self.covering.size)? {
+        for concern in suspect.grounds.concerns() {
             let id = concern.incident.id.to_string();
             withheld(&concern.incident, &id, complete);
-            rows.push(row(&concern, suspect, told));
+            rows.push(row(concern, suspect, told));
             complete.exported.push(Item {
                 kind: ItemKind::Incident,
                 id,
@@ -88,7 +96,7 @@ impl Export {
 }
 
 fn row(concern: &Concern, suspect: &Suspect, told: &Told) -> serde_json::Value {
-    let Concern { incident, finding, quoted, alike } = concern;
+    let Concern { incident, finding, quoted, alike, more } = concern;
     let accused = incident.is_confirmed().then_some(incident.party.as_str());
     let texts = |ids: &[DecisionId]| ids.iter().map(ToString::to_string).collect();
     let steps = incident.steps.iter().map(|step| IncidentStep {
@@ -112,6 +120,7 @@ fn row(concern: &Concern, suspect: &Suspect, told: &Told) -> serde_json::Value {
         steps: steps.collect(),
         decisions: texts(quoted),
         alike: texts(alike),
+        more: *more,
         statements: suspect.statements(told, quoted).iter().map(ToString::to_string).collect(),
     })
 }

@@ -1,8 +1,5 @@
 //! What stands beside her statements: uses, exceptions, parties, and what is not inside.
 
-use std::collections::BTreeSet;
-use std::io::Write;
-
 use serde_json::Value;
 use serde_json::json;
 
@@ -11,7 +8,6 @@ use crate::ledger::evidence::Opening;
 use crate::model::id::Hash;
 use crate::model::id::LeafIndex;
 use crate::model::id::PartyId;
-use crate::model::id::StatementId;
 use crate::model::id::Timestamp;
 use crate::model::pack::Line as _;
 use crate::node::Error;
@@ -27,73 +23,130 @@ use crate::portability::Completeness;
 use crate::portability::Item;
 use crate::portability::ItemKind;
 use crate::portability::Reason;
+use crate::portability::TABLE_ROWS;
 use crate::portability::Table;
 use crate::portability::Withheld;
-use crate::portability::use_path;
+use crate::portability::parcel::Named;
+use crate::portability::parcel::Parcels;
+use crate::portability::parcel::parcel_beside;
+use crate::portability::use_name;
+use crate::portability::uses_csv_path;
 use crate::store::Name;
 
 /// Who knows her: the party, her ppid there, its roles.
 type Knows = (PartyId, String, Vec<&'static str>);
+
+/// Which lines have evidence, line after line: runs, for the lines of one batch have it or have it not.
+#[derive(Default)]
+struct Proven {
+    runs: Vec<(bool, u64)>,
+    not: u64,
+}
+
+impl Proven {
+    fn push(&mut self, proven: bool) {
+        self.not += u64::from(!proven);
+        match self.runs.last_mut().filter(|(last, _)| *last == proven) {
+            Some((_, count)) => *count += 1,
+            None => self.runs.push((proven, 1)),
+        }
+    }
+
+    fn each(&self) -> impl Iterator<Item = bool> {
+        self.runs.iter().flat_map(|(proven, count)| (0..*count).map(move |_| *proven))
+    }
+}
 
 fn json_error(error: serde_json::Error) -> Error {
     portability::Error::from(error).into()
 }
 
 impl Export {
-    /// Lines under the checkpoint's use batches: first the evidence of each, then the list.
+    /// Lines under the checkpoint's use batches: lists, the evidence of each beside them, then the tables.
     pub(in crate::node::export) fn uses(
         &self,
         archive: &mut Archive<'_>,
         complete: &mut Completeness,
     ) -> Result<(Suspect, Tally), Error> {
-        let (who, size) = (self.loaded.who, self.covering.size);
+        let (who, key, size) = (self.loaded.who, &self.loaded.key, self.covering.size);
         let (mut suspect, mut used) = (Suspect::default(), Tally::default());
-        let mine = self.node.uses_under(who, &self.loaded.key, size)?;
-        let mut proven = Vec::with_capacity(mine.lines.len());
+        let mut parcels = Parcels::new(ItemKind::Use, portability::USES);
+        let mut proven = Proven::default();
         let mut last: Option<(u64, Vec<u8>, Hash)> = None;
-        for line in &mine.lines {
-            let batch = match last.take().filter(|(number, ..)| *number == line.number) {
+        let first = complete.lists.len();
+        let until = self.node.each_use_under(who, key, size, &mut |mine| {
+            let batch = match last.take().filter(|(number, ..)| *number == mine.number) {
                 Some(batch) => batch,
                 None => {
-                    let root = self.node.root_of_batch(line.batch)?;
-                    (line.number, self.public_evidence(line.batch)?, root)
+                    let root = self.node.root_of_batch(mine.batch.index)?;
+                    (mine.number, self.public_evidence(mine.batch.index)?, root)
                 }
             };
-            let evidence = self.node.use_proof(line, &batch.1, &batch.2)?;
-            if let Some((id, evidence)) = &evidence {
-                archive.file(&use_path(&id.to_string()), evidence)?;
-            }
-            proven.push(evidence.is_some());
+            let evidence = self.node.use_proof(mine, &batch.1, &batch.2)?;
             last = Some(batch);
-        }
-        archive.begin(portability::USES)?;
-        for (line, proven) in mine.lines.iter().zip(proven.iter().copied()) {
-            let Some(seen) = self.node.use_of(line)? else { continue };
-            suspect.see(&self.node, who, &seen.line);
+            if parcels.is_full() {
+                complete.lists.extend(parcels.write(archive)?);
+            }
+            let seen = mine.says();
+            suspect.see(&self.node, who, &seen.line, size)?;
             used.see(&seen.line, seen.exact.as_ref());
-            let row = portability::use_row(&seen.line, seen.exact.as_ref(), line.number, proven);
-            writeln!(archive, "{row}").map_err(portability::Error::from)?;
-            let id = seen.line.id.to_string();
-            if !proven {
-                let what = format!("the proof of use {id}: lines beside it are past their term");
-                complete.withheld.push(Withheld::new(ItemKind::Use, what, Reason::RetentionExpired));
+            let name = use_name(&seen.line.id.to_string());
+            let path = evidence.as_ref().map(|_| parcels.within(&name));
+            proven.push(evidence.is_some());
+            let row = portability::use_row(&seen.line, seen.exact.as_ref(), mine.number, path.as_deref());
+            parcels.row(&row)?;
+            if let Some(evidence) = &evidence {
+                parcels.file(&name, evidence)?;
             }
-            let path = if proven { use_path(&id) } else { portability::USES.into() };
-            complete.exported.push(Item { kind: ItemKind::Use, id, path });
+            Ok(())
+        })?;
+        complete.lists.extend(parcels.write(archive)?);
+        let lists = complete.lists.get(first..).unwrap_or_default();
+        self.use_tables(archive, lists, &proven)?;
+        if proven.not > 0 {
+            let what = "proofs of uses whose list says no evidence: lines beside them are past their term";
+            let reason = Reason::RetentionExpired;
+            complete.withheld.push(Withheld::many(ItemKind::Use, proven.not, what, reason));
         }
-        archive.begin(portability::USES_CSV)?;
-        let mut table = Table::uses(archive)?;
-        for (line, proven) in mine.lines.iter().zip(&proven) {
-            if let Some(seen) = self.node.use_of(line)? {
-                table.push(&portability::use_row(&seen.line, seen.exact.as_ref(), line.number, *proven))?;
-            }
-        }
-        table.end()?;
-        if let Some(until) = mine.until {
+        if let Some(until) = until {
             let what = format!("use lines from {} on", portability::instant(until));
             complete.withheld.push(Withheld::new(ItemKind::Use, what, Reason::AfterCheckpoint));
         }
         Ok((suspect, used))
+    }
+
+    /// The rows of the lists again, as tables: at least one, so that a spreadsheet finds it.
+    fn use_tables(&self, archive: &mut Archive<'_>, lists: &[Named], proven: &Proven) -> Result<(), Error> {
+        let (who, key, size) = (self.loaded.who, &self.loaded.key, self.covering.size);
+        let changed = || Error::Damaged("the use lines changed while they were exported".into());
+        // Which parcel each row is proven in: as many in a row as the list has.
+        let numbered =
+            lists.iter().filter_map(|list| parcel_beside(&list.path).map(|path| (path, list.items)));
+        let mut places = numbered.flat_map(|(path, items)| (0..items).map(move |_| path.clone()));
+        let mut proven = proven.each();
+        let (mut rows, mut number) = (0, 1);
+        archive.begin(portability::USES_CSV)?;
+        Table::uses(archive)?.end()?;
+        self.node.each_use_under(who, key, size, &mut |mine| {
+            if rows == TABLE_ROWS {
+                (rows, number) = (0, number + 1);
+                archive.begin(&uses_csv_path(number))?;
+                Table::uses(archive)?.end()?;
+            }
+            rows += 1;
+            let (parcel, is_proven) = places.next().zip(proven.next()).ok_or_else(changed)?;
+            let seen = mine.says();
+            let path = is_proven.then(|| format!("{parcel}/{}", use_name(&seen.line.id.to_string())));
+            let mut table = Table::more_uses(archive);
+            table.push(&portability::use_row(
+                &seen.line,
+                seen.exact.as_ref(),
+                mine.number,
+                path.as_deref(),
+            ))?;
+            Ok(table.end()?)
+        })?;
+        if places.next().is_some() { Err(changed()) } else { Ok(()) }
     }
 
     /// Public evidence of an entry under this checkpoint.
@@ -133,8 +186,7 @@ impl Export {
                 complete.exported.push(Item { kind: ItemKind::Exception, id, path });
             }
         }
-        let own: BTreeSet<StatementId> = told.rows.iter().map(|row| row.id).collect();
-        let said = self.loaded.person.justifications().iter().filter(|j| own.contains(&j.statement));
+        let said = self.loaded.person.justifications().iter().filter(|j| told.ids.contains(&j.statement));
         let justified: Vec<Value> = said
             .map(|j| {
                 json!({

@@ -1,8 +1,9 @@
 //! What a person carries away: everything of hers under one checkpoint, in one pass.
 //!
 //! Every file depends on her items and the checkpoint alone, so two exports of one
-//! state are the same bytes, whatever others did in between. Of each item only a
-//! small row stays in memory; bodies and lines are opened, written and dropped.
+//! state are the same bytes, whatever others did in between. Bodies, lines and deposits are
+//! opened, written and dropped: what stays in memory is her state as it is in any check, for each
+//! statement its id and what it did, and of uses and deposits nothing but a row a list.
 //! Nobody's private key is inside, no secret of a party, nothing of another person
 //! but what she was shown already. Source: design §11.
 //!
@@ -140,7 +141,6 @@ impl Export {
         let mut complete = Completeness::default();
         archive.file(portability::CHECKPOINT, self.covering.note.as_bytes())?;
         let told = self.statements(&mut archive, &mut complete)?;
-        self.list_statements(&told, &mut archive)?;
         self.consents(&told, as_of, &mut archive, &mut complete)?;
         self.transfers(&told, &mut archive, &mut complete)?;
         let (suspect, used) = self.uses(&mut archive, &mut complete)?;

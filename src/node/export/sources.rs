@@ -1,19 +1,19 @@
 //! What sources brought of her, as it was kept when the checkpoint had not yet that many entries.
 
-use std::io::Write;
+use std::collections::BTreeMap;
 
+use crate::model::id::PartyId;
 use crate::node::Error;
 use crate::node::deposit::Deposited;
 use crate::node::deposit::hex;
 use crate::node::export::Export;
-use crate::portability;
 use crate::portability::Archive;
 use crate::portability::Completeness;
-use crate::portability::Item;
 use crate::portability::ItemKind;
 use crate::portability::Reason;
 use crate::portability::Withheld;
-use crate::portability::source::SOURCES;
+use crate::portability::parcel::Parcels;
+use crate::portability::source::folder_of;
 
 /// Sees one deposit.
 type See<'a> = dyn FnMut(&[u8; 16], &Deposited) -> Result<(), Error> + 'a;
@@ -22,28 +22,41 @@ type See<'a> = dyn FnMut(&[u8; 16], &Deposited) -> Result<(), Error> + 'a;
 const PAGE: usize = 256;
 
 impl Export {
-    /// The list of them first, then originals and their forms, one after the other.
+    /// Folder by folder: origins in lists, originals and their forms in the parcels beside them.
     pub(in crate::node::export) fn sources(
         &self,
         archive: &mut Archive<'_>,
         complete: &mut Completeness,
     ) -> Result<(), Error> {
-        archive.begin(SOURCES)?;
+        // Two parties whose items happen to begin alike take turns: each goes on where it was.
+        let mut folders: BTreeMap<PartyId, Parcels> = BTreeMap::new();
+        let mut open: Option<(PartyId, Parcels)> = None;
         self.each_source(&mut |record, head| {
-            let text = hex(record);
-            Ok(writeln!(archive, "{}", head.origin(&text).row()).map_err(portability::Error::from)?)
-        })?;
-        self.each_source(&mut |record, head| {
+            if let Some((party, mut parcels)) = open.take_if(|(party, _)| *party != head.party) {
+                complete.lists.extend(parcels.write(archive)?);
+                folders.insert(party, parcels);
+            }
+            let (_, parcels) = open.get_or_insert_with(|| {
+                let begun = folders.remove(&head.party);
+                let new = || Parcels::new(ItemKind::Deposit, &folder_of(&head.party));
+                (head.party.clone(), begun.unwrap_or_else(new))
+            });
+            if parcels.is_full() {
+                complete.lists.extend(parcels.write(archive)?);
+            }
             let text = hex(record);
             let origin = head.origin(&text);
-            let path = origin.original();
-            archive.file(&path, &self.node.part_of(&self.loaded, b'o', record)?)?;
+            let row = origin.row(&|name| parcels.within(name));
+            parcels.row(&row)?;
+            parcels.file(&origin.original(), &self.node.part_of(&self.loaded, b'o', record)?)?;
             if let Some(form) = origin.form() {
-                archive.file(&form, &self.node.part_of(&self.loaded, b'f', record)?)?;
+                parcels.file(&form, &self.node.part_of(&self.loaded, b'f', record)?)?;
             }
-            complete.exported.push(Item { kind: ItemKind::Deposit, id: text, path });
             Ok(())
         })?;
+        if let Some((_, mut parcels)) = open {
+            complete.lists.extend(parcels.write(archive)?);
+        }
         let what = format!("items that sources brought from entry {} on", self.covering.size);
         complete.withheld.push(Withheld::new(ItemKind::Deposit, what, Reason::AfterCheckpoint));
         Ok(())

@@ -1,9 +1,7 @@
 //! Her statements: evidence and receipt of each, and what follows from them.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-
-use serde_json::json;
+use std::collections::BTreeSet;
 
 use crate::consent::Person;
 use crate::consent::SlotKey;
@@ -33,24 +31,18 @@ use crate::portability::Records;
 use crate::portability::Table;
 use crate::portability::Terms;
 use crate::portability::Withheld;
-use crate::portability::evidence_path;
-use crate::portability::receipt_path;
+use crate::portability::evidence_name;
+use crate::portability::parcel::Parcels;
+use crate::portability::receipt_name;
+use crate::portability::statement_row;
 use crate::portability::transfer::Transfers;
 use crate::store::Name;
 use crate::vault::PersonKey;
 
-/// One statement, as long as the archive is written.
-pub(in crate::node::export) struct Row {
-    pub(in crate::node::export) id: StatementId,
-    index: LeafIndex,
-    at: Timestamp,
-    kind: &'static str,
-    notice: Option<(String, String)>,
-}
-
 /// What her statements told.
 pub(in crate::node::export) struct Told {
-    pub(in crate::node::export) rows: Vec<Row>,
+    /// Which they are.
+    pub(in crate::node::export) ids: BTreeSet<StatementId>,
     /// Her slots as they follow from the statements under the checkpoint.
     pub(in crate::node::export) person: Person,
     slots: BTreeMap<SlotKey, Said>,
@@ -74,6 +66,7 @@ impl Export {
         Ok(out)
     }
 
+    /// Each in the list, with evidence and receipt in the parcel beside it. An entry in memory is left of each.
     pub(in crate::node::export) fn statements(
         &self,
         archive: &mut Archive<'_>,
@@ -81,7 +74,8 @@ impl Export {
     ) -> Result<Told, Error> {
         let person = Person::new(self.loaded.who.subject);
         let transfers = Transfers::default();
-        let mut told = Told { rows: Vec::new(), person, slots: BTreeMap::new(), transfers };
+        let mut parcels = Parcels::new(ItemKind::Statement, portability::STATEMENTS);
+        let mut told = Told { ids: BTreeSet::new(), person, slots: BTreeMap::new(), transfers };
         for (index, id) in self.covered()? {
             let Some(stored) = self.stored(id)? else {
                 let what = format!("statement {id}, entry {index}");
@@ -97,13 +91,19 @@ impl Export {
                 Stored::Held(_) => continue,
             };
             let (evidence, at) = self.evidence(&self.loaded.key, index, id, &item)?;
-            archive.file(&evidence_path(index), &evidence.encode()?)?;
-            archive.file(&receipt_path(index), &evidence.receipt)?;
             let (statement, signed) = identity::reload(&item)?;
-            told.take(&Recorded::assertion(statement, signed, index, at));
-            let path = evidence_path(index);
-            complete.exported.push(Item { kind: ItemKind::Statement, id: id.to_string(), path });
+            let recorded = Recorded::assertion(statement, signed, index, at);
+            if parcels.is_full() {
+                complete.lists.extend(parcels.write(archive)?);
+            }
+            let [proof, receipt] = [evidence_name(index), receipt_name(index)];
+            let row = statement_row(&recorded, &parcels.within(&proof), &parcels.within(&receipt));
+            parcels.row(&row)?;
+            parcels.file(&proof, &evidence.encode()?)?;
+            parcels.file(&receipt, &evidence.receipt)?;
+            told.take(&recorded);
         }
+        complete.lists.extend(parcels.write(archive)?);
         Ok(told)
     }
 
@@ -157,24 +157,6 @@ impl Export {
             checkpoint: Some(self.covering.note.clone()),
         };
         Ok((evidence, Timestamp(commit.at)))
-    }
-
-    pub(in crate::node::export) fn list_statements(
-        &self,
-        told: &Told,
-        archive: &mut Archive<'_>,
-    ) -> Result<(), Error> {
-        archive.begin(portability::STATEMENTS)?;
-        for row in &told.rows {
-            let line = json!({
-                "index": row.index, "id": row.id.to_string(), "type": row.kind, "at": row.at.0,
-                "time": portability::instant(row.at), "evidence": evidence_path(row.index),
-                "receipt": receipt_path(row.index),
-                "notice": row.notice.as_ref().map(|(id, hash)| json!({ "id": id, "sha256": hash })),
-            });
-            writeln!(archive, "{line}").map_err(portability::Error::from)?;
-        }
-        Ok(())
     }
 
     /// Her transfer demands, with every step that was signed.
@@ -268,9 +250,7 @@ impl Told {
         let (statement, id) = (recorded.statement(), recorded.id());
         let (index, at, kind) = (recorded.index(), recorded.at(), statement.kind().as_str());
         let terms = Terms::of(statement, at);
-        let notice = terms.as_ref().and_then(|t| t.notice.as_ref());
-        let notice = notice.map(|(id, hash, _)| (id.clone(), hash.clone()));
-        self.rows.push(Row { id, index, at, kind, notice });
+        self.ids.insert(id);
         self.transfers.take(recorded);
         self.person.follow_words(recorded);
         let Some(followed) = self.person.follow(recorded) else { return };

@@ -13,6 +13,7 @@
 //! Lacks: what is decided (`check`), who is shown what (`view`), the statement's
 //! way into the log (`keeper`).
 
+mod along;
 mod batch;
 mod carry;
 mod count;

@@ -281,6 +281,20 @@ impl Segment {
         out.extend(own.map(|(_, t, offset)| (Timestamp(*t), (number, *offset))));
     }
 
+    /// As [`Segment::noted`], of lines behind an offset alone and at most `most`, in their order.
+    pub(in crate::node::uselog) fn noted_behind(
+        &self,
+        subject: &SubjectId,
+        offset: u64,
+        most: usize,
+    ) -> Vec<Spot> {
+        let (start, number) = (start_of(subject), self.extent.header.number);
+        let is_before = |piece: &Vec<Note>| piece.last().is_some_and(|(_, _, last)| *last <= offset);
+        let pieces = self.notes.iter().skip(self.notes.partition_point(is_before)).flatten();
+        let own = pieces.filter(|(whose, _, at)| *whose == start && *at > offset);
+        own.take(most).map(|(_, t, at)| (Timestamp(*t), (number, *at))).collect()
+    }
+
     /// Makes the file. It is durable only once it and its folder are synced.
     pub(in crate::node::uselog) fn create(folder: &Path, header: Header) -> io::Result<Self> {
         let path = path(folder, header.number);
@@ -404,6 +418,15 @@ impl Frames {
     pub(in crate::node::uselog) fn seek(&mut self, offset: u64) -> io::Result<()> {
         self.at = offset;
         self.input.seek(SeekFrom::Start(offset)).map(drop)
+    }
+
+    /// Goes on to a frame that stands behind the last one that was read; what is read ahead stays of use.
+    pub(in crate::node::uselog) fn forward(&mut self, offset: u64) -> io::Result<()> {
+        let Some(by) = offset.checked_sub(self.at).and_then(|by| i64::try_from(by).ok()) else {
+            return self.seek(offset);
+        };
+        self.at = offset;
+        self.input.seek_relative(by)
     }
 
     /// The next frame and where it ends; `None` at the end or where no good frame stands.

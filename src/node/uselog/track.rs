@@ -74,6 +74,17 @@ impl Track {
         }
     }
 
+    /// As [`Track::noted`], of one segment behind an offset; `None` if that is not the open one.
+    pub(in crate::node::uselog) fn noted_behind(
+        &self,
+        (number, offset): (u64, u64),
+        subject: &SubjectId,
+        most: usize,
+    ) -> Option<Vec<Spot>> {
+        let open = self.open.as_ref().filter(|open| open.extent().header.number == number)?;
+        Some(open.noted_behind(subject, offset, most))
+    }
+
     /// Seals a line and appends it with one write.
     pub(in crate::node::uselog) fn append(
         &mut self,

@@ -327,15 +327,15 @@ pub(in crate::node::uselog) fn evidence_of(
 
 impl Opened {
     /// What proves the line; what was decided in truth only if it is `own`.
-    pub(in crate::node::uselog) fn kept(self, own: bool) -> Kept {
+    pub(in crate::node::uselog) fn kept(&self, own: bool) -> Kept {
         let id = self.says.line.id;
-        let exact = self.exact.filter(|_| own);
+        let exact = self.exact.as_ref().filter(|_| own);
         Kept {
             k: ByteArray::new(self.key.line_key(&id)),
             leaf: ByteArray::new(self.leaf),
-            line: ByteBuf::from(self.line),
-            k_exact: exact.as_ref().map(|_| ByteArray::new(self.key.exact_key(&id))),
-            exact: exact.map(ByteBuf::from),
+            line: ByteBuf::from(self.line.clone()),
+            k_exact: exact.map(|_| ByteArray::new(self.key.exact_key(&id))),
+            exact: exact.map(|exact| ByteBuf::from(exact.clone())),
         }
     }
 }

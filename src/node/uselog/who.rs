@@ -97,7 +97,7 @@ fn write(folder: &Path, number: u64, rows: &[Row]) -> io::Result<()> {
 }
 
 /// An open side file.
-struct Book {
+pub(in crate::node::uselog) struct Book {
     file: File,
     number: u64,
     blocks: u64,
@@ -158,6 +158,13 @@ impl Book {
             self.kept.insert(at, rows);
         }
         self.kept.get(&at).map(Vec::as_slice).ok_or_else(damaged)
+    }
+
+    /// Time and place of the lines of a tag, in their order.
+    pub(in crate::node::uselog) fn places(&mut self, tag: [u8; 8]) -> io::Result<Vec<Spot>> {
+        let number = self.number;
+        let rows = self.find(tag)?.into_iter();
+        Ok(rows.map(|row| (Timestamp(row.t), (number, row.offset))).collect())
     }
 
     /// All rows of a tag.
@@ -221,6 +228,17 @@ impl UseLog {
         out.sort_unstable();
         out.dedup();
         Ok(out)
+    }
+
+    /// The side file of a closed segment; made if it is missing, or not what was written.
+    pub(in crate::node::uselog) fn book_of(&self, vault: &Vault, number: u64) -> Result<Book, Error> {
+        let gone = || Error::Damaged(format!("use segment {number} is gone"));
+        let extent = held(&self.closed).get(&number).copied().ok_or_else(gone)?;
+        if let Ok(book) = Book::open(self.folder(), number, extent.lines) {
+            return Ok(book);
+        }
+        self.index(vault, &extent)?;
+        Book::open(self.folder(), number, extent.lines).map_err(|cause| self.failed(cause.into()))
     }
 
     fn look_up(&self, number: u64, lines: u64, key: &PersonKey) -> io::Result<Vec<Row>> {

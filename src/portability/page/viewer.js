@@ -35,6 +35,36 @@
     return new Uint8Array(await crypto.subtle.sign('HMAC', k, data));
   };
 
+  // ---- parcels: zips whose files are stored; each file in the order of the directory
+  const unzip = (zip) => {
+    const v = new DataView(zip.buffer, zip.byteOffset, zip.byteLength), end = zip.length - 22;
+    need(end >= 0 && v.getUint32(end, true) === 0x06054b50, 'zip');
+    const out = [];
+    for (let n = v.getUint16(end + 10, true), at = v.getUint32(end + 16, true); n > 0; n--) {
+      need(v.getUint32(at, true) === 0x02014b50 && v.getUint16(at + 10, true) === 0, 'zip');
+      const size = v.getUint32(at + 24, true), long = v.getUint16(at + 28, true), local = v.getUint32(at + 42, true);
+      const start = local + 30 + v.getUint16(local + 26, true) + v.getUint16(local + 28, true);
+      need(start + size <= zip.length, 'zip');
+      const name = un8.decode(zip.subarray(at + 46, at + 46 + long));
+      out.push({ name, crc: v.getUint32(at + 16, true), bytes: zip.subarray(start, start + size) });
+      at += 46 + long + v.getUint16(at + 30, true) + v.getUint16(at + 32, true);
+    }
+    return out;
+  };
+  const crc = (bytes) => {
+    let c = ~0;
+    for (const b of bytes) { c ^= b; for (let k = 0; k < 8; k++) c = (c >>> 1) ^ (0xedb88320 & -(c & 1)); }
+    return ~c >>> 0;
+  };
+  // Of a parcel that is another the file in it, as far as its own checksums tell.
+  const altered = (path, bytes) => {
+    if (!path.endsWith('.zip')) return path;
+    try {
+      const other = unzip(bytes).find((file) => crc(file.bytes) !== file.crc);
+      return other === undefined ? path : `${path}/${other.name}`;
+    } catch { return path; }
+  };
+
   // ---- CBOR, as far as the log writes it
   const head = (major, n) => {
     const m = major << 5;
@@ -194,7 +224,7 @@
     const signature = unbase(own.slice(`— ${origin} `.length)).subarray(4);
     must(await verifies(state.spki, utf8.encode(body), signature), 'signature');
   };
-  const statement = async (path, bytes, files) => {
+  const statement = async (path, bytes, beside) => {
     const e = decode(bytes), entry = e.get('entry'), [, t, sort, commitment] = decode(entry);
     need(sort === 1 && path.endsWith(`/${String(e.get('index')).padStart(12, '0')}.cbor`), 'of another entry');
     const at = new Uint8Array(8);
@@ -204,15 +234,14 @@
     await whole(e.get('proof'), e.get('statement'));
     await receipt(e.get('receipt'), e.get('index'), entry);
     need(e.get('checkpoint') === state.note, 'checkpoint');
-    const beside = files ? `${path.slice(0, -5)}.cose` : `data/receipts/${path.slice(-17, -5)}.cose`;
-    const own = (files ?? state.data).get(beside);
-    if (own !== undefined && !same(own, e.get('receipt'))) fail(beside, 'not the receipt of its statement');
+    const receiptPath = `${path.slice(0, -5)}.cose`, own = beside.get(receiptPath);
+    if (own === undefined || !same(own, e.get('receipt'))) fail(receiptPath, 'not the receipt of its statement');
     return decode(e.get('statement'));
   };
   const use = async (path, bytes) => {
     const e = decode(bytes), batch = decode(e.get('batch')), entry = batch.get('entry');
     const line = decode(e.get('line'));
-    need(path === `data/evidence/uses/${hex(line.get('id'))}.cbor`, 'of another decision');
+    need(path.endsWith(`/${hex(line.get('id'))}.cbor`), 'of another decision');
     let r = await sha(Uint8Array.of(0), await hmac(e.get('k'), e.get('line')));
     let sides = BigInt(e.get('sides'));
     for (const p of e.get('path')) { r = sides & 1n ? await node(p, r) : await node(r, p); sides >>= 1n; }
@@ -232,16 +261,53 @@
     need(line.get('t') >= said.get('from') && line.get('t') < said.get('until'), 'time');
     return line;
   };
+  // The files of a parcel that the page carries, by their paths.
+  const inside = (path) => {
+    if (!state.data.has(path)) return new Map();
+    try { return new Map(unzip(state.data.get(path)).map((file) => [`${path}/${file.name}`, file.bytes])); }
+    catch (e) { fail(path, e.message); return new Map(); }
+  };
   const each = async (prefix, check) => {
     const out = new Map();
-    for (const [path, bytes] of state.data) {
-      if (!path.startsWith(prefix)) continue;
-      try { out.set(path, await check(path, bytes)); } catch (e) { fail(path, e.message); }
+    for (const parcel of [...state.data.keys()].filter((path) => path.startsWith(prefix) && path.endsWith('.zip'))) {
+      const files = inside(parcel);
+      for (const [path, bytes] of files) {
+        if (!path.endsWith('.cbor')) continue;
+        try { out.set(path, await check(path, bytes, files)); } catch (e) { fail(path, e.message); }
+      }
     }
     return out;
   };
-  const lines = (path) => (state.data.has(path) ? un8.decode(state.data.get(path)).split('\n').filter(Boolean).map((l) => JSON.parse(l)) : []);
+  const rowsOf = (path) => (state.data.has(path) ? un8.decode(state.data.get(path)).split('\n').filter(Boolean).map((l) => JSON.parse(l)) : []);
+  // The rows of all lists of a folder that the page carries, in the order of the archive.
+  const lines = (folder) => [...state.data.keys()].filter((path) => path.startsWith(folder) && path.endsWith('.ndjson')).flatMap(rowsOf);
   const json = (path) => (state.data.has(path) ? JSON.parse(un8.decode(state.data.get(path))) : {});
+  // Lists that the completeness list names: of one kind, or all.
+  const lists = (kind) => (json('data/completeness.json').lists ?? []).filter((l) => kind === undefined || l.kind === kind);
+  const count = (kind) => lists(kind).reduce((n, l) => n + l.items, 0);
+  // Every list is the one that is named, and its parcel holds exactly what its rows say, in their order.
+  const named = async () => {
+    for (const list of lists()) {
+      const listed = state.files.get(list.path), parcel = list.path.replace(/\.ndjson$/, '.zip');
+      if (listed === undefined || hex(listed.hash) !== list.sha256) { fail(list.path, 'not the list that is named'); continue; }
+      if (!state.data.has(list.path)) continue;
+      const rows = rowsOf(list.path), names = rows.flatMap((r) => [r.evidence, r.receipt, r.original, r.form].filter((n) => typeof n === 'string'));
+      if (rows.length !== list.items) fail(list.path, 'of another length');
+      if (names.length && !state.files.has(parcel)) fail(parcel, 'missing');
+      if (!state.data.has(parcel)) continue;
+      const files = inside(parcel), there = [...files.keys()];
+      const wrong = names.findIndex((name, n) => there[n] !== name);
+      if (wrong >= 0) fail(names[wrong], 'missing');
+      else if (there.length !== names.length) fail(there[names.length], 'not in the list');
+      for (const row of rows) {
+        const own = row.sealed_to === 'service' ? files.get(row.original) : undefined;
+        if (own && hex(await sha(own)) !== row.sha256) fail(row.original, 'not the original of the list');
+      }
+    }
+    for (const path of state.files.keys()) {
+      if (/^data\/(statements|uses|by-source)\/.*\.ndjson$/.test(path) && !lists().some((l) => l.path === path)) fail(path, 'a list that is not named');
+    }
+  };
 
   const manifest = async () => {
     state.spki = unbase(carried.get('log.spki'));
@@ -263,8 +329,9 @@
       try {
         need(listed !== undefined, 'not in the manifest');
         const bytes = unbase(text);
-        need(bytes.length === listed.size && same(await sha(bytes), listed.hash), 'SHA-256');
-        state.data.set(path, bytes);
+        carried.set(path, '');
+        if (bytes.length === listed.size && same(await sha(bytes), listed.hash)) state.data.set(path, bytes);
+        else fail(altered(path, bytes), 'SHA-256');
       } catch (e) { fail(path, e.message); }
     }
     for (const path of state.files.keys()) {
@@ -281,19 +348,20 @@
       await checkpoint(note);
       if (!lacks.size) state.good.push(['checkpoint', state.head.size]);
     } catch (e) { fail('data/checkpoint.txt', e.message); }
-    const said = await each('data/evidence/statements/', statement);
+    await named();
+    const said = await each('data/statements/', statement);
     state.good.push(['statements', said.size]);
-    const used = await each('data/evidence/uses/', use);
+    const used = await each('data/uses/', use);
     state.good.push(['uses', used.size]);
-    for (const row of lines('data/statements.ndjson')) {
+    for (const row of lines('data/statements/')) {
       const own = said.get(row.evidence);
       if (own) state.proven.add(row.id);
-      if (own && own.get('type') !== row.type) fail('data/statements.ndjson', row.id);
+      if (own && own.get('type') !== row.type) fail(row.evidence, 'its list says something else');
     }
     await complaints();
-    for (const row of lines('data/uses.ndjson')) {
+    for (const row of lines('data/uses/')) {
       const own = used.get(row.evidence);
-      if (own && (own.get('told') !== row.told || own.get('asker') !== row.asker)) fail('data/uses.ndjson', row.id);
+      if (own && (own.get('told') !== row.told || own.get('asker') !== row.asker)) fail(row.evidence, 'its list says something else');
     }
   };
 
@@ -312,7 +380,7 @@
     if (said.size) state.good.push(['complaints', said.size]);
   };
 
-  // ---- the folder on the disk, once she names it
+  // ---- the folder on the disk, once she names it: one file in memory at a time
   const folder = async (list) => {
     state.disk = { bad: [], good: 0 };
     const seen = new Set();
@@ -324,7 +392,7 @@
       const own = path === 'manifest.cose' ? same(bytes, state.signed)
         : path === 'manifest.js' ? un8.decode(bytes) === `naru("manifest.cose","${carried.get('manifest.cose')}");\n`
         : listed !== undefined && bytes.length === listed.size && same(await sha(bytes), listed.hash);
-      if (own) state.disk.good += 1; else state.disk.bad.push(path);
+      if (own) state.disk.good += 1; else state.disk.bad.push(altered(path, bytes));
     }
     for (const path of [...state.files.keys(), 'manifest.cose']) if (!seen.has(path)) state.disk.bad.push(path);
     draw();
@@ -475,7 +543,7 @@
     const add = (good, text) => { const li = el('li', text); li.className = good ? 'good' : 'bad'; out.append(li); };
     for (const [name, n] of state.good) add(true, counted[name](n));
     for (const f of state.failures) add(false, `${f.path}: ${f.what}`);
-    if (state.left) out.append(el('li', say(`너무 커서 이 화면에 담지 않은 파일: ${state.left}개 (폴더를 골라 확인)`, `${state.left} files too large for this page: choose the folder to check them`)));
+    if (state.left) out.append(el('li', say(`크거나 많아서 이 화면에 담지 않은 파일: ${state.left}개 (폴더를 골라 확인)`, `${state.left} files too large or too many for this page: choose the folder to check them`)));
     if (state.disk) add(!state.disk.bad.length, say(`디스크의 파일 ${state.disk.good}개가 맞음, 다르거나 빠진 것 ${state.disk.bad.length}개`, `${state.disk.good} files on the disk hold, ${state.disk.bad.length} differ or are missing`));
     return out;
   };
@@ -483,13 +551,13 @@
     const out = [], section = (title, ...children) => out.push(el('section', undefined, el('h2', title), ...children));
     const records = json('data/consents.json').records ?? [];
     section(say('내 동의', 'my consents'), ...(records.length ? records.map(consent) : [el('p', say('없음', 'none'))]));
-    const uses = lines('data/uses.ndjson');
-    section(say(`내 데이터가 쓰인 기록 ${uses.length}건`, `uses of my data: ${uses.length}`), table(
+    const uses = lines('data/uses/');
+    section(say(`내 데이터가 쓰인 기록 ${count('use')}건`, `uses of my data: ${count('use')}`), table(
       [say('시각', 'time'), say('물은 자', 'asker'), say('목적', 'purpose'), say('처리', 'action'), say('답', 'answer'), say('이유', 'reason')],
       uses.slice(-MOST).reverse().map((u) => [when(u.time), u.asker, u.purpose && label(u.purpose), u.action ?? u.act, u.decision ? say('허용', 'permitted') : say('거절', 'denied'), u.reason])),
-      el('p', say('전부는 data/uses.csv에 있습니다.', 'all of them: data/uses.csv')));
-    const brought = lines('data/sources.ndjson');
-    if (brought.length) section(say(`다른 곳에서 온 내 데이터 ${brought.length}건`, `data that sources brought: ${brought.length}`), table(
+      el('p', say('전부는 data/uses.csv에 있습니다. 5만 건이 넘으면 그 다음 표들에도 있습니다.', 'all of them: data/uses.csv, and from 50,000 on the tables beside it')));
+    const brought = lines('data/by-source/');
+    if (brought.length) section(say(`다른 곳에서 온 내 데이터 ${count('deposit')}건`, `data that sources brought: ${count('deposit')}`), table(
       [say('시각', 'time'), say('가져온 곳', 'source'), say('이름', 'item'), say('형식', 'type'), say('바이트', 'bytes'), say('읽을 수 있는 자', 'who can read it'), say('파일', 'file')],
       brought.slice(-MOST).map((b) => [when(b.time), b.by === b.party ? b.party : `${b.party} (${b.by})`, b.item, b.media_type, b.bytes,
         b.sealed_to === 'person' ? say('나만 (내 age 키)', 'only I (my age key)') : say('나와 서비스 운영자', 'I and the operator of the service'), b.original])));
@@ -498,8 +566,8 @@
     const incidents = json('data/incidents.json').incidents ?? [];
     if (incidents.length) section(say('사건', 'incidents'), table([say('시각', 'time'), say('무엇', 'what'), say('단계', 'stage'), say('당사자', 'party')], incidents.map((i) => [when(i.time), say(i.ko, i.en), i.stage, i.accused])));
     owed(section);
-    const said = lines('data/statements.ndjson');
-    section(say(`내 진술 ${said.length}건`, `my statements: ${said.length}`), table([say('시각', 'time'), say('종류', 'type'), say('로그 자리', 'place in the log')], said.slice(-MOST).reverse().map((s) => [when(s.time), s.type, s.index])));
+    const said = lines('data/statements/');
+    section(say(`내 진술 ${count('statement')}건`, `my statements: ${count('statement')}`), table([say('시각', 'time'), say('종류', 'type'), say('로그 자리', 'place in the log')], said.slice(-MOST).reverse().map((s) => [when(s.time), s.type, s.index])));
     const withheld = json('data/completeness.json').withheld ?? [];
     section(say('들어 있지 않은 것', 'what is not inside'), table([say('무엇', 'what'), say('이유', 'reason'), say('근거', 'law')], withheld.map((w) => [w.what, w.reason, `PIPA ${w.law.pipa} / GDPR ${w.law.gdpr}`])));
     return out;

@@ -136,8 +136,12 @@ impl Tables {
         after: Option<&[u8]>,
         most: usize,
     ) -> Vec<Item> {
-        let hers = self.items.get(subject).into_iter().flatten();
-        hers.filter(|(name, _)| name.starts_with(prefix) && after.is_none_or(|after| name.as_slice() > after))
+        let from = after.map_or(Bound::Included(prefix), |after| Bound::Excluded(after.max(prefix)));
+        // What begins a walk at the prefix itself is found though it is not behind it.
+        let from = if after.is_some_and(|after| after < prefix) { Bound::Included(prefix) } else { from };
+        let hers = self.items.get(subject).into_iter();
+        let hers = hers.flat_map(|items| items.range::<[u8], _>((from, Bound::Unbounded)));
+        hers.take_while(|(name, _)| name.starts_with(prefix))
             .take(most.max(1))
             .map(|(name, sealed)| Item { name: name.clone(), sealed: sealed.clone() })
             .collect()
