@@ -299,7 +299,12 @@ fn tell(b: &Service, said: &Value) -> (u16, Value) {
 fn archived(at: &Service, wanted: &str) -> Vec<u8> {
     let (status, body) = at.call("/v1/subjects/me/export", Some(&at.session()), None);
     assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
-    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(body)).unwrap();
+    zipped(body, wanted)
+}
+
+/// The file in a zip whose name ends so.
+fn zipped(bytes: Vec<u8>, wanted: &str) -> Vec<u8> {
+    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap();
     let names: Vec<String> = archive.file_names().map(|name| name.unwrap().into_owned()).collect();
     let name =
         names.iter().find(|name| name.ends_with(wanted)).unwrap_or_else(|| panic!("{wanted}: {names:#?}"));
@@ -328,10 +333,11 @@ fn nothing_is_lost_or_doubled(b: &Service, demand: &StatementId, runs: u64) {
     assert!(found.keys().all(|(run, _)| *run < runs));
     // An archive holds what a checkpoint of more entries covers: one more makes one.
     b.enrol_as(100 + runs);
-    let listed = String::from_utf8(archived(b, "data/sources.ndjson")).unwrap();
+    let listed = String::from_utf8(archived(b, "data/by-source/holder/000001.ndjson")).unwrap();
     assert_eq!(listed.lines().count(), rows.len());
     let (row, content) = found.values().next().unwrap();
-    assert_eq!(archived(b, row["original"].as_str().unwrap()), content.as_bytes());
+    let parcel = archived(b, "data/by-source/holder/000001.zip");
+    assert_eq!(zipped(parcel, row["original"].as_str().unwrap()), content.as_bytes());
 }
 
 /// Each run of the demand stands in A's log as confirmed: whole, and once.
