@@ -143,6 +143,10 @@ fn compare(
     if file.name()? != name.as_str() || file.size() != listed.bytes {
         return Ok(false);
     }
+    if let Some(kept) = kept {
+        // At most MAX_FILE, as both the log and the zip say.
+        kept.reserve_exact(usize::try_from(listed.bytes).unwrap_or_default());
+    }
     copy.begin(&listed.path)?;
     let (mut hash, mut left) = (Running::default(), listed.bytes);
     let mut piece = vec![0; PIECE];

@@ -6,7 +6,7 @@
 //! grant that holds, that she may give alone, in words she has seen, within what is
 //! asked there, is given again; whatever she closed is closed there, too, before
 //! anything is granted; what she decided there herself is never touched.
-//! [`Row::statement`] makes the statement: the same archive and instant make the same
+//! [`Held::statement`] makes the statement: the same archive and instant make the same
 //! bytes, so that a second attempt is the same act.
 //!
 //! Each statement carries its provenance ([`Moved`]): her word, and evidence of what
