@@ -16,7 +16,6 @@ use std::fs::File;
 use std::io;
 use std::io::Cursor;
 use std::io::Write as _;
-use std::sync::Arc;
 use std::time::Instant;
 
 use naru::audit::archive;
@@ -48,7 +47,6 @@ use crate::support::LOG;
 use crate::support::OPERATOR;
 use crate::support::ORIGIN;
 use crate::support::PURPOSE;
-use crate::support::World;
 use crate::support::endorse;
 use crate::support::key_hash;
 use crate::support::party;
@@ -56,13 +54,14 @@ use crate::support::person_key;
 use crate::support::sign;
 use crate::support::signer;
 use crate::writes::Ground;
-use crate::writes::on_both;
 
 /// Bytes of a large original.
 const ORIGINAL: usize = 256 << 10;
 /// Bytes of a small item.
 const SMALL: usize = 1 << 10;
 const FEW: u64 = 1_000;
+/// Threads that bring items.
+const DEPOSITORS: u64 = 32;
 const BAR: f64 = 0.7;
 
 /// A line of `/proc/self/status`, MiB; 0 where there is none.
@@ -88,18 +87,8 @@ pub fn run(table: &mut Table, size: Size) {
     speed(table, originals, ORIGINAL);
     speed(table, small, SMALL);
     let most = if size == Size::Quick { 3_000 } else { MOST_ITEMS };
-    // A million items on this disk would be two million syncs: the longest run keeps them in memory.
-    let ground = if size == Size::Long { in_memory() } else { Ground::with(true) };
-    brought(table, &ground, controllers, most);
+    brought(table, &Ground::with(true), controllers, most);
     used(table, uses);
-}
-
-/// A world over the memory store; use log and archives are on the disk.
-fn in_memory() -> Ground {
-    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let mut world = World::logging();
-    let node = Arc::new(world.node.take().unwrap());
-    Ground { world, node, dir }
 }
 
 fn wish(controller: &PartyId, ppid: Ppid, item: u64, original: Vec<u8>) -> Wish {
@@ -271,10 +260,17 @@ fn brought(table: &mut Table, ground: &Ground, controllers: u8, each: u64) {
                 ..ground.world.grant(ppid, None)
             };
             recorded(ground, sign(&grant.into(), &person_key(person)));
-            // Both cores: each deposit waits for the disk.
-            on_both(0..items, |item| {
-                let wish = wish(&controller, ppid, item, noise(item, 100));
-                assert!(matches!(node.deposit(&wish).unwrap(), Deposit::New(_)));
+            // Many at a time: each waits for the disk.
+            std::thread::scope(|scope| {
+                for first in 0..DEPOSITORS {
+                    let controller = &controller;
+                    scope.spawn(move || {
+                        for item in (first..items).step_by(DEPOSITORS as usize) {
+                            let wish = wish(controller, ppid, item, noise(item, 100));
+                            assert!(matches!(node.deposit(&wish).unwrap(), Deposit::New(_)));
+                        }
+                    });
+                }
             });
         }
     }
