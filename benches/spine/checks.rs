@@ -1,7 +1,6 @@
 //! Permission checks a second, beside a handler that only parses and answers, and beside PostgreSQL.
 
 use std::net::SocketAddr;
-use std::sync::Mutex;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -9,6 +8,9 @@ use actix_web::App;
 use actix_web::HttpResponse;
 use actix_web::HttpServer;
 use actix_web::web;
+use mio::Events;
+use mio::Poll;
+use mio::Token;
 use naru::identity::login;
 use naru::model::id::Ppid;
 use serde::Deserialize;
@@ -18,6 +20,7 @@ use crate::Size;
 use crate::Table;
 use crate::client;
 use crate::client::Client;
+use crate::client::Turn;
 use crate::median;
 use crate::postgres;
 use crate::rate;
@@ -87,51 +90,65 @@ pub fn token(ground: &Ground) -> String {
     ground.node.token_for_assertion(&login::sign_jwt(&claims, "JWT", &signer(BANK)).unwrap()).unwrap()
 }
 
-/// Requests a second, closed loop: one thread keeps all connections busy.
+/// Requests a second, closed loop: each connection asks again as soon as it is answered, one thread serves
+/// all of them. It must not go through them in step: then it sleeps for each answer in turn, and what
+/// is measured is waking up.
 pub fn closed_loop(addr: SocketAddr, head: &str, bodies: &[Vec<u8>], time: Duration) -> f64 {
-    let mut clients: Vec<_> = (0..CONNECTIONS).map(|_| Client::new(addr)).collect();
+    let mut poll = Poll::new().unwrap();
+    let mut turns: Vec<_> = (0..CONNECTIONS).map(|n| Turn::new(addr, poll.registry(), Token(n))).collect();
+    let mut events = Events::with_capacity(CONNECTIONS);
     let (mut n, mut bodies) = (0, bodies.iter().cycle());
     let start = Instant::now();
+    turns.iter_mut().for_each(|turn| turn.send(head, bodies.next().unwrap()));
     while start.elapsed() < time {
-        for client in &mut clients {
-            client.send(head, bodies.next().unwrap());
+        poll.poll(&mut events, None).unwrap();
+        for event in &events {
+            let turn = &mut turns[event.token().0];
+            if let Some(status) = turn.answer() {
+                assert_eq!(status, 200);
+                n += 1;
+                turn.send(head, bodies.next().unwrap());
+            }
         }
-        for client in &mut clients {
-            assert_eq!(client.answer(), 200);
-        }
-        n += clients.len();
     }
     rate(n, start.elapsed())
 }
 
-/// Latencies at a fixed rate, from the instant a request was due: waiting counts.
+/// Latencies at a fixed rate, from the instant a request was due: waiting for a connection counts.
 fn open_loop(addr: SocketAddr, head: &str, bodies: &[Vec<u8>], per_s: f64, time: Duration) -> Vec<f64> {
-    const THREADS: usize = 8;
-    let all = Mutex::new(Vec::new());
-    let gap = Duration::from_secs_f64(THREADS as f64 / per_s);
-    let start = Instant::now();
-    std::thread::scope(|scope| {
-        for thread in 0..THREADS {
-            let all = &all;
-            scope.spawn(move || {
-                let mut client = Client::new(addr);
-                let mut mine = Vec::new();
-                let mut due = start + gap.mul_f64(thread as f64 / THREADS as f64);
-                let mut bodies = bodies.iter().skip(thread * 97).cycle();
-                while due < start + time {
-                    if let Some(wait) = due.checked_duration_since(Instant::now()) {
-                        std::thread::sleep(wait);
-                    }
-                    client.send(head, bodies.next().unwrap());
-                    assert_eq!(client.answer(), 200);
-                    mine.push(due.elapsed().as_secs_f64() * 1e6);
-                    due += gap;
-                }
-                all.lock().unwrap().extend(mine);
-            });
+    let mut poll = Poll::new().unwrap();
+    let mut turns: Vec<_> = (0..CONNECTIONS).map(|n| Turn::new(addr, poll.registry(), Token(n))).collect();
+    let mut events = Events::with_capacity(CONNECTIONS);
+    let mut free: Vec<usize> = (0..CONNECTIONS).collect();
+    let (mut asked_at, mut bodies) = (vec![Instant::now(); CONNECTIONS], bodies.iter().cycle());
+    let (mut sent, start) = (0u32, Instant::now());
+    let gap = Duration::from_secs_f64(1.0 / per_s);
+    let mut all = Vec::new();
+    while free.len() < CONNECTIONS || start.elapsed() < time {
+        let mut is_idle = true;
+        while start + gap * sent <= Instant::now()
+            && start.elapsed() < time
+            && let Some(one) = free.pop()
+        {
+            asked_at[one] = start + gap * sent;
+            turns[one].send(head, bodies.next().unwrap());
+            (sent, is_idle) = (sent + 1, false);
         }
-    });
-    let mut all = all.into_inner().unwrap();
+        poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
+        for event in &events {
+            let one = event.token().0;
+            if let Some(status) = turns[one].answer() {
+                assert_eq!(status, 200);
+                all.push(asked_at[one].elapsed().as_secs_f64() * 1e6);
+                free.push(one);
+                is_idle = false;
+            }
+        }
+        if is_idle {
+            // The poll's own patience is a millisecond at least.
+            std::thread::sleep(Duration::from_micros(20));
+        }
+    }
     all.sort_by(f64::total_cmp);
     all
 }
@@ -181,20 +198,35 @@ fn prepared(ground: &Ground, addr: SocketAddr, people: u64) -> Vec<Ppid> {
     ppids
 }
 
+/// All ask about people who did consent: each is answered so, first and last.
+fn permits(addr: SocketAddr, head: &str, bodies: &[Vec<u8>]) {
+    let mut client = Client::new(addr);
+    for body in bodies.iter().take(1).chain(bodies.last()) {
+        assert_eq!(client.post(head, body), 200);
+        assert!(client.body.starts_with(b"{\"decision\":true"));
+    }
+}
+
 pub fn run(table: &mut Table, size: Size) {
     let people: u64 = if size == Size::Quick { 10_000 } else { 100_000 };
     let time = Duration::from_secs(if size == Size::Quick { 2 } else { 5 });
     let (ground, logged) = (Ground::new(), Ground::with(true));
     let (running, log_running) = (ground.serve(), logged.serve());
     let ppids = prepared(&ground, running.addr(), people);
-    let log_bodies: Vec<_> = prepared(&logged, log_running.addr(), people).iter().map(question).collect();
+    let log_ppids = prepared(&logged, log_running.addr(), people);
+    let log_bodies: Vec<_> = log_ppids.iter().map(question).collect();
     let bodies: Vec<_> = ppids.iter().map(question).collect();
     let head = client::head("/access/v1/evaluation", "application/json", Some(&token(&ground)));
     let log_head = client::head("/access/v1/evaluation", "application/json", Some(&token(&logged)));
     let plain_head = client::head("/", "application/json", None);
     let noted_head = client::head("/noted", "application/json", None);
     let plain = plain();
-    let database = postgres::start(people);
+    let database = postgres::start(&ppids);
+    permits(running.addr(), &head, &bodies);
+    permits(log_running.addr(), &log_head, &log_bodies);
+    for head in database.iter().flat_map(|_| [&plain_head, &noted_head]) {
+        permits(database.as_ref().unwrap().addr, head, &bodies);
+    }
     let [mut rates, mut logs, mut limits, mut others, mut noted] = [const { Vec::new() }; 5];
     for _ in 0..3 {
         limits.push(closed_loop(plain, &plain_head, &bodies, time));

@@ -14,10 +14,12 @@ use actix_web::web;
 use deadpool_postgres::Config;
 use deadpool_postgres::Pool;
 use deadpool_postgres::Runtime;
+use naru::model::id::Ppid;
 use tokio_postgres::NoTls;
 
 use crate::checks::Asked;
 use crate::checks::Told;
+use crate::support::PURPOSE;
 
 pub struct Database {
     pub addr: SocketAddr,
@@ -50,7 +52,9 @@ fn data(dir: &Path) -> PathBuf {
     dir.join("data")
 }
 
-pub fn start(people: u64) -> Option<Database> {
+/// The table holds a consent of each of `people`.
+pub fn start(people: &[Ppid]) -> Option<Database> {
+    let people: Vec<String> = people.iter().map(Ppid::to_text).collect();
     if !Path::new(BIN).exists() {
         return None;
     }
@@ -77,7 +81,7 @@ pub fn start(people: u64) -> Option<Database> {
                 ..Config::default()
             };
             let pool = config.create_pool(Some(Runtime::Tokio1), NoTls).unwrap();
-            fill(&pool, people).await;
+            fill(&pool, &people).await;
             ready.send(()).unwrap();
             HttpServer::new(move || {
                 App::new()
@@ -104,7 +108,7 @@ fn owner() -> Option<u32> {
     users.lines().find_map(|l| l.strip_prefix("postgres:x:")?.split(':').next()?.parse().ok())
 }
 
-async fn fill(pool: &Pool, people: u64) {
+async fn fill(pool: &Pool, people: &[String]) {
     let client = pool.get().await.unwrap();
     client
         .batch_execute(
@@ -116,9 +120,8 @@ async fn fill(pool: &Pool, people: u64) {
         .unwrap();
     client
         .execute(
-            "insert into consent select 'ppid_' || md5(n::text), 'bank', 'dpv:ServiceProvision', 'use', 'granted',
-                1e15::bigint from generate_series(1, $1::bigint) n",
-            &[&i64::try_from(people).unwrap()],
+            "insert into consent select ppid, 'bank', $2, 'use', 'granted', 1e15::bigint from unnest($1::text[]) ppid",
+            &[&people, &PURPOSE],
         )
         .await
         .unwrap();
