@@ -21,6 +21,7 @@ use crate::node::Inner;
 use crate::node::people::Loaded;
 use crate::node::uselog::Counted;
 use crate::node::uselog::Line;
+use crate::node::uselog::Waiting;
 use crate::node::uselog::Wish;
 use crate::store::Name;
 use crate::vault::PersonKey;
@@ -80,6 +81,22 @@ pub struct Told {
     pub valid_for_s: u32,
     /// Name of the decision; `None` where no line was written.
     pub id: Option<DecisionId>,
+}
+
+/// An answer that nobody may be told before its line is written (see [`Inner::release`]).
+#[derive(Debug)]
+#[must_use]
+pub struct Untold {
+    told: Told,
+    waiting: Option<Waiting>,
+}
+
+impl Untold {
+    /// Whether a line waits at all.
+    #[must_use]
+    pub const fn waits(&self) -> bool {
+        self.waiting.is_some()
+    }
 }
 
 /// Longest text of a question, bytes.
@@ -188,15 +205,34 @@ impl Inner {
     /// the disk waited for (then use [`Inner::tell`] where blocking is allowed).
     #[must_use]
     pub fn tell_in_memory(&self, asker: Asker<'_>, asked: &Asked) -> Option<Told> {
+        self.hold_in_memory(asker, asked).map(|held| self.release(held, asked))
+    }
+
+    /// As [`Inner::tell_in_memory`], the write of its line put off until [`Inner::release`].
+    #[must_use]
+    pub fn hold_in_memory(&self, asker: Asker<'_>, asked: &Asked) -> Option<Untold> {
         if !asked.is_bounded() {
-            return Some(self.told(self.unavailable(), asked));
+            return Some(Untold { told: self.told(self.unavailable(), asked), waiting: None });
         }
         let (answer, whose) = self.look_in_memory(asked)?;
         if answer.decision.counting.is_some() {
             return None;
         }
         let (told, synced) = self.worded(answer, asked);
-        if synced { None } else { Some(self.written(asker, asked, told, whose.as_deref())) }
+        if synced { None } else { Some(self.held(asker, asked, told, whose.as_deref())) }
+    }
+
+    /// Writes the line of a held answer, and those held beside it, and gives the answer out.
+    #[must_use]
+    pub fn release(&self, untold: Untold, asked: &Asked) -> Told {
+        let (Some(waiting), Some(uses)) = (untold.waiting, self.uses.get()) else { return untold.told };
+        match uses.release(waiting) {
+            Ok(()) => untold.told,
+            Err(error) => {
+                self.uses_failed(uses, &error);
+                self.told(self.unavailable(), asked)
+            }
+        }
     }
 
     /// Answers an asker and writes its use line; may read the store, wait for `min_index` and for the disk.
@@ -215,7 +251,7 @@ impl Inner {
             return self.counted(asker, asked, answer, whose.as_deref());
         }
         let (told, synced) = self.worded(answer, asked);
-        let told = self.written(asker, asked, told, whose.as_deref());
+        let told = self.release(self.held(asker, asked, told, whose.as_deref()), asked);
         if told.id.is_some() && synced && self.sync_uses().is_err() {
             return self.told(self.unavailable(), asked);
         }
@@ -249,18 +285,22 @@ impl Inner {
         (Told { answer, rule, valid_for_s, id: None }, synced)
     }
 
-    /// Writes the line of an answer that nothing needs to be counted for.
-    fn written(&self, asker: Asker<'_>, asked: &Asked, told: Told, whose: Option<&Loaded>) -> Told {
-        let Some(uses) = self.uses.get() else { return told };
+    /// Seals the line of what is told; a failure is told instead.
+    fn held(&self, asker: Asker<'_>, asked: &Asked, told: Told, whose: Option<&Loaded>) -> Untold {
+        let Some(uses) = self.uses.get() else { return Untold { told, waiting: None } };
+        let failed = || Untold { told: self.told(self.unavailable(), asked), waiting: None };
         if uses.is_broken() {
-            return self.told(self.unavailable(), asked);
+            return failed();
         }
-        let line = line(asker, asked, &told, None);
-        match uses.append(&self.vault, self.holder(whose), told.answer.at, &line) {
-            Ok(id) => Told { id: Some(id), ..told },
+        let held = {
+            let line = line(asker, asked, &told, None);
+            uses.hold(&self.vault, self.holder(whose), told.answer.at, &line)
+        };
+        match held {
+            Ok((id, waiting)) => Untold { told: Told { id: Some(id), ..told }, waiting: Some(waiting) },
             Err(error) => {
                 self.uses_failed(uses, &error);
-                self.told(self.unavailable(), asked)
+                failed()
             }
         }
     }

@@ -74,7 +74,7 @@ use crate::portability;
 use crate::store;
 use crate::vault;
 
-pub use check::{Answer, Asked, Asker, Resource, Told, is_bounded};
+pub use check::{Answer, Asked, Asker, Resource, Told, Untold, is_bounded};
 pub use cohort::CohortId;
 pub use cohort::CohortStatus;
 pub use cohort::KEEP_MS;

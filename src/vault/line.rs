@@ -46,9 +46,11 @@ impl Placed {
     /// Hides who the line is about.
     #[must_use]
     pub fn hide(&self, who: Pointed) -> [u8; POINTER] {
-        let mut out = self.mask;
-        let slot = who.slot.0.to_be_bytes();
-        out.iter_mut().zip(who.subject.as_bytes().iter().chain(&slot)).for_each(|(o, p)| *o ^= *p);
+        let mut out = [0u8; POINTER];
+        let (subject, slot) = out.split_at_mut(BLOCK);
+        subject.copy_from_slice(who.subject.as_bytes());
+        slot.copy_from_slice(&who.slot.0.to_be_bytes());
+        out.iter_mut().zip(self.mask).for_each(|(o, m)| *o ^= m);
         out
     }
 
@@ -74,12 +76,8 @@ pub(in crate::vault) fn places(dir: &Path, master: &Key) -> Result<Key, Error> {
 }
 
 fn block(part: u8, segment: u64, offset: u64) -> [u8; BLOCK] {
-    let mut out = [0u8; BLOCK];
-    let [_, segment @ ..] = segment.to_be_bytes();
-    out.iter_mut()
-        .zip(std::iter::once(part).chain(segment).chain(offset.to_be_bytes()))
-        .for_each(|(o, b)| *o = b);
-    out
+    let head = u64::from(part) << 56 | segment;
+    (u128::from(head) << 64 | u128::from(offset)).to_be_bytes()
 }
 
 /// AES-256 block by block, fetched once.
@@ -128,9 +126,8 @@ fn aes<const N: usize>(key: &Key, way: &Way, input: &[u8; N]) -> Result<[u8; N],
         // The library asks for room of one block more than it fills.
         let mut room = [0u8; 4 * BLOCK];
         let filled = context.cipher_update(input, Some(&mut room))?;
-        let mut out = [0u8; N];
-        out.iter_mut().zip(room.iter().take(filled)).for_each(|(o, r)| *o = *r);
-        Ok(out)
+        let out = room.first_chunk::<N>().filter(|_| filled == N);
+        out.copied().ok_or(Error::Unsealed { what: "place" })
     })
 }
 
@@ -144,11 +141,12 @@ impl Vault {
             return Err(Error::Unsealed { what: "place" });
         }
         let mut blocks = [0u8; 3 * BLOCK];
-        let parts = (0..3u8).flat_map(|part| block(part, segment, offset));
-        blocks.iter_mut().zip(parts).for_each(|(o, b)| *o = b);
+        for (out, part) in blocks.as_chunks_mut::<BLOCK>().0.iter_mut().zip(0..) {
+            *out = block(part, segment, offset);
+        }
         let made = aes(&self.places, &Way::Forth, &blocks)?;
-        let (mut id, mut mask) = ([0u8; BLOCK], [0u8; POINTER]);
-        id.iter_mut().chain(&mut mask).zip(made).for_each(|(o, m)| *o = m);
+        let cut = made.split_first_chunk::<BLOCK>().and_then(|(id, rest)| Some((*id, *rest.first_chunk()?)));
+        let (id, mask) = cut.ok_or(Error::Unsealed { what: "place" })?;
         Ok(Placed { id: DecisionId(id), mask })
     }
 

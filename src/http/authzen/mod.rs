@@ -132,8 +132,12 @@ async fn asked(
 /// One answer, its use line written: from memory on this worker, else from the blocking pool.
 async fn answer(shared: &web::Data<Shared>, party: &PartyId, signed: Option<&Kept>, asked: Asked) -> Told {
     let asker = Asker { party, signed: signed.map(|kept| kept.as_slice()) };
-    if let Some(told) = shared.node.tell_in_memory(asker, &asked) {
-        return told;
+    if let Some(held) = shared.node.hold_in_memory(asker, &asked) {
+        if held.waits() {
+            // Whatever else this worker has to answer in this turn joins the write of the line.
+            tokio::task::yield_now().await;
+        }
+        return shared.node.release(held, &asked);
     }
     let node = std::sync::Arc::clone(&shared.node);
     let failed = shared.node.told(shared.node.unavailable(), &asked);

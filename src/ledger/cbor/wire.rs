@@ -51,6 +51,12 @@ impl Writer {
         Self(Vec::with_capacity(bytes))
     }
 
+    /// A writer that goes on behind `out`: room that was there is used again.
+    #[must_use]
+    pub const fn behind(out: Vec<u8>) -> Self {
+        Self(out)
+    }
+
     /// Head of an array of `count` items, which the caller writes next.
     #[must_use]
     pub fn array(mut self, count: usize) -> Self {

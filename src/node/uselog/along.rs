@@ -170,7 +170,7 @@ impl UseLog {
         subject: &crate::model::id::SubjectId,
         most: usize,
     ) -> Option<Vec<Spot>> {
-        let found = self.tracks().find_map(|track| held(track).noted_behind(place, subject, most));
+        let found = self.steady().find_map(|track| track.noted_behind(place, subject, most));
         found.or_else(|| held(&self.counted).track.noted_behind(place, subject, most))
     }
 }

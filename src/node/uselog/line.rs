@@ -59,15 +59,16 @@ impl Line<'_> {
         Some(out.text("reason").text(reason.as_str()).finish())
     }
 
-    /// The line's bytes: a map whose keys stand in the order of their encoding.
+    /// The line's bytes, behind those of `out`: a map whose keys stand in the order of their encoding.
     pub(in crate::node::uselog) fn encode(
         &self,
+        out: Vec<u8>,
         t: Timestamp,
         id: &DecisionId,
         exact: Option<&Hash>,
     ) -> Vec<u8> {
         let pairs = ALWAYS + self.optional() + usize::from(exact.is_some());
-        let out = Writer::with_capacity(512 + self.signed.map_or(0, <[u8]>::len)).map(pairs);
+        let out = Writer::behind(out).map(pairs);
         let out = out.text("t").uint(t.0).text("v").uint(1).text("at").uint(self.at.0);
         let out = out.text("id").bytes(&id.0).text("act").text(self.act.as_str());
         let out = given(out, "case", self.case, |out, case| out.bytes(&case.0));
@@ -177,7 +178,7 @@ mod tests {
                 exact: exact.map(|_| ("kept", Reason::ALL[told])),
             };
             let read: UseLine =
-                cbor::decode_exact(&line.encode(Timestamp(t), &DecisionId(id), exact.as_ref())).unwrap();
+                cbor::decode_exact(&line.encode(Vec::new(), Timestamp(t), &DecisionId(id), exact.as_ref())).unwrap();
             prop_assert_eq!((read.t, read.at, read.id.0, read.act), (Timestamp(t), line.at, id, line.act));
             prop_assert_eq!(read.case, line.case);
             prop_assert_eq!((&*read.pack, &*read.rule, read.told), ("p", "r", line.told));

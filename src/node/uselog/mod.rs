@@ -1,6 +1,7 @@
 //! The use log: one sealed line for each evaluation, written before the answer leaves.
 //!
-//! Each worker writes its own segment file ([`track`]); a round every 100 ms puts a
+//! Each worker writes its own segment file ([`track`]), all lines of what it answers in one
+//! turn with one write; a round every 100 ms puts a
 //! time mark into each and syncs them ([`UseLog::sync`]); only synced lines enter a
 //! batch ([`draft`](UseLog::draft)), whose Merkle root the operator signs into the
 //! public log. A start under another boot id than the last knows that lines since
@@ -128,6 +129,11 @@ struct Owner {
     counts: Counts,
 }
 
+/// Where a line waits to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(in crate::node) struct Waiting(usize);
+
 /// A named use of a limited grant.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::node) struct Wish<'a> {
@@ -177,8 +183,34 @@ impl UseLog {
         now: Timestamp,
         line: &Line<'_>,
     ) -> Result<DecisionId, Error> {
-        let written = self.track().append(self, vault, whose, now, FrameKind::Line, line);
-        written.map(|(_, id)| id).map_err(|fault| self.failed(fault))
+        let (id, waiting) = self.hold(vault, whose, now, line)?;
+        self.release(waiting)?;
+        Ok(id)
+    }
+
+    /// As [`UseLog::append`], its write put off until [`UseLog::release`]: one write then serves many lines.
+    ///
+    /// # Errors
+    /// Nothing may be answered: the line does not stand.
+    pub(in crate::node) fn hold(
+        &self,
+        vault: &Vault,
+        whose: (Pointed, &PersonKey),
+        now: Timestamp,
+        line: &Line<'_>,
+    ) -> Result<(DecisionId, Waiting), Error> {
+        let (own, mut track) = self.track();
+        let held = track.append(self, vault, whose, now, FrameKind::Line, line);
+        held.map(|(_, id)| (id, Waiting(own))).map_err(|fault| self.failed(fault))
+    }
+
+    /// Writes the lines that wait where this one does, unless that was done meanwhile.
+    ///
+    /// # Errors
+    /// Nothing may be answered: the line does not stand.
+    pub(in crate::node) fn release(&self, waiting: Waiting) -> Result<(), Error> {
+        let Some(track) = self.tracks().nth(waiting.0) else { return Ok(()) };
+        held(track).release().map_err(|cause| self.failed(cause.into()))
     }
 
     /// Counts a use of `asker`'s, writes the line that `word` makes of the outcome, and waits for the disk.
@@ -207,7 +239,8 @@ impl UseLog {
                 }
                 None => (Counted::Reached, FrameKind::Line),
             };
-            let written = track.append(self, vault, whose, now, kind, &word(outcome));
+            let held = track.append(self, vault, whose, now, kind, &word(outcome));
+            let written = held.and_then(|placed| Ok(track.release().map(|()| placed)?));
             let (t, id) = written.map_err(|fault| self.failed(fault))?;
             if let (Counted::Use(number), FrameKind::Counted) = (outcome, kind) {
                 let noted = Noted { number, t, segment: track.number().unwrap_or_default() };
@@ -278,18 +311,29 @@ impl UseLog {
         std::iter::once(&self.first).chain(&self.others)
     }
 
-    /// This thread's track, or the next that is free: workers do not wait for each other.
-    fn track(&self) -> MutexGuard<'_, Track> {
+    /// Every track, with nothing held; one whose write failed shows nothing.
+    fn steady(&self) -> impl Iterator<Item = MutexGuard<'_, Track>> {
+        self.tracks().map(|track| {
+            let mut track = held(track);
+            // Whoever waits for that write is told of the failure.
+            let _ = track.release();
+            track
+        })
+    }
+
+    /// This thread's track, or the next that is free, and its number: workers do not wait for each other.
+    fn track(&self) -> (usize, MutexGuard<'_, Track>) {
         static THREADS: AtomicUsize = AtomicUsize::new(0);
         thread_local! {
             static THREAD: usize = THREADS.fetch_add(1, Ordering::Relaxed);
         }
         let own = THREAD.with(|n| *n) % (self.others.len() + 1);
-        for track in self.tracks().skip(own).chain(self.tracks().take(own)) {
+        let numbered = || self.tracks().enumerate();
+        for (number, track) in numbered().skip(own).chain(numbered().take(own)) {
             if let Ok(track) = track.try_lock() {
-                return track;
+                return (number, track);
             }
         }
-        held(&self.first)
+        (0, held(&self.first))
     }
 }

@@ -114,7 +114,7 @@ impl UseLog {
     }
 
     pub(in crate::node::uselog) fn open_extents(&self) -> Vec<crate::node::uselog::segment::Extent> {
-        let mut out: Vec<_> = self.tracks().filter_map(|t| held(t).extent().copied()).collect();
+        let mut out: Vec<_> = self.steady().filter_map(|track| track.extent().copied()).collect();
         out.extend(held(&self.counted).track.extent().copied());
         out
     }

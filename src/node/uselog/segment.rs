@@ -224,15 +224,16 @@ fn frame<E>(
     t: Timestamp,
     fill: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
 ) -> Result<(), E> {
-    out.clear();
+    let from = out.len();
     out.extend_from_slice(&[0; 8]);
     out.push(kind.code());
     out.extend_from_slice(&t.0.to_be_bytes());
     fill(out)?;
-    let length = u32::try_from(out.len().saturating_sub(FRAME)).unwrap_or(u32::MAX).to_be_bytes();
-    let rest = out.get(8..).unwrap_or_default();
+    let whole = out.get_mut(from..).unwrap_or_default();
+    let length = u32::try_from(whole.len().saturating_sub(FRAME)).unwrap_or(u32::MAX).to_be_bytes();
+    let rest = whole.get(8..).unwrap_or_default();
     let sum = checksum(&[&segment.to_be_bytes(), &offset.to_be_bytes(), &length, rest]);
-    out.iter_mut().zip(length.into_iter().chain(sum)).for_each(|(o, b)| *o = b);
+    whole.iter_mut().zip(length.into_iter().chain(sum)).for_each(|(o, b)| *o = b);
     Ok(())
 }
 
@@ -245,7 +246,9 @@ pub(in crate::node::uselog) struct Segment {
     marked: Option<Timestamp>,
     /// Something was written since [`Segment::take_up`].
     dirty: bool,
-    buffer: Vec<u8>,
+    /// Frames of lines that are not in the file yet, and where the first of them goes.
+    held: Vec<u8>,
+    held_at: u64,
     /// Whose lines stand where, while the file is open. Never on disk. In pieces: it grows without a copy.
     notes: Vec<Vec<Note>>,
 }
@@ -301,8 +304,12 @@ impl Segment {
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
         file.write_all_at(&header.encode(), 0)?;
         let extent = Extent::empty(header);
-        let (buffer, notes) = (Vec::new(), Vec::new());
-        Ok(Self { file: Arc::new(file), extent, marked: None, dirty: true, buffer, notes })
+        Ok(Self::over(file, extent))
+    }
+
+    fn over(file: File, extent: Extent) -> Self {
+        let (held, held_at, notes) = (Vec::new(), 0, Vec::new());
+        Self { file: Arc::new(file), extent, marked: None, dirty: true, held, held_at, notes }
     }
 
     pub(in crate::node::uselog) const fn extent(&self) -> &Extent {
@@ -314,22 +321,39 @@ impl Segment {
         if self.marked.is_some() { self.extent.len + FRAME as u64 } else { self.extent.len }
     }
 
-    /// Appends a line with one write. After an error the file must not be written again.
+    /// Appends a line to those that [`Segment::release`] writes.
     pub(in crate::node::uselog) fn line<E: From<io::Error>>(
         &mut self,
         kind: FrameKind,
         t: Timestamp,
         fill: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let at = self.offset();
-        frame(&mut self.buffer, (self.extent.header.number, at), kind, t, fill)?;
-        if self.buffer.len() > FRAME + MAX_BODY {
-            return Err(damaged("a use line is too long").into());
+        let (at, before) = (self.offset(), self.held.len());
+        let framed = frame(&mut self.held, (self.extent.header.number, at), kind, t, fill);
+        let length = self.held.len() - before;
+        let framed = framed.and_then(|()| match length > FRAME + MAX_BODY {
+            true => Err(damaged("a use line is too long").into()),
+            false => Ok(()),
+        });
+        if framed.is_err() {
+            self.held.truncate(before);
+            return framed;
+        }
+        if before == 0 {
+            self.held_at = at;
         }
         self.dirty = true;
-        self.file.write_all_at(&self.buffer, at)?;
         self.marked = None;
-        self.extent.add(kind, t, at + self.buffer.len() as u64);
+        self.extent.add(kind, t, at + length as u64);
+        Ok(())
+    }
+
+    /// Writes the lines held, with one write. After an error the file must not be written again.
+    pub(in crate::node::uselog) fn release(&mut self) -> io::Result<()> {
+        if !self.held.is_empty() {
+            self.file.write_all_at(&self.held, self.held_at)?;
+            self.held.clear();
+        }
         Ok(())
     }
 
@@ -355,13 +379,14 @@ impl Segment {
     }
 
     fn bare(&mut self, at: u64, kind: FrameKind, t: Timestamp, body: &[u8]) -> io::Result<()> {
-        let place = (self.extent.header.number, at);
-        frame(&mut self.buffer, place, kind, t, |out| {
+        self.release()?;
+        let (place, mut out) = ((self.extent.header.number, at), Vec::with_capacity(FRAME + END_BODY));
+        frame(&mut out, place, kind, t, |out| {
             out.extend_from_slice(body);
             Ok::<_, io::Error>(())
         })?;
         self.dirty = true;
-        self.file.write_all_at(&self.buffer, at)
+        self.file.write_all_at(&out, at)
     }
 
     pub(in crate::node::uselog) const fn is_dirty(&self) -> bool {
@@ -374,19 +399,19 @@ impl Segment {
         Arc::clone(&self.file)
     }
 
+    /// What a disk that refuses looks like.
+    #[cfg(test)]
+    pub(in crate::node::uselog) fn reopen_read_only(&mut self, folder: &Path) -> io::Result<()> {
+        self.file = Arc::new(File::open(path(folder, self.extent.header.number))?);
+        Ok(())
+    }
+
     /// Takes up a file that was never closed, cuts what is no frame, and ends it durably.
     pub(in crate::node::uselog) fn close_found(folder: &Path, found: &Found) -> io::Result<()> {
         let path = path(folder, found.extent.header.number);
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         file.set_len(found.extent.len)?;
-        let mut segment = Self {
-            file: Arc::new(file),
-            extent: found.extent,
-            marked: None,
-            dirty: true,
-            buffer: Vec::new(),
-            notes: Vec::new(),
-        };
+        let mut segment = Self::over(file, found.extent);
         segment.end(found.mark)?;
         segment.file.sync_all()
     }

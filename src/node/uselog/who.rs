@@ -208,8 +208,8 @@ impl UseLog {
     ) -> Result<Vec<Spot>, Error> {
         let mut out: Vec<Spot> = Vec::new();
         // Open ones first: what is closed in between is then found twice rather than never.
-        for track in self.tracks() {
-            held(track).noted(&who.subject, &mut out);
+        for track in self.steady() {
+            track.noted(&who.subject, &mut out);
         }
         held(&self.counted).track.noted(&who.subject, &mut out);
         let closed: Vec<Extent> = held(&self.closed).values().filter(|e| e.lines > 0).copied().collect();
