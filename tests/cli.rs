@@ -39,6 +39,12 @@ use support::*;
 struct Desk(tempfile::TempDir);
 
 impl Desk {
+    /// Who may do what with a file.
+    fn mode(&self, file: &str) -> u32 {
+        use std::os::unix::fs::PermissionsExt;
+        fs::metadata(self.path(file)).unwrap().permissions().mode() & 0o777
+    }
+
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -146,14 +152,12 @@ fn a_log_is_begun_in_the_engine_the_environment_names_and_the_file_says_so() {
 
 #[test]
 fn what_is_secret_is_readable_by_its_owner_alone() {
-    use std::os::unix::fs::PermissionsExt;
     let desk = Desk::new();
     desk.log();
     for file in
         ["pipc.pem", "log/keys/log.pem", "log/keys/operator.pem", "log/keys/token.pem", "log/keys/master.key"]
     {
-        let mode = fs::metadata(desk.path(file)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600, "{file}");
+        assert_eq!(desk.mode(file), 0o600, "{file}");
     }
     desk.naru(&["keygen", "--out", "pipc.pem"]).exits(1).says("nothing is overwritten");
     desk.naru(&["keygen", "--alg", "p256", "--out", "second.pem"]).exits(0);
@@ -162,12 +166,11 @@ fn what_is_secret_is_readable_by_its_owner_alone() {
 
 #[test]
 fn a_recovery_code_on_paper_gives_its_key_back_and_a_misread_one_gives_none() {
-    use std::os::unix::fs::PermissionsExt;
     let desk = Desk::new();
     let made = desk.naru(&["keygen", "--recovery", "--json", "--out", "paper.txt"]).exits(0).json();
     let code = fs::read_to_string(desk.path("paper.txt")).unwrap();
     assert_eq!(code.trim().split('-').count(), 9, "{code}");
-    assert_eq!(fs::metadata(desk.path("paper.txt")).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(desk.mode("paper.txt"), 0o600);
     // The whole paper, the groups alone, the words alone.
     let (groups, words) = code.trim().split_once('\n').unwrap();
     assert_eq!(words.split(' ').count(), 15);
@@ -652,6 +655,7 @@ fn a_person_carries_her_archive_away_and_one_flipped_byte_exits_six() {
         |key: &str, out: &str| desk.naru(&[&["export", "--key", key, "--out", out], &trust[..]].concat());
     export("one.pem", "mydata.zip").exits(0).says("proven: 26 files");
     export("one.pem", "mydata.zip").exits(2).says("already");
+    assert_eq!(desk.mode("mydata.zip"), 0o600);
     export("one.pem", "again.zip").exits(0);
     export("stranger.pem", "none.zip").exits(5);
     let bytes = fs::read(desk.path("mydata.zip")).unwrap();
@@ -801,6 +805,7 @@ fn a_regulator_checks_the_openings_of_a_case_against_the_log() {
     let nobody = "0".repeat(64);
     let open = ["dossier", &incident, "--open", &record, "--open", &nobody, "--out", "case.json"];
     desk.naru(&[&open[..], &who].concat()).exits(0).says("1 of 2");
+    assert_eq!(desk.mode("case.json"), 0o600);
     let audit = ["audit", &service.1, trust[0], trust[1], "--case"];
     desk.naru(&[&audit[..], &["case.json"]].concat()).exits(0).says("1 record(s) hold, 1 not given");
     let bundle: Value = serde_json::from_slice(&fs::read(desk.path("case.json")).unwrap()).unwrap();

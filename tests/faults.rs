@@ -24,15 +24,22 @@ use naru::ledger::entry::Entry;
 use naru::ledger::hash;
 use naru::model::decision::Reason;
 use naru::model::decision::Why;
+use naru::model::id::Ppid;
+use naru::model::id::StatementId;
 use naru::model::id::Timestamp;
 use naru::model::statement::*;
 use naru::model::vocabulary::DataClass;
 use naru::model::vocabulary::Role;
+use naru::node::Keys;
+use naru::node::Node;
 use naru::node::Outcome;
 use naru::node::Readiness;
 use naru::node::Refusal;
 use naru::node::Settings;
 use naru::node::Stop;
+use naru::node::arrival::Arrival;
+use naru::node::arrival::NoArrival;
+use naru::node::arrival::Receiving;
 use naru::store::Batch;
 use naru::store::BatchId;
 use naru::store::Name;
@@ -43,6 +50,7 @@ use naru::store::memory::Call;
 use naru::store::memory::Fault;
 use naru::store::memory::Lag;
 use naru::store::memory::When;
+use naru::vault::Vault;
 use story::*;
 use support::*;
 
@@ -542,7 +550,7 @@ fn on_disk() -> Story {
     Story::of(world)
 }
 
-fn open_disk(world: &World) -> Result<naru::node::Node, naru::node::Error> {
+fn open_disk(world: &World) -> Result<Node, naru::node::Error> {
     let store = Arc::new(Fjall::open(world.dir.path().join("store")).unwrap());
     open_over(world, store, settings(&world.dir))
 }
@@ -778,6 +786,66 @@ fn a_store_that_hides_commits_is_damage_and_not_an_endless_search() {
     assert!(matches!(refused, Err(naru::node::Error::Damaged(_))), "{refused:?}");
 }
 
+/// Does something of person 1, who demands her erasure while a name is looked for: it leads nowhere then.
+/// Without the operator's key she waits.
+fn erased_at(world: &mut World, name: Name, operator: bool, act: &dyn Fn(&Node)) {
+    let (v, kind, iat, nonce, ppid) = (V1, Kind::ErasureDemand, world.now(), nonce(), world.ppid(1, None));
+    let item = sign(&ErasureDemand { v, kind, iat, nonce, ppid }.into(), &person_key(1));
+    drop(world.node.take());
+    world.memory.sync();
+    world.memory = world.memory.reopen();
+    let hold = Arc::new(Hold::default());
+    let store = Held { memory: world.memory.clone(), hold: Arc::clone(&hold) };
+    let keys = Keys { operator: keys().operator.filter(|_| operator), ..keys() };
+    let vault = Vault::open(&world.dir.path().join("vault"), &master()).unwrap();
+    let clock = world.clock.clone();
+    let node = Arc::new(Node::open(settings(&world.dir), Arc::new(store), vault, keys, clock).unwrap());
+    let erasing = Arc::clone(&node);
+    let erase = move || {
+        let outcome = erasing.record(vec![item]).pop().unwrap();
+        assert_eq!(outcome.unwrap().erasure.is_some(), operator);
+    };
+    *hold.at_locate.lock().unwrap() = Some((name, Box::new(erase)));
+    act(&node);
+    assert!(hold.at_locate.lock().unwrap().is_none(), "she has demanded it in between");
+    assert_eq!(world.memory.locate(&name).unwrap(), None);
+}
+
+#[test]
+fn a_name_that_is_looked_for_while_she_is_erased_is_not_written_any_more() {
+    let (key, hospital) = (key_hash(&person_key(1)), party("hospital"));
+    let mut world = World::new();
+    world.enrol(1);
+    let ppid = world.ppid(1, Some("hospital"));
+    erased_at(&mut world, Name::Ppid(ppid.0), true, &|node| {
+        node.ppid(&key, Some(&hospital)).unwrap();
+        // And nobody is found by it, whoever asks.
+        let found = node.erasure_by_order(Some(&hospital), ppid, "2026-1");
+        assert!(matches!(found, Ok(None)), "{found:?}");
+    });
+}
+
+#[test]
+fn an_arrival_that_is_told_while_she_is_erased_or_waits_for_it_leads_nowhere() {
+    let (log, demand, there) = ("a.example.kr/log", StatementId([5; 32]), Ppid([6; 16]));
+    let key = key_hash(&person_key(1));
+    let arrival = Arrival::new(log.into(), there, Timestamp(START + DAY), demand);
+    for operator in [true, false] {
+        let mut world = World::new();
+        world.enrol(1);
+        let vault = Vault::open(&world.dir.path().join("vault"), &master()).unwrap();
+        let parts: [&[u8]; 2] = [log.as_bytes(), &[demand.0.as_slice(), &there.0].concat()];
+        let name = Name::Arrival(vault.opaque_name("arrival", &parts));
+        drop(vault);
+        erased_at(&mut world, name, operator, &|node| {
+            let (signer, logs) = (Box::new(signer(77)), vec![log.into()]);
+            node.receive_with(Receiving { party: party("wallet"), signer, opener: None, logs });
+            let told = node.expect_arrival(&key, &arrival);
+            assert!(matches!(told, Err(NoArrival::Unexpected)), "{told:?}");
+        });
+    }
+}
+
 #[test]
 fn a_store_that_holds_a_log_is_not_begun_again_and_an_empty_one_is_not_opened() {
     let story = begun();
@@ -786,8 +854,8 @@ fn a_store_that_holds_a_log_is_not_begun_again_and_an_empty_one_is_not_opened() 
     assert!(matches!(refused, Err(naru::node::Error::Genesis(_))), "{refused:?}");
     let store: Arc<dyn Store> = Arc::new(story.world.memory.clone());
     let dir = tempfile::tempdir().unwrap();
-    let vault = naru::vault::Vault::create(&dir.path().join("vault"), &master()).unwrap();
-    let begun = naru::node::Node::create(
+    let vault = Vault::create(&dir.path().join("vault"), &master()).unwrap();
+    let begun = Node::create(
         settings(&dir),
         store,
         vault,

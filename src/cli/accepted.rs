@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::audit::Source;
 use crate::audit::Unread;
 use crate::cli::open::LogKey;
+use crate::cli::say::is_code;
 use crate::ledger::cbor;
 use crate::ledger::checkpoint;
 use crate::ledger::cose;
@@ -85,7 +86,11 @@ pub(in crate::cli) enum Unkept {
 
 impl Accepted {
     pub(in crate::cli) fn parse(bytes: &[u8]) -> Result<Self, String> {
-        cbor::decode_exact(bytes).map_err(text)
+        let accepted: Self = cbor::decode_exact(bytes).map_err(text)?;
+        if accepted.inert.as_deref().is_some_and(|why| !is_code(why)) {
+            return Err("why it is inert is no code".into());
+        }
+        Ok(accepted)
     }
 
     /// Whether the promise names another key than those known: a log may have rotated its key since.

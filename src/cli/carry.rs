@@ -21,6 +21,7 @@ use crate::audit::archive::Proven;
 use crate::cli::Exit;
 use crate::cli::client::Client;
 use crate::cli::client::Reach;
+use crate::cli::keygen::private;
 use crate::cli::open;
 use crate::cli::open::LogKey;
 use crate::cli::open::Trust;
@@ -114,7 +115,7 @@ fn seal(plain: &Path, out: &Path, receiver: &Receiver) -> Result<(), Fail> {
     part.push(".sealed");
     let part = PathBuf::from(part);
     let failed = |cause| Fail::file(&part, cause);
-    let mut file = BufWriter::new(File::create(&part).map_err(failed)?);
+    let mut file = BufWriter::new(private(&part)?);
     let mut sealing = receiver.begin(&mut file).map_err(failed)?;
     let mut open = File::open(plain).map_err(|cause| Fail::file(plain, cause))?;
     std::io::copy(&mut open, &mut sealing).map_err(failed)?;
@@ -136,8 +137,9 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     let mut part = args.out.as_os_str().to_owned();
     part.push(".part");
     let part = PathBuf::from(part);
-    let file = File::create(&part).map_err(|cause| Fail::file(&part, cause))?;
-    let mut file = BufWriter::new(file);
+    // What an earlier run left may have been open to others.
+    drop(fs::remove_file(&part));
+    let mut file = BufWriter::new(private(&part)?);
     let path = match args.at {
         None => "v1/subjects/me/export".to_owned(),
         Some(size) => format!("v1/subjects/me/export?at={size}"),

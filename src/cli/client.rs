@@ -16,6 +16,7 @@ use ureq::tls::TlsProvider;
 
 use crate::cli::Exit;
 use crate::cli::say::Fail;
+use crate::cli::say::one_line;
 
 /// Largest answer that is read, bytes.
 const MAX_ANSWER: u64 = 32 << 20;
@@ -188,7 +189,19 @@ impl Answer {
         if words.is_empty() {
             format!("status {}", self.status)
         } else {
-            format!("status {}: {}", self.status, words.join(": "))
+            one_line(&format!("status {}: {}", self.status, words.join(": ")))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_of_a_service_is_one_line() {
+        let body = serde_json::json!({ "title": "refused\nwhy: all is well", "detail": "\u{1b}[2J" });
+        let answer = Answer { status: 403, body: body.to_string().into_bytes() };
+        assert_eq!(answer.problem(), "status 403: refused\u{fffd}why: all is well: \u{fffd}[2J");
     }
 }

@@ -17,6 +17,7 @@ use crate::cli::Exit;
 use crate::cli::asker::Asker;
 use crate::cli::asker::Topic;
 use crate::cli::client::Client;
+use crate::cli::keygen::private;
 use crate::cli::open;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;
@@ -182,8 +183,7 @@ impl Desk<'_> {
 
     fn fetch(&mut self, id: &str, out: &Path) -> Result<(), Fail> {
         let bearer = self.bearer()?;
-        let file = File::create(out).map_err(|cause| Fail::file(out, cause))?;
-        let mut file = BufWriter::new(file);
+        let mut file = BufWriter::new(private(out)?);
         let path = format!("v1/cohorts/{id}/verdicts");
         let status = self.client.get_stream(&path, &[("authorization", &bearer)], &mut file)?;
         if status != 200 {

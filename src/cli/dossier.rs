@@ -1,5 +1,6 @@
 //! `naru dossier`: a regulator fetches the dossier of an incident; and its check for `naru verify`.
 
+use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use crate::audit::dossier;
 use crate::cli::Exit;
 use crate::cli::asker::Asker;
 use crate::cli::client::Answer;
+use crate::cli::keygen::private;
 use crate::cli::open::LogKey;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;
@@ -38,12 +40,16 @@ pub(in crate::cli) struct Args {
     html: Option<PathBuf>,
 }
 
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Fail> {
+    private(path)?.write_all(bytes).map_err(|cause| Fail::file(path, cause))
+}
+
 /// Writes the openings of a case, as `naru audit --case` reads them.
 fn openings(args: &Args, answer: &Answer, say: &Say) -> Result<Exit, Fail> {
     if answer.status != 200 {
         return Err(Fail::new("nothing was opened").why(answer.problem()).exit(Exit::Denied));
     }
-    std::fs::write(&args.out, &answer.body).map_err(|cause| Fail::file(&args.out, cause))?;
+    write(&args.out, &answer.body)?;
     let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let records = said.get("records").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let given = records.iter().filter(|one| one.get("evidence").is_some_and(Value::is_string)).count();
@@ -77,8 +83,6 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     }
     let dossier: Value = serde_json::from_slice(&answer.body)
         .map_err(|error| Fail::new("the dossier is no JSON").why(error).exit(Exit::Tampered))?;
-    let write =
-        |path: &Path, bytes: &[u8]| std::fs::write(path, bytes).map_err(|cause| Fail::file(path, cause));
     write(&args.out, &answer.body)?;
     if let Some(html) = &args.html {
         write(html, page::render(&dossier).as_bytes())?;

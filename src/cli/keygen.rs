@@ -1,5 +1,6 @@
 //! `naru keygen`: a key pair for a party, a regulator or a person.
 
+use std::fs::File;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -144,6 +145,12 @@ pub(in crate::cli) fn draw<const N: usize>() -> Result<[u8; N], Fail> {
 pub(in crate::cli) enum Mode {
     Public,
     Secret,
+}
+
+/// Begins a file that nobody else may read; what was there by that name is lost.
+pub(in crate::cli) fn private(path: &Path) -> Result<File, Fail> {
+    let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    opened.map_err(|cause| Fail::file(path, cause))
 }
 
 /// Writes a file that must not exist, durably.

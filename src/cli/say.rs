@@ -13,6 +13,9 @@ use serde_json::Value;
 
 use crate::cli::Exit;
 
+/// Longest stable code, bytes.
+const MAX_CODE: usize = 64;
+
 /// A command that could not be done: what happened, why, what to do next.
 #[derive(Debug)]
 pub(in crate::cli) struct Fail {
@@ -73,7 +76,7 @@ impl Say {
         if self.json {
             self.line(&json.to_string());
         } else {
-            self.line(if self.korean { ko } else { en });
+            self.line(&plain(if self.korean { ko } else { en }));
         }
     }
 
@@ -87,7 +90,8 @@ impl Say {
     /// A remark on stderr; none under `--json`.
     pub(in crate::cli) fn remark(&self, ko: &str, en: &str) {
         if !self.json {
-            drop(writeln!(std::io::stderr().lock(), "{}", if self.korean { ko } else { en }));
+            let text = plain(if self.korean { ko } else { en });
+            drop(writeln!(std::io::stderr().lock(), "{text}"));
         }
     }
 
@@ -105,7 +109,8 @@ impl Say {
             let line = |label: &str, text: &Option<String>| {
                 text.as_ref().map_or_else(String::new, |text| format!("\n  {label}: {text}"))
             };
-            writeln!(err, "{error}: {}{}{}", fail.what, line(why, &fail.why), line(next, &fail.next))
+            let text = format!("{error}: {}{}{}", fail.what, line(why, &fail.why), line(next, &fail.next));
+            writeln!(err, "{}", plain(&text))
         };
         // Nobody reads stderr: the exit code still tells.
         drop(written);
@@ -127,7 +132,48 @@ impl Say {
     }
 }
 
+/// What others wrote steers no terminal, and no line seems to be other than it is: all that is not seen is
+/// shown as one sign. Line ends are ours.
+fn plain(text: &str) -> String {
+    shown(text, |c| c == '\n')
+}
+
+/// The same, with no line end: where one would begin a line of ours.
+pub(in crate::cli) fn one_line(text: &str) -> String {
+    shown(text, |_| false)
+}
+
+fn shown(text: &str, stays: impl Fn(char) -> bool) -> String {
+    let unseen = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if unseen(c) && !stays(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// Whether a text is a stable code, as services tell them.
+pub(in crate::cli) fn is_code(text: &str) -> bool {
+    let of_code = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=MAX_CODE).contains(&text.len()) && text.bytes().all(of_code)
+}
+
 /// Lower-case hex.
 pub(in crate::cli) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_steers_a_terminal_is_said() {
+        assert_eq!(plain("옮김 1\n  bank → 닫음"), "옮김 1\n  bank → 닫음");
+        for steers in
+            ["\u{1b}[2J", "\r", "\u{8}", "\u{7f}", "\u{9b}2J", "\u{202e}", "\u{2066}", "\u{2028}", "\0"]
+        {
+            let said = plain(&format!("why: {steers}moved"));
+            assert!(said.starts_with("why: \u{fffd}") && said.ends_with("moved"), "{said:?}");
+        }
+    }
 }

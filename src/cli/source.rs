@@ -12,6 +12,15 @@ use crate::cli::say::Fail;
 use crate::ledger::tile;
 use crate::model::id::Hash;
 
+/// Where a log's files stand under the names that a service gives them.
+trait Place {
+    /// Where one stands, for people.
+    fn shown(&self, name: &str) -> String;
+
+    /// One of them, if it is there.
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, Unread>;
+}
+
 /// A folder as `naru export-log` writes it.
 #[derive(Debug)]
 pub(in crate::cli) struct Folder(PathBuf);
@@ -26,6 +35,12 @@ impl Folder {
             "write one with `naru export-log --config naru.toml OUT`, or check the data with `naru fsck`",
         ))
     }
+}
+
+impl Place for Folder {
+    fn shown(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
 
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>, Unread> {
         let path = self.0.join(name);
@@ -34,24 +49,6 @@ impl Folder {
             Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
             Err(cause) => Err(Unread { what: path.display().to_string(), cause: cause.to_string() }),
         }
-    }
-}
-
-impl Source for Folder {
-    fn checkpoint(&self) -> Result<String, Unread> {
-        text(self.read("checkpoint")?, &self.0.join("checkpoint").display().to_string())
-    }
-
-    fn tile(&self, path: tile::Path) -> Result<Option<Vec<u8>>, Unread> {
-        self.read(&path.to_string())
-    }
-
-    fn attachment(&self, hash: &Hash) -> Result<Option<Vec<u8>>, Unread> {
-        self.read(&format!("attachments/{hash}"))
-    }
-
-    fn rotations(&self) -> Result<Vec<u8>, Unread> {
-        Ok(self.read("rotations")?.unwrap_or_default())
     }
 }
 
@@ -65,6 +62,12 @@ impl Service {
         let base = url.trim_end_matches('/');
         let prefix = if base.ends_with("/log") { base.to_owned() } else { format!("{base}/log") };
         Client::new(&prefix, reach).map(Self)
+    }
+}
+
+impl Place for Service {
+    fn shown(&self, path: &str) -> String {
+        self.0.url(path)
     }
 
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, Unread> {
@@ -80,9 +83,9 @@ impl Service {
     }
 }
 
-impl Source for Service {
+impl<T: Place> Source for T {
     fn checkpoint(&self) -> Result<String, Unread> {
-        text(self.read("checkpoint")?, &self.0.url("checkpoint"))
+        text(self.read("checkpoint")?, &self.shown("checkpoint"))
     }
 
     fn tile(&self, path: tile::Path) -> Result<Option<Vec<u8>>, Unread> {

@@ -113,17 +113,7 @@ pub fn decide_all(
             }
         }
     }
-    permit.unwrap_or_else(|| Decision {
-        reason: Reason::LogUnavailable,
-        pack: "none".into(),
-        version: 0,
-        rule: "none".into(),
-        basis: None,
-        until: None,
-        rebound_until: None,
-        acquainted: false,
-        counting: None,
-    })
+    permit.unwrap_or_else(|| Decision::of_no_pack(Reason::LogUnavailable))
 }
 
 /// Answers one question under the packs that recorded facts choose: nobody else does. Source: design §1.

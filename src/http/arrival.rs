@@ -11,6 +11,7 @@ use actix_web::HttpResponse;
 use actix_web::http::header;
 use actix_web::web;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::json;
 
@@ -26,6 +27,7 @@ use crate::model::id::StatementId;
 use crate::model::id::Timestamp;
 use crate::model::statement::FailCode;
 use crate::model::statement::Mode;
+use crate::node::Node;
 use crate::node::arrival::Arrival;
 use crate::node::arrival::Delivery;
 use crate::node::arrival::NoArrival;
@@ -78,10 +80,6 @@ fn row(arrival: &Arrival) -> Value {
     })
 }
 
-fn answer(value: &Value) -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(value)
-}
-
 /// `POST /v1/subjects/me/arrivals`
 pub(in crate::http) async fn expect(
     request: HttpRequest,
@@ -96,7 +94,7 @@ pub(in crate::http) async fn expect(
     let stands = row(&arrival);
     let node = Arc::clone(&shared.node);
     message::blocking(move || node.expect_arrival(&key, &arrival)).await?;
-    Ok(answer(&stands))
+    Ok(message::uncached().json(&stands))
 }
 
 /// `GET /v1/subjects/me/expected`
@@ -105,10 +103,9 @@ pub(in crate::http) async fn mine(
     shared: web::Data<Shared>,
 ) -> Result<HttpResponse, Problem> {
     let key = caller::citizen(&request, &shared.node)?;
-    let unknown = || Problem::new(sort::NOT_FOUND, "no person has this key");
     let node = Arc::clone(&shared.node);
-    let all = message::blocking(move || node.arrivals_of(&key)).await?.ok_or_else(unknown)?;
-    Ok(answer(&json!({ "expected": all.iter().map(row).collect::<Vec<_>>() })))
+    let all = message::blocking(move || node.arrivals_of(&key)).await?.ok_or_else(caller::no_person)?;
+    Ok(message::uncached().json(json!({ "expected": all.iter().map(row).collect::<Vec<_>>() })))
 }
 
 fn text<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
@@ -171,22 +168,29 @@ pub(in crate::http) async fn take(
     delivery.bytes = message::body(&request, payload).await?.to_vec();
     let node = Arc::clone(&shared.node);
     message::blocking(move || node.take_delivery(&delivery)).await?;
-    Ok(echoed(&request, answer(&json!({ "rsp_code": "00000", "rsp_msg": "ok" }))))
+    Ok(echoed(&request, message::uncached().json(json!({ "rsp_code": "00000", "rsp_msg": "ok" }))))
 }
 
-fn signed(request: &HttpRequest, item: Vec<u8>) -> HttpResponse {
-    let answer = HttpResponse::Ok()
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .content_type("application/cose")
-        .body(item);
-    echoed(request, answer)
+/// Has a step of a run signed: what the carrier says of it, held against what has arrived.
+async fn step<T: DeserializeOwned + Send + 'static>(
+    (request, payload, shared): (HttpRequest, web::Payload, web::Data<Shared>),
+    bad: &'static str,
+    sign: impl FnOnce(&Node, &RunOf, T) -> Result<Vec<u8>, NoArrival> + Send + 'static,
+) -> Result<HttpResponse, Problem> {
+    let log = caller::carrier(&request, &shared)?;
+    let of = run_of(&request, log).ok_or_else(form)?;
+    let said: T = message::json(&request, payload, bad).await?;
+    let node = Arc::clone(&shared.node);
+    let item = message::blocking(move || sign(&node, &of, said)).await?;
+    Ok(echoed(&request, message::uncached().content_type("application/cose").body(item)))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Complete {
     items: u64,
-    hash: String,
+    #[serde(deserialize_with = "Hash::of_text")]
+    hash: Hash,
 }
 
 /// `POST /v1/transfers/{id}/runs/{run}/complete`
@@ -195,14 +199,9 @@ pub(in crate::http) async fn complete(
     payload: web::Payload,
     shared: web::Data<Shared>,
 ) -> Result<HttpResponse, Problem> {
-    let log = caller::carrier(&request, &shared)?;
-    let of = run_of(&request, log).ok_or_else(form)?;
     let bad = "send `items` and `hash` as the sender signed them";
-    let said: Complete = message::json(&request, payload, bad).await?;
-    let hash = Hash::from_hex(&said.hash).ok_or_else(|| Problem::new(sort::BAD_JSON, bad))?;
-    let node = Arc::clone(&shared.node);
-    let item = message::blocking(move || node.confirm_delivery(&of, said.items, &hash)).await?;
-    Ok(signed(&request, item))
+    let sign = |node: &Node, of: &RunOf, said: Complete| node.confirm_delivery(of, said.items, &said.hash);
+    step((request, payload, shared), bad, sign).await
 }
 
 #[derive(Deserialize)]
@@ -217,10 +216,6 @@ pub(in crate::http) async fn failed(
     payload: web::Payload,
     shared: web::Data<Shared>,
 ) -> Result<HttpResponse, Problem> {
-    let log = caller::carrier(&request, &shared)?;
-    let of = run_of(&request, log).ok_or_else(form)?;
-    let said: Failure = message::json(&request, payload, "send `code`: why the run failed").await?;
-    let node = Arc::clone(&shared.node);
-    let item = message::blocking(move || node.fail_delivery(&of, said.code)).await?;
-    Ok(signed(&request, item))
+    let sign = |node: &Node, of: &RunOf, said: Failure| node.fail_delivery(of, said.code);
+    step((request, payload, shared), "send `code`: why the run failed", sign).await
 }

@@ -151,6 +151,23 @@ pub(in crate::http) fn citizen(request: &HttpRequest, node: &Node) -> Result<Key
     }
 }
 
+/// The calling citizen's key names nobody: she never spoke here, or is forgotten.
+pub(in crate::http) fn no_person() -> Problem {
+    Problem::new(sort::NOT_FOUND, "no person has this key")
+}
+
+/// The party that the address names, if the calling regulator may ask about it.
+pub(in crate::http) fn party_in_scope(request: &HttpRequest, node: &Node) -> Result<PartyId, Problem> {
+    let regulator = party(request, node)?;
+    let named = request.match_info().get("id").and_then(PartyId::parse).ok_or_else(out_of_scope)?;
+    if node.register().is_in_scope(&regulator, &named) { Ok(named) } else { Err(out_of_scope()) }
+}
+
+/// A party of that name is unknown, or none of the caller's business: one answer.
+pub(in crate::http) fn out_of_scope() -> Problem {
+    Problem::new(sort::PARTY_NOT_FOUND, "no party of that name is in the caller's scope")
+}
+
 /// Whom a token speaks for, if the caller holds what it is bound to.
 fn spoken_for(request: &HttpRequest, node: &Node, scheme: Scheme, token: &str) -> Result<Caller, Denial> {
     let bearer = node.bearer(token).ok_or(Denial::BadToken)?;

@@ -156,9 +156,8 @@ pub(in crate::http) async fn begin(
     let upload = receive(&request, payload, upload).await?;
     let id = message::blocking(move || upload.finish()).await?;
     let status = shared.node.cohort_status(&party, id).ok_or_else(unknown)?;
-    Ok(HttpResponse::Accepted()
+    Ok(message::uncached_as(StatusCode::ACCEPTED)
         .insert_header((header::LOCATION, format!("/v1/cohorts/{id}")))
-        .insert_header((header::CACHE_CONTROL, "no-store"))
         .json(Told::new(id, &status)))
 }
 
@@ -209,7 +208,7 @@ pub(in crate::http) async fn status(
     let party = caller::party(&request, &shared.node)?;
     let id = id_of(&request)?;
     let status = shared.node.cohort_status(&party, id).ok_or_else(unknown)?;
-    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(Told::new(id, &status)))
+    Ok(message::uncached().json(Told::new(id, &status)))
 }
 
 /// `GET /v1/cohorts/{id}/verdicts`
@@ -223,9 +222,8 @@ pub(in crate::http) async fn verdicts(
     let node = Arc::clone(&shared.node);
     let verdicts = message::blocking(move || node.cohort_verdicts(&party, id, after)).await?;
     let verdicts = verdicts.ok_or_else(unknown)?;
-    Ok(HttpResponse::build(StatusCode::OK)
+    Ok(message::uncached()
         .insert_header((header::CONTENT_TYPE, "application/x-ndjson"))
-        .insert_header((header::CACHE_CONTROL, "no-store"))
         .body(Body(Some(read(verdicts)))))
 }
 
@@ -247,10 +245,7 @@ pub(in crate::http) async fn summary(
         Problem::new(sort::COHORT_NOT_DONE, words).retry_after(LOOK_AGAIN_S)
     };
     let summary = summary.ok_or_else(not_done)?;
-    Ok(HttpResponse::Ok()
-        .insert_header((header::CONTENT_TYPE, "application/cose"))
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .body(summary))
+    Ok(message::uncached().insert_header((header::CONTENT_TYPE, "application/cose")).body(summary))
 }
 
 type Read = Pin<Box<dyn Future<Output = Result<Option<(Verdicts, Vec<u8>)>, node::Error>>>>;

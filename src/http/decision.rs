@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
-use actix_web::http::header;
 use actix_web::web;
 use serde::Deserialize;
 use serde::Serialize;
@@ -36,10 +35,7 @@ pub(in crate::http) async fn evidence(
     let id = request.match_info().get("id").and_then(DecisionId::from_hex).ok_or_else(unknown)?;
     let node = Arc::clone(&shared.node);
     match message::blocking(move || node.decision_evidence(&id, &caller)).await? {
-        Shown::Evidence(bytes) => Ok(HttpResponse::Ok()
-            .insert_header((header::CACHE_CONTROL, "no-store"))
-            .content_type("application/cbor")
-            .body(bytes)),
+        Shown::Evidence(bytes) => Ok(message::uncached().content_type("application/cbor").body(bytes)),
         Shown::NotYet => {
             let seconds = shared.node.settings().use_batch_ms.div_ceil(1_000).max(1);
             let detail = "the line is kept, but no published use batch covers it yet";
@@ -150,7 +146,7 @@ pub(in crate::http) async fn uses(
     let full = seen.len() == page.most;
     let uses: Vec<Shape> = seen.into_iter().map(Shape::from).collect();
     let next = uses.last().filter(|_| full).map(|last| last.id.clone());
-    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(Uses { uses, next }))
+    Ok(message::uncached().json(Uses { uses, next }))
 }
 
 fn page(request: &HttpRequest) -> Result<Page, Problem> {

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header;
 use actix_web::web;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -114,7 +113,7 @@ pub(in crate::http) async fn bring(
         Deposit::Before(kept) => (StatusCode::OK, kept),
     };
     let form = kept.form.map(|(profile, items)| json!({ "profile": profile, "items": items }));
-    Ok(HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(json!({
+    Ok(message::uncached_as(status).json(json!({
         "item": kept.item, "at": kept.at.0, "bytes": kept.bytes, "sha256": kept.sha256.to_string(), "form": form,
     })))
 }
@@ -139,16 +138,13 @@ pub(in crate::http) async fn mine(
     if !(1..=MAX_PAGE).contains(&limit) {
         return Err(wrong());
     }
-    let unknown = || Problem::new(sort::NOT_FOUND, "no person has this key");
     let node = Arc::clone(&shared.node);
     let after = after.map(|after| after.0);
     let found = message::blocking(move || node.deposits(&key, after.as_ref(), limit)).await?;
-    let Deposits { key, items, more } = found.ok_or_else(unknown)?;
+    let Deposits { key, items, more } = found.ok_or_else(caller::no_person)?;
     let next = items.last().filter(|_| more).map(|(record, _)| record.clone());
     let rows: Vec<_> = items.iter().map(|(record, kept)| kept.origin(record).row(&str::to_owned)).collect();
-    Ok(HttpResponse::Ok()
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(json!({ "key": key, "deposits": rows, "next": next })))
+    Ok(message::uncached().json(json!({ "key": key, "deposits": rows, "next": next })))
 }
 
 #[derive(Deserialize)]
@@ -171,11 +167,9 @@ pub(in crate::http) async fn own_key(
     let age = asked.age.as_deref().map(|text| AgeKey::parse(text).ok_or_else(no_key)).transpose()?;
     let node = Arc::clone(&shared.node);
     if !message::blocking(move || node.set_age_key(&key, age.as_ref())).await? {
-        return Err(Problem::new(sort::NOT_FOUND, "no person has this key"));
+        return Err(caller::no_person());
     }
-    Ok(HttpResponse::Ok()
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(json!({ "age": asked.age })))
+    Ok(message::uncached().json(json!({ "age": asked.age })))
 }
 
 #[derive(Deserialize)]
@@ -196,7 +190,7 @@ pub(in crate::http) async fn pull(
     let pulled = message::blocking(move || node.pull_registered(&key, &party)).await?;
     let refused: Vec<_> =
         pulled.refused.iter().map(|(item, why)| json!({ "item": item, "why": why })).collect();
-    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({
+    Ok(message::uncached().json(json!({
         "kept": pulled.kept, "before": pulled.before, "more": pulled.more, "refused": refused,
     })))
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
-use actix_web::http::header;
 use actix_web::web;
 use serde_json::Value;
 use serde_json::json;
@@ -13,7 +12,6 @@ use crate::http::Problem;
 use crate::http::Shared;
 use crate::http::caller;
 use crate::http::message;
-use crate::http::sort;
 use crate::model::id::PartyId;
 use crate::model::id::Ppid;
 use crate::node::owed::OwedBy;
@@ -26,8 +24,8 @@ pub(in crate::http) async fn mine(
 ) -> Result<HttpResponse, Problem> {
     let key = caller::citizen(&request, &shared.node)?;
     let node = Arc::clone(&shared.node);
-    let owed = message::blocking(move || node.duties_to(&key)).await?.ok_or_else(unknown_person)?;
-    Ok(answer(&json!({ "duties": row::duties(&owed) })))
+    let owed = message::blocking(move || node.duties_to(&key)).await?.ok_or_else(caller::no_person)?;
+    Ok(message::uncached().json(json!({ "duties": row::duties(&owed) })))
 }
 
 /// `GET /v1/subjects/me/rights`
@@ -37,8 +35,8 @@ pub(in crate::http) async fn my_rights(
 ) -> Result<HttpResponse, Problem> {
     let key = caller::citizen(&request, &shared.node)?;
     let node = Arc::clone(&shared.node);
-    let claimed = message::blocking(move || node.rights_of(&key)).await?.ok_or_else(unknown_person)?;
-    Ok(answer(&json!({ "rights": claimed.iter().map(row::right).collect::<Vec<_>>() })))
+    let claimed = message::blocking(move || node.rights_of(&key)).await?.ok_or_else(caller::no_person)?;
+    Ok(message::uncached().json(json!({ "rights": claimed.iter().map(row::right).collect::<Vec<_>>() })))
 }
 
 /// `GET /v1/subjects/me/value`
@@ -48,9 +46,10 @@ pub(in crate::http) async fn my_value(
 ) -> Result<HttpResponse, Problem> {
     let key = caller::citizen(&request, &shared.node)?;
     let node = Arc::clone(&shared.node);
-    let value = message::blocking(move || node.value_to(&key)).await?.ok_or_else(unknown_person)?;
+    let value = message::blocking(move || node.value_to(&key)).await?.ok_or_else(caller::no_person)?;
     let rows = row::value(&value.worth, &value.used).into_iter().map(|(_, row)| row);
-    Ok(answer(&json!({ "uses_counted": value.counted, "controllers": rows.collect::<Vec<_>>() })))
+    Ok(message::uncached()
+        .json(json!({ "uses_counted": value.counted, "controllers": rows.collect::<Vec<_>>() })))
 }
 
 /// `GET /v1/duties`
@@ -61,7 +60,7 @@ pub(in crate::http) async fn own(
     let party = caller::party(&request, &shared.node)?;
     let (node, name) = (Arc::clone(&shared.node), party.clone());
     let owed = message::blocking(move || node.owes(&name)).await?;
-    Ok(answer(&list(&party, &owed)))
+    Ok(message::uncached().json(list(&party, &owed)))
 }
 
 /// `GET /v1/parties/{id}/duties`
@@ -69,23 +68,10 @@ pub(in crate::http) async fn of_party(
     request: HttpRequest,
     shared: web::Data<Shared>,
 ) -> Result<HttpResponse, Problem> {
-    let regulator = caller::party(&request, &shared.node)?;
-    let unknown = || Problem::new(sort::PARTY_NOT_FOUND, "no party of that name is in the caller's scope");
-    let party = request.match_info().get("id").and_then(PartyId::parse).ok_or_else(unknown)?;
-    if !shared.node.register().is_in_scope(&regulator, &party) {
-        return Err(unknown());
-    }
+    let party = caller::party_in_scope(&request, &shared.node)?;
     let (node, name) = (Arc::clone(&shared.node), party.clone());
-    let owed = message::blocking(move || node.owed_by(&name)).await?.ok_or_else(unknown)?;
-    Ok(answer(&list(&party, &owed)))
-}
-
-fn unknown_person() -> Problem {
-    Problem::new(sort::NOT_FOUND, "no person has this key")
-}
-
-fn answer(value: &Value) -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(value)
+    let owed = message::blocking(move || node.owed_by(&name)).await?.ok_or_else(caller::out_of_scope)?;
+    Ok(message::uncached().json(list(&party, &owed)))
 }
 
 fn list(party: &PartyId, owed: &OwedBy) -> Value {

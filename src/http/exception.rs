@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
-use actix_web::http::header;
 use actix_web::web;
 use serde_json::Map;
 use serde_json::Value;
@@ -14,8 +13,6 @@ use crate::http::Problem;
 use crate::http::Shared;
 use crate::http::caller;
 use crate::http::message;
-use crate::http::sort;
-use crate::model::id::PartyId;
 use crate::model::pack::Confidence;
 use crate::node::exception::Claim;
 use crate::node::exception::Watched;
@@ -26,9 +23,8 @@ pub(in crate::http) async fn mine(
     shared: web::Data<Shared>,
 ) -> Result<HttpResponse, Problem> {
     let key = caller::citizen(&request, &shared.node)?;
-    let unknown = || Problem::new(sort::NOT_FOUND, "no person has this key");
     let node = Arc::clone(&shared.node);
-    let of = message::blocking(move || node.exceptions_on(&key)).await?.ok_or_else(unknown)?;
+    let of = message::blocking(move || node.exceptions_on(&key)).await?.ok_or_else(caller::no_person)?;
     let claims = of.claims.iter().map(|(one, stopped)| {
         let mut fields = claim(one);
         fields.insert("stopped_by_objection".into(), json!(stopped));
@@ -41,7 +37,7 @@ pub(in crate::http) async fn mine(
             "from": j.from.0, "until": j.until.0, "at": j.at.0,
         })
     });
-    Ok(answer(&json!({
+    Ok(message::uncached().json(json!({
         "exceptions": claims.collect::<Vec<_>>(),
         "to_justify": watched(&of.watched),
         "justifications": justifications.collect::<Vec<_>>(),
@@ -53,24 +49,15 @@ pub(in crate::http) async fn of_party(
     request: HttpRequest,
     shared: web::Data<Shared>,
 ) -> Result<HttpResponse, Problem> {
-    let regulator = caller::party(&request, &shared.node)?;
-    let unknown = || Problem::new(sort::PARTY_NOT_FOUND, "no party of that name is in the caller's scope");
-    let party = request.match_info().get("id").and_then(PartyId::parse).ok_or_else(unknown)?;
-    if !shared.node.register().is_in_scope(&regulator, &party) {
-        return Err(unknown());
-    }
+    let party = caller::party_in_scope(&request, &shared.node)?;
     let node = Arc::clone(&shared.node);
     let name = party.clone();
-    let of = message::blocking(move || node.exceptions_of(&name)).await?.ok_or_else(unknown)?;
-    Ok(answer(&json!({
+    let of = message::blocking(move || node.exceptions_of(&name)).await?.ok_or_else(caller::out_of_scope)?;
+    Ok(message::uncached().json(json!({
         "party": party.as_str(),
         "exceptions": of.claims.iter().map(claim).collect::<Vec<_>>(),
         "to_justify": watched(&of.watched),
     })))
-}
-
-fn answer(value: &Value) -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(value)
 }
 
 fn claim(c: &Claim) -> Map<String, Value> {

@@ -23,6 +23,7 @@ use actix_web::HttpRequest;
 use actix_web::HttpResponse;
 use actix_web::body::BodySize;
 use actix_web::body::MessageBody;
+use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::rt::time::timeout;
 use actix_web::web;
@@ -64,7 +65,7 @@ const AGAIN_S: u64 = 5;
 impl From<NoExport> for Problem {
     fn from(no: NoExport) -> Self {
         match no {
-            NoExport::Unknown => Self::new(sort::NOT_FOUND, "no person has this key"),
+            NoExport::Unknown => caller::no_person(),
             NoExport::Busy => Self::new(sort::EXPORT_UNDER_WAY, "wait for the other one to end, or end it")
                 .retry_after(AGAIN_S),
             NoExport::Size => {
@@ -158,11 +159,10 @@ fn whole(export: Export, receiver: Option<Receiver>) -> Result<HttpResponse, Pro
     let name = named(export.size(), &ending);
     let what = receiver.map_or(What::Whole, What::Sealed);
     let body = Pieces::of(export, what).map_err(Problem::internal)?;
-    Ok(HttpResponse::Ok()
+    Ok(message::uncached()
         .insert_header((header::CONTENT_TYPE, media_type))
         .insert_header((header::CONTENT_DISPOSITION, name))
         .insert_header((header::ACCEPT_RANGES, "none"))
-        .insert_header((header::CACHE_CONTROL, "no-store"))
         .body(body))
 }
 
@@ -223,8 +223,7 @@ pub(in crate::http) async fn link(
     let node = Arc::clone(&shared.node);
     let link = message::blocking(move || node.link_export(&key, asked.at)).await?;
     let address = format!("{}/v1/exports/{}", shared.base_url, link.token);
-    Ok(HttpResponse::Created()
-        .insert_header((header::CACHE_CONTROL, "no-store"))
+    Ok(message::uncached_as(StatusCode::CREATED)
         .json(serde_json::json!({ "address": address, "size": link.size, "until": link.until.0 })))
 }
 

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
-use actix_web::http::header;
 use actix_web::web;
 use serde::Deserialize;
 use serde::Serialize;
@@ -67,7 +66,5 @@ pub(in crate::http) async fn hand_over(
     let ppid = message::blocking(move || node.handover(&wanted)).await?;
     let ppid =
         ppid.ok_or_else(|| Problem::new(sort::NO_HANDOVER, "no live grant of such a person names it"))?;
-    Ok(HttpResponse::Ok()
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(Handed { recipient, ppid: ppid.to_text() }))
+    Ok(message::uncached().json(Handed { recipient, ppid: ppid.to_text() }))
 }

@@ -35,9 +35,7 @@ pub(in crate::http) async fn ready(shared: web::Data<Shared>) -> HttpResponse {
         Readiness::Ready => (StatusCode::OK, None),
         Readiness::NotReady(stop) => (StatusCode::SERVICE_UNAVAILABLE, Some(stop.as_str())),
     };
-    HttpResponse::build(status)
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(Ready { ready: reason.is_none(), reason })
+    message::uncached_as(status).json(Ready { ready: reason.is_none(), reason })
 }
 
 /// Counts of whole numbers, in units of which `unit` make one of Prometheus's.

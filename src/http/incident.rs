@@ -41,10 +41,6 @@ fn named(request: &HttpRequest) -> Result<Nonce, Problem> {
     request.match_info().get("id").and_then(Nonce::from_hex).ok_or_else(unknown)
 }
 
-fn answer(value: &Value) -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(value)
-}
-
 /// `GET /v1/incidents`
 pub(in crate::http) async fn list(
     request: HttpRequest,
@@ -59,7 +55,7 @@ pub(in crate::http) async fn list(
         })
     })
     .await?;
-    Ok(answer(&json!({ "incidents": incidents })))
+    Ok(message::uncached().json(json!({ "incidents": incidents })))
 }
 
 /// `GET /v1/incidents/{id}`
@@ -76,7 +72,7 @@ pub(in crate::http) async fn one(
         object.insert("finding".into(), finding(&case));
         object.insert("complaint".into(), complaint(&case));
     }
-    Ok(answer(&value))
+    Ok(message::uncached().json(&value))
 }
 
 /// `POST /v1/incidents/{id}/documents`
@@ -110,8 +106,7 @@ pub(in crate::http) async fn document(
     let node = Arc::clone(&shared.node);
     let bytes = message::blocking(move || node.incident_document(&incident, &hash, &party)).await?;
     // Whatever it is, it is not run in this server's name.
-    Ok(HttpResponse::Ok()
-        .insert_header((header::CACHE_CONTROL, "no-store"))
+    Ok(message::uncached()
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::CONTENT_DISPOSITION, "attachment"))
         .content_type("application/octet-stream")
@@ -136,11 +131,8 @@ pub(in crate::http) async fn dossier(
         Ok::<_, crate::node::Error>((built.page().filter(|_| html), built))
     });
     match built.await? {
-        (Some(page), _) => Ok(HttpResponse::Ok()
-            .insert_header((header::CACHE_CONTROL, "no-store"))
-            .content_type("text/html; charset=utf-8")
-            .body(page)),
-        (None, Built::Dossier(dossier)) => Ok(answer(&dossier)),
+        (Some(page), _) => Ok(message::uncached().content_type("text/html; charset=utf-8").body(page)),
+        (None, Built::Dossier(dossier)) => Ok(message::uncached().json(&dossier)),
         (None, Built::NotYet) => {
             let seconds = shared.node.settings().use_batch_ms.div_ceil(1_000).max(1);
             let detail = "a line or statement of the incident is under no published checkpoint yet";
@@ -165,17 +157,15 @@ pub(in crate::http) async fn openings(
 ) -> Result<HttpResponse, Problem> {
     let regulator = caller::party(&request, &shared.node)?;
     let incident = named(&request)?;
-    message::must_be(&request, "application/json")?;
-    let body = message::body(&request, payload).await?;
-    let bad =
-        || Problem::new(sort::BAD_JSON, format!("send `records`: 1 to {MOST_OPENED} ids of statements"));
-    let wished: Wished = serde_json::from_slice(&body).map_err(|_| bad())?;
+    let bad = format!("send `records`: 1 to {MOST_OPENED} ids of statements");
+    let wished: Wished = message::json(&request, payload, bad.clone()).await?;
     let records: Option<Vec<_>> = wished.records.iter().map(|id| StatementId::from_hex(id)).collect();
-    let records = records.filter(|all| (1..=MOST_OPENED).contains(&all.len())).ok_or_else(bad)?;
+    let records = records.filter(|all| (1..=MOST_OPENED).contains(&all.len()));
+    let records = records.ok_or_else(|| Problem::new(sort::BAD_JSON, bad))?;
     let node = Arc::clone(&shared.node);
     let opened = message::blocking(move || node.openings(&incident, &regulator, &records)).await?;
     let records: Vec<Value> = opened.ok_or_else(unknown)?.iter().map(opening).collect();
-    Ok(answer(&json!({
+    Ok(message::uncached().json(json!({
         "format": CASE_FORMAT, "origin": shared.node.settings().origin, "case": incident.to_string(),
         "records": records,
     })))

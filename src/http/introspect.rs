@@ -8,7 +8,6 @@
 
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
-use actix_web::http::header;
 use actix_web::web;
 use serde::Deserialize;
 use serde::Serialize;
@@ -48,5 +47,5 @@ pub(in crate::http) async fn introspect(
     let claims = shared.node.active_token(&form.token);
     let token_type = claims.as_ref().map(|claims| if claims.cnf.jkt.is_some() { "DPoP" } else { "Bearer" });
     let told = Told { active: claims.is_some(), token_type, claims };
-    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(told))
+    Ok(message::uncached().json(told))
 }

@@ -1,10 +1,14 @@
 //! Bodies in, media types in and out, and the way to the blocking pool.
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
+use actix_web::HttpResponse;
+use actix_web::HttpResponseBuilder;
+use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::rt::time::timeout;
 use actix_web::web;
@@ -96,11 +100,23 @@ pub(in crate::http) fn must_be(request: &HttpRequest, media: &'static str) -> Re
 pub(in crate::http) async fn json<T: DeserializeOwned>(
     request: &HttpRequest,
     payload: web::Payload,
-    bad: &'static str,
+    bad: impl Into<Cow<'static, str>>,
 ) -> Result<T, Problem> {
     must_be(request, "application/json")?;
     let body = body(request, payload).await?;
     serde_json::from_slice(&body).map_err(|_| Problem::new(sort::BAD_JSON, bad))
+}
+
+/// Begins an answer that no cache keeps: it is its caller's alone, or another the next moment.
+pub(in crate::http) fn uncached_as(status: StatusCode) -> HttpResponseBuilder {
+    let mut answer = HttpResponse::build(status);
+    answer.insert_header((header::CACHE_CONTROL, "no-store"));
+    answer
+}
+
+/// The same, where nothing stands against it.
+pub(in crate::http) fn uncached() -> HttpResponseBuilder {
+    uncached_as(StatusCode::OK)
 }
 
 /// In what form a result is answered.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
-use actix_web::http::header;
 use actix_web::web;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -89,7 +88,7 @@ pub(in crate::http) async fn seen(
     let node = Arc::clone(&shared.node);
     let asking = message::blocking(move || node.request(&id)).await?.ok_or_else(unknown)?;
     let seen = as_seen(&shared.node, &id, asking).ok_or_else(unknown)?;
-    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(seen))
+    Ok(message::uncached().json(seen))
 }
 
 /// What the register says of it.
@@ -126,7 +125,7 @@ pub(in crate::http) async fn answer(
         None => Ok(None),
     });
     let answer = answer.await?.ok_or_else(unknown)?;
-    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(answer))
+    Ok(message::uncached().json(answer))
 }
 
 /// With the controller's half of each statement, where a checkpoint covers it.

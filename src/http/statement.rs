@@ -2,7 +2,6 @@
 
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
-use actix_web::HttpResponseBuilder;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::rt::time::timeout;
@@ -67,7 +66,8 @@ pub(in crate::http) async fn submit(
     shared.metrics.took(Act::Statement, watch.elapsed());
     let accepted = outcome?;
     until_covered(&shared, wait, Some(accepted.index)).await;
-    let mut answer = answer(outcome::status(&accepted));
+    let mut answer =
+        message::uncached_as(StatusCode::from_u16(outcome::status(&accepted)).unwrap_or(StatusCode::OK));
     answer.insert_header((header::LOCATION, format!("/v1/statements/{}", accepted.id)));
     Ok(match Form::wanted(&request) {
         Form::Cbor => {
@@ -99,7 +99,7 @@ pub(in crate::http) async fn submit_batch(
     let last = outcomes.iter().filter_map(|o| o.as_ref().ok()).map(|accepted| accepted.index).max();
     until_covered(&shared, wait, last).await;
     let results: Vec<_> = outcomes.into_iter().map(|o| o.map_err(Problem::from)).collect();
-    let mut answer = answer(200);
+    let mut answer = message::uncached();
     Ok(match Form::wanted(&request) {
         Form::Cbor => {
             let room = results.iter().flatten().map(outcome::cbor_size).sum();
@@ -138,7 +138,11 @@ pub(in crate::http) async fn place(
     let id = id_of(&request)?;
     let node = std::sync::Arc::clone(&shared.node);
     let place = message::blocking(move || node.place(&id)).await?.ok_or_else(unknown)?;
-    Ok(answer(200).json(Standing { id: id.to_string(), index: place.index, published: place.published }))
+    Ok(message::uncached().json(Standing {
+        id: id.to_string(),
+        index: place.index,
+        published: place.published,
+    }))
 }
 
 /// `GET /v1/statements/{id}/receipt`
@@ -154,7 +158,7 @@ pub(in crate::http) async fn receipt(
     });
     let (_, receipt) = found.await?.ok_or_else(unknown)?;
     let receipt = receipt.ok_or_else(|| not_yet(&shared))?;
-    Ok(answer(200).content_type(COSE).body(receipt))
+    Ok(message::uncached().content_type(COSE).body(receipt))
 }
 
 /// `GET /v1/statements/{id}/evidence`
@@ -166,18 +170,10 @@ pub(in crate::http) async fn evidence(
     let id = id_of(&request)?;
     let node = std::sync::Arc::clone(&shared.node);
     match message::blocking(move || node.evidence(&id, caller.as_ref())).await? {
-        Shown::Evidence(bytes) => Ok(answer(200).content_type(CBOR).body(bytes)),
+        Shown::Evidence(bytes) => Ok(message::uncached().content_type(CBOR).body(bytes)),
         Shown::NotYet => Err(not_yet(&shared)),
         Shown::Nothing => Err(unknown()),
     }
-}
-
-/// Answers carry openings or change with the next entry: none is for a cache.
-fn answer(status: u16) -> HttpResponseBuilder {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
-    let mut answer = HttpResponse::build(status);
-    answer.insert_header((header::CACHE_CONTROL, "no-store"));
-    answer
 }
 
 fn id_of(request: &HttpRequest) -> Result<StatementId, Problem> {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
-use actix_web::http::header;
 use actix_web::web;
 use serde::Serialize;
 use serde_json::Value;
@@ -40,9 +39,7 @@ pub(in crate::http) async fn ppid(
     };
     let node = Arc::clone(&shared.node);
     let ppid = message::blocking(move || node.ppid(&key, party.as_ref())).await?.ok_or_else(unknown)?;
-    Ok(HttpResponse::Ok()
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(Named { ppid: ppid.to_text() }))
+    Ok(message::uncached().json(Named { ppid: ppid.to_text() }))
 }
 
 /// `GET /v1/subjects/me`
@@ -51,10 +48,9 @@ pub(in crate::http) async fn own(
     shared: web::Data<Shared>,
 ) -> Result<HttpResponse, Problem> {
     let key = caller::citizen(&request, &shared.node)?;
-    let unknown = || Problem::new(sort::NOT_FOUND, "no person has this key");
     let node = Arc::clone(&shared.node);
-    let own = message::blocking(move || node.own(&key)).await?.ok_or_else(unknown)?;
-    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(of(&own)))
+    let own = message::blocking(move || node.own(&key)).await?.ok_or_else(caller::no_person)?;
+    Ok(message::uncached().json(of(&own)))
 }
 
 /// How a rebind that waits is stopped: this act, by any old key, of the new one. Source: design §7.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
-use actix_web::HttpResponseBuilder;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::web;
@@ -85,10 +84,10 @@ pub(in crate::http) async fn issue(
     }
     match token(&request, payload, &shared).await {
         Ok(((access_token, key), token_type)) => {
-            head(StatusCode::OK).json(Token { access_token, token_type, expires_in: TOKEN_LIFE_S, key })
+            message::uncached().json(Token { access_token, token_type, expires_in: TOKEN_LIFE_S, key })
         }
         Err(Fault { status, error, description }) => {
-            let mut answer = head(status);
+            let mut answer = message::uncached_as(status);
             if status == StatusCode::UNAUTHORIZED {
                 answer.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
             }
@@ -98,12 +97,6 @@ pub(in crate::http) async fn issue(
             answer.json(Error { error, error_description: description })
         }
     }
-}
-
-fn head(status: StatusCode) -> HttpResponseBuilder {
-    let mut answer = HttpResponse::build(status);
-    answer.insert_header((header::CACHE_CONTROL, "no-store"));
-    answer
 }
 
 async fn token(

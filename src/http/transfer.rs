@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
-use actix_web::http::header;
 use actix_web::web;
 use serde_json::Map;
 use serde_json::Value;
@@ -24,11 +23,10 @@ pub(in crate::http) async fn mine(
     shared: web::Data<Shared>,
 ) -> Result<HttpResponse, Problem> {
     let key = caller::citizen(&request, &shared.node)?;
-    let unknown = || Problem::new(sort::NOT_FOUND, "no person has this key");
     let node = Arc::clone(&shared.node);
-    let all = message::blocking(move || node.transfers_of(&key)).await?.ok_or_else(unknown)?;
+    let all = message::blocking(move || node.transfers_of(&key)).await?.ok_or_else(caller::no_person)?;
     let all: Vec<_> = all.iter().map(members).collect();
-    Ok(answer(&json!({ "transfers": all })))
+    Ok(message::uncached().json(json!({ "transfers": all })))
 }
 
 /// `GET /v1/transfers/{id}`
@@ -44,11 +42,7 @@ pub(in crate::http) async fn half(
     let (demanded, ppid) = found.ok_or_else(unknown)?;
     let mut half = members(&demanded);
     half.insert("ppid".into(), json!(ppid.to_text()));
-    Ok(answer(&half.into()))
-}
-
-fn answer(value: &Value) -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(value)
+    Ok(message::uncached().json(half))
 }
 
 /// The demand as its ends may know it; names follow K-MyData where it has them.

@@ -224,12 +224,21 @@ pub fn open_jwt<T: serde::de::DeserializeOwned + Clone>(token: &str, key: &Publi
 /// # Errors
 /// The signer.
 pub fn sign_jwt<T: Serialize>(claims: &T, typ: &str, signer: &dyn Signer) -> Result<String, Error> {
-    use base64::Engine;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     let mut header = jsonwebtoken::Header::new(jwt_alg(signer.public().alg()));
     header.typ = Some(typ.to_owned());
+    sign_compact(&header, claims, signer)
+}
+
+/// Signs header and claims as a compact JWS. Source: RFC 7515 section 7.1
+pub(in crate::identity) fn sign_compact(
+    header: &impl Serialize,
+    claims: &impl Serialize,
+    signer: &dyn Signer,
+) -> Result<String, Error> {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     let part = |bytes: Result<Vec<u8>, serde_json::Error>| bytes.map(|b| URL_SAFE_NO_PAD.encode(b));
-    let header = part(serde_json::to_vec(&header)).map_err(|_| Error::Jwt)?;
+    let header = part(serde_json::to_vec(header)).map_err(|_| Error::Jwt)?;
     let claims = part(serde_json::to_vec(claims)).map_err(|_| Error::Jwt)?;
     let body = format!("{header}.{claims}");
     let signature = signer.sign(body.as_bytes())?;

@@ -132,12 +132,7 @@ fn is_at(htu: &str, place: Place<'_>) -> bool {
 pub fn sign(claims: &Claims, signer: &dyn Signer) -> Result<String, Error> {
     let public = signer.public();
     let header = serde_json::json!({ "typ": TYP, "alg": name_of(public.alg()), "jwk": Jwk::of(public) });
-    let part = |bytes: Result<Vec<u8>, serde_json::Error>| bytes.map(|b| URL_SAFE_NO_PAD.encode(b));
-    let header = part(serde_json::to_vec(&header)).map_err(|_| Error::Jwt)?;
-    let claims = part(serde_json::to_vec(claims)).map_err(|_| Error::Jwt)?;
-    let body = format!("{header}.{claims}");
-    let signature = signer.sign(body.as_bytes())?;
-    Ok(format!("{body}.{}", URL_SAFE_NO_PAD.encode(signature)))
+    login::sign_compact(&header, claims, signer)
 }
 
 #[cfg(test)]

@@ -157,6 +157,24 @@ pub struct Decision {
     pub counting: Option<Box<Counting>>,
 }
 
+impl Decision {
+    /// A denial for which no pack was asked.
+    #[must_use]
+    pub fn of_no_pack(reason: Reason) -> Self {
+        Self {
+            reason,
+            pack: "none".into(),
+            version: 0,
+            rule: "none".into(),
+            basis: None,
+            until: None,
+            rebound_until: None,
+            acquainted: false,
+            counting: None,
+        }
+    }
+}
+
 /// A permit under a count or frequency limit, not yet counted. Source: design §6.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counting {

@@ -117,6 +117,17 @@ bytes_name!(
     Hash, 32, "32 bytes of SHA-256"
 );
 
+impl Hash {
+    /// Reads it as hex, which it is in JSON.
+    ///
+    /// # Errors
+    /// No text, or another text.
+    pub fn of_text<'de, D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        Self::from_hex(&text).ok_or_else(|| de::Error::custom("a SHA-256 is 64 hex digits"))
+    }
+}
+
 /// Writes lower-case hex, two digits a byte, and answers it: names stand in every answer.
 fn hex<'a>(bytes: &[u8], text: &'a mut [u8]) -> &'a str {
     let digit = |n: u8| if n < 10 { b'0' + n } else { b'a' + n - 10 };

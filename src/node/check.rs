@@ -384,21 +384,11 @@ impl Inner {
     /// The answer of a node that cannot vouch for its state.
     #[must_use]
     pub fn unavailable(&self) -> Answer {
-        Answer { decision: nothing(Reason::LogUnavailable), as_of: self.sequenced(), at: self.now() }
-    }
-}
-
-fn nothing(reason: Reason) -> Decision {
-    Decision {
-        reason,
-        pack: "none".into(),
-        version: 0,
-        rule: "none".into(),
-        basis: None,
-        until: None,
-        rebound_until: None,
-        acquainted: false,
-        counting: None,
+        Answer {
+            decision: Decision::of_no_pack(Reason::LogUnavailable),
+            as_of: self.sequenced(),
+            at: self.now(),
+        }
     }
 }
 

@@ -20,6 +20,7 @@ mod events;
 mod evidence;
 pub mod exception;
 mod export;
+mod folder;
 pub mod fsck;
 mod handover;
 pub mod incidents;

@@ -212,6 +212,9 @@ impl People {
             Ok(Some(_)) => self.learn(name, who),
             Ok(None) | Err(_) => {
                 self.unseen().insert(name, who);
+                if self.is_erased(&who.subject) {
+                    self.unseen().remove(&name);
+                }
                 self.mark(&name);
             }
         }
@@ -261,7 +264,8 @@ impl People {
         };
         let who = vault.open_name(name_bytes(name), &row.sealed)?;
         self.learn(*name, who);
-        Ok(Some(who))
+        // Read before she was erased, told after it: she is nobody.
+        Ok(Some(who).filter(|who| !self.is_erased(&who.subject)))
     }
 
     /// Whether a name points at anybody. For a name that is about to be given: who asks keeps nothing of it.

@@ -198,12 +198,14 @@ impl Sequencer {
 
     fn names(&self, names: &[(Name, Pointed)]) -> Result<(), Stop> {
         self.inner.stopped().map_or(Ok(()), Err)?;
+        // Who is erased by now has had her last row; whoever asked for one began before.
+        let living = names.iter().filter(|(_, who)| !self.inner.people.is_erased(&who.subject));
         // Sealed here, between two pages of a rotation: never under an epoch that has just ended.
         let row = |(name, who): &(Name, Pointed)| {
             let sealed = self.inner.vault.seal_name(name_bytes(name), *who)?;
             Ok(Row::Name { name: *name, sealed, index: None })
         };
-        let rows = names.iter().map(row).collect::<Result<Vec<_>, vault::Error>>();
+        let rows = living.map(row).collect::<Result<Vec<_>, vault::Error>>();
         let rows = rows.map_err(|error| self.failed(&error))?;
         self.project(self.next, &rows).inspect_err(|stop| self.inner.stop(*stop))
     }

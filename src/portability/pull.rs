@@ -62,7 +62,7 @@ pub struct Offered {
     /// How many.
     pub bytes: u64,
     /// SHA-256 of them.
-    #[serde(deserialize_with = "hex")]
+    #[serde(deserialize_with = "Hash::of_text")]
     pub sha256: Hash,
 }
 
@@ -74,11 +74,6 @@ pub struct Page {
     pub items: Vec<Offered>,
     /// Where the next page begins; none after the last.
     pub next: Option<String>,
-}
-
-fn hex<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Hash, D::Error> {
-    let text = String::deserialize(d)?;
-    Hash::from_hex(&text).ok_or_else(|| serde::de::Error::custom("a SHA-256 is 64 hex digits"))
 }
 
 /// How a source lies, or is broken.

@@ -314,19 +314,7 @@ fn a_request_she_answered_goes_with_her() {
     granted(&world, 2);
     world.enrol(1);
     let link = Hash([5; 32]);
-    let request: Statement = ConsentRequest {
-        v: V1,
-        kind: Kind::ConsentRequest,
-        iat: world.now(),
-        nonce: nonce(),
-        controller: party("bank"),
-        notice: world.notice,
-        purposes: vec![PURPOSE.into()],
-        link,
-        until: world.now().plus_ms(DAY),
-    }
-    .into();
-    let asked = world.accept(sign(&request, &signer(BANK))).id;
+    let asked = world.accept(sign(&world.request(link).into(), &signer(BANK))).id;
     let ppid = world.ppid(1, Some("bank"));
     let mut grant = world.grant(ppid, None);
     grant.link = Some(link);
@@ -360,17 +348,7 @@ fn who_is_left_passes_into_the_next_epoch_after_an_erasure() {
 fn a_complaint_stays_with_its_incident_when_its_person_goes() {
     let mut world = World::new();
     granted(&world, 1);
-    let complaint: Statement = IncidentComplain {
-        v: V1,
-        kind: Kind::IncidentComplain,
-        iat: world.now(),
-        nonce: nonce(),
-        ppid: world.ppid(1, Some("bank")),
-        by: None,
-        party: party("bank"),
-        text: "they knew".into(),
-    }
-    .into();
+    let complaint = world.complaint(world.ppid(1, Some("bank")), "bank", "they knew").into();
     world.accept(sign(&complaint, &person_key(1)));
     let hers = who(&world, 1);
     world.accept(demand(&world, 1));

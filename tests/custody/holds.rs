@@ -26,17 +26,7 @@ use crate::with_data;
 /// An incident of the bank's: the complaint of somebody else.
 pub(crate) fn case(world: &World) -> Nonce {
     granted(world, 9);
-    let complaint: Statement = IncidentComplain {
-        v: V1,
-        kind: Kind::IncidentComplain,
-        iat: world.now(),
-        nonce: nonce(),
-        ppid: world.ppid(9, Some("bank")),
-        by: None,
-        party: party("bank"),
-        text: "they knew".into(),
-    }
-    .into();
+    let complaint = world.complaint(world.ppid(9, Some("bank")), "bank", "they knew").into();
     world.accept(sign(&complaint, &person_key(9))).id.incident()
 }
 
@@ -193,17 +183,7 @@ fn a_record_that_two_cases_hold_is_a_tombstone_only_after_the_second() {
     let item = sign(&world.grant(ppid, None).into(), &person_key(1));
     let grant = world.accept(item.clone());
     let first = case(&world);
-    let complaint: Statement = IncidentComplain {
-        v: V1,
-        kind: Kind::IncidentComplain,
-        iat: world.now(),
-        nonce: nonce(),
-        ppid: world.ppid(9, Some("bank")),
-        by: None,
-        party: party("bank"),
-        text: "again".into(),
-    }
-    .into();
+    let complaint = world.complaint(world.ppid(9, Some("bank")), "bank", "again").into();
     let second = world.accept(sign(&complaint, &person_key(9))).id.incident();
     let until = world.now().plus_ms(30 * DAY);
     for case in [first, second] {
@@ -246,19 +226,7 @@ fn a_hold_on_a_request_she_answered_keeps_the_request_alone() {
     world.enrol(1);
     let case = case(&world);
     let link = Hash([5; 32]);
-    let request: Statement = ConsentRequest {
-        v: V1,
-        kind: Kind::ConsentRequest,
-        iat: world.now(),
-        nonce: nonce(),
-        controller: party("bank"),
-        notice: world.notice,
-        purposes: vec![PURPOSE.into()],
-        link,
-        until: world.now().plus_ms(DAY),
-    }
-    .into();
-    let item = sign(&request, &signer(BANK));
+    let item = sign(&world.request(link).into(), &signer(BANK));
     let asked = world.accept(item.clone());
     let mut grant = world.grant(world.ppid(1, Some("bank")), None);
     grant.link = Some(link);

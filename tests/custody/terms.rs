@@ -197,19 +197,7 @@ fn what_is_held_stays_and_goes_after_the_hold() {
 }
 
 fn request(world: &World, link: Hash) -> Accepted {
-    let request: Statement = ConsentRequest {
-        v: V1,
-        kind: Kind::ConsentRequest,
-        iat: world.now(),
-        nonce: nonce(),
-        controller: party("bank"),
-        notice: world.notice,
-        purposes: vec![PURPOSE.into()],
-        link,
-        until: world.now().plus_ms(DAY),
-    }
-    .into();
-    world.accept(sign(&request, &signer(BANK)))
+    world.accept(sign(&world.request(link).into(), &signer(BANK)))
 }
 
 #[test]

@@ -10,17 +10,7 @@ use crate::incidents::step;
 const TEXT: &str = "=marker-of-complaint: somebody called me";
 
 pub(crate) fn complain(world: &World, n: u64, of: &str, text: &str) -> StatementId {
-    let statement: Statement = IncidentComplain {
-        v: V1,
-        kind: Kind::IncidentComplain,
-        iat: world.now(),
-        nonce: nonce(),
-        ppid: world.ppid(n, Some(of)),
-        by: None,
-        party: party(of),
-        text: text.into(),
-    }
-    .into();
+    let statement = world.complaint(world.ppid(n, Some(of)), of, text).into();
     let id = world.accept(sign(&statement, &person_key(n))).id;
     world.node().tick().unwrap();
     id

@@ -177,6 +177,10 @@ fn bytes_that_are_not_what_their_type_says_are_refused_and_so_is_too_much() {
         "image/png;q=1",
         "text/csv;charset=utf-8;charset=euc-kr",
         "application/fhir+json;profile=kmydata-bank",
+        // Kept and shown as it was said: nothing in it breaks a line or is not seen.
+        "application/pdf\n",
+        "text/csv;\tcharset=utf-8",
+        "\u{2028}image/png",
     ] {
         assert_eq!(Media::parse(media), None, "{media}");
     }

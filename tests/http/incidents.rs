@@ -7,7 +7,6 @@ use naru::identity::request::Request;
 use naru::model::statement::ErasureDemand;
 use naru::model::statement::HoldLift;
 use naru::model::statement::HoldPlace;
-use naru::model::statement::IncidentComplain;
 use naru::model::statement::IncidentOrder;
 use naru::model::statement::Kind;
 use naru::model::statement::Statement;
@@ -94,17 +93,7 @@ fn a_complaint_is_shown_to_the_regulator_and_how_it_stands_to_her() {
     let key = person_key(1);
     assert_eq!(served.statement(&sign(&served.world.key_create(), &key)).status, 201);
     let ppid = served.node.ppid(&key_hash(&key), Some(&party("hospital"))).unwrap().unwrap();
-    let statement: Statement = IncidentComplain {
-        v: V1,
-        kind: Kind::IncidentComplain,
-        iat: served.world.now(),
-        nonce: nonce(),
-        ppid,
-        by: None,
-        party: party("hospital"),
-        text: "they called me".into(),
-    }
-    .into();
+    let statement = served.world.complaint(ppid, "hospital", "they called me").into();
     assert_eq!(served.statement(&sign(&statement, &key)).status, 201);
     let (pipc, hospital) = (served.party("pipc", REGULATOR), served.party("hospital", HOSPITAL));
     let listed = |token: &str| served.get("/v1/incidents", Some(token)).json()["incidents"].clone();
@@ -161,17 +150,7 @@ fn a_regulator_s_hold_is_placed_over_http_and_she_is_told_what_is_held_back_and_
     };
     let of = |domain| served.node.ppid(&key_hash(&key), domain).unwrap().unwrap();
     let hospital = party("hospital");
-    let complaint: Statement = IncidentComplain {
-        v: V1,
-        kind: Kind::IncidentComplain,
-        iat: served.world.now(),
-        nonce: nonce(),
-        ppid: of(Some(&hospital)),
-        by: None,
-        party: party("hospital"),
-        text: "they called me".into(),
-    }
-    .into();
+    let complaint = served.world.complaint(of(Some(&hospital)), "hospital", "they called me").into();
     assert_eq!(post(complaint, &key).status, 201);
     let case = served.get("/v1/incidents", Some(&served.party("pipc", REGULATOR))).json();
     let case = case["incidents"][0]["incident"].as_str().unwrap().to_owned();
@@ -344,17 +323,7 @@ fn without_a_use_log_nothing_is_opened() {
     let key = person_key(1);
     assert_eq!(served.statement(&sign(&served.world.key_create(), &key)).status, 201);
     let ppid = served.node.ppid(&key_hash(&key), Some(&party("hospital"))).unwrap().unwrap();
-    let statement: Statement = IncidentComplain {
-        v: V1,
-        kind: Kind::IncidentComplain,
-        iat: served.world.now(),
-        nonce: nonce(),
-        ppid,
-        by: None,
-        party: party("hospital"),
-        text: "they called me".into(),
-    }
-    .into();
+    let statement = served.world.complaint(ppid, "hospital", "they called me").into();
     assert_eq!(served.statement(&sign(&statement, &key)).status, 201);
     let bank = served.node.ppid(&key_hash(&key), Some(&party("bank"))).unwrap().unwrap();
     let grant = sign(&served.world.grant(bank, None).into(), &key);

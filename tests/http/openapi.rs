@@ -217,17 +217,7 @@ impl Recorder {
     fn asked_by_a_link(&mut self, bank: &str, handed: &Ppid) {
         let (world, key) = (&self.served.world, person_key(2));
         let link = naru::model::id::Hash([0x42; 32]);
-        let asking = naru::model::statement::ConsentRequest {
-            v: V1,
-            kind: naru::model::statement::Kind::ConsentRequest,
-            iat: world.now(),
-            nonce: nonce(),
-            controller: party("bank"),
-            notice: world.notice,
-            purposes: vec![PURPOSE.into()],
-            link,
-            until: world.now().plus_ms(DAY),
-        };
+        let asking = world.request(link);
         let item = sign(&asking.into(), &signer(BANK));
         assert_eq!(self.served.statement(&item).status, 201);
         let id = naru::identity::open(&item).unwrap().id().to_string();

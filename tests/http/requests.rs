@@ -3,8 +3,6 @@
 use naru::ledger::evidence::Evidence;
 use naru::model::id::Hash;
 use naru::model::statement::ConsentGrant;
-use naru::model::statement::ConsentRequest;
-use naru::model::statement::Kind;
 
 use crate::*;
 
@@ -16,21 +14,7 @@ fn from_a_link_to_a_ppid_with_evidence() {
         served.statement(&sign(&served.world.key_create(), key));
     }
     let link = Hash([0x42; 32]);
-    let item = sign(
-        &ConsentRequest {
-            v: V1,
-            kind: Kind::ConsentRequest,
-            iat: served.world.now(),
-            nonce: nonce(),
-            controller: party("bank"),
-            notice: served.world.notice,
-            purposes: vec![PURPOSE.into()],
-            link,
-            until: served.world.now().plus_ms(DAY),
-        }
-        .into(),
-        &signer(BANK),
-    );
+    let item = sign(&served.world.request(link).into(), &signer(BANK));
     let json = [("accept", "application/json")];
     for status in [201, 200] {
         let reply = served.post_with("/v1/statements", "application/cose", None, &json, &item);

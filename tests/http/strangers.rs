@@ -55,17 +55,7 @@ fn publish(served: &Served) {
 
 /// A request of the bank's; its id.
 fn asks(served: &Served) -> String {
-    let asking = ConsentRequest {
-        v: V1,
-        kind: Kind::ConsentRequest,
-        iat: served.world.now(),
-        nonce: nonce(),
-        controller: party("bank"),
-        notice: served.world.notice,
-        purposes: vec![PURPOSE.into()],
-        link: Hash([0x42; 32]),
-        until: served.world.now().plus_ms(DAY),
-    };
+    let asking = served.world.request(Hash([0x42; 32]));
     let item = sign(&asking.into(), &signer(BANK));
     assert_eq!(served.statement(&item).status, 201);
     naru::identity::open(&item).unwrap().id().to_string()

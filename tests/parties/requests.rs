@@ -16,22 +16,8 @@ use super::support::*;
 
 const LINK: Hash = Hash([0x11; 32]);
 
-pub(super) fn request(world: &World, link: Hash) -> ConsentRequest {
-    ConsentRequest {
-        v: V1,
-        kind: Kind::ConsentRequest,
-        iat: world.now(),
-        nonce: nonce(),
-        controller: party("bank"),
-        notice: world.notice,
-        purposes: vec![PURPOSE.into()],
-        link,
-        until: world.now().plus_ms(DAY),
-    }
-}
-
 fn ask(world: &World, link: Hash) -> StatementId {
-    world.accept(sign(&request(world, link).into(), &signer(BANK))).id
+    world.accept(sign(&world.request(link).into(), &signer(BANK))).id
 }
 
 /// Person `n` grants with the link.
@@ -152,7 +138,7 @@ fn what_does_not_fit_the_request_answers_nothing() {
 fn a_request_is_its_controller_s_within_its_notice_and_its_term() {
     let mut world = World::new();
     let refused = |world: &World, seed: u8, change: &dyn Fn(&mut ConsentRequest)| {
-        let mut request = request(world, LINK);
+        let mut request = world.request(LINK);
         change(&mut request);
         inert(&world.refuse(sign(&request.into(), &signer(seed))))
     };
@@ -172,7 +158,7 @@ fn a_request_is_its_controller_s_within_its_notice_and_its_term() {
     assert_eq!(refused(&world, BANK, &|_| {}), Why::NameTaken, "one link, one request");
     world.reopen();
     assert_eq!(refused(&world, BANK, &|_| {}), Why::NameTaken);
-    let both = [1, 2].map(|_| sign(&request(&world, Hash([0x44; 32])).into(), &signer(BANK)));
+    let both = [1, 2].map(|_| sign(&world.request(Hash([0x44; 32])).into(), &signer(BANK)));
     let outcomes = world.node().record(both.into());
     assert_eq!(outcomes.iter().filter(|o| o.is_ok()).count(), 1);
 }

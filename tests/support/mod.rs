@@ -384,6 +384,35 @@ impl World {
         }
     }
 
+    /// The bank asks whoever has the link.
+    pub fn request(&self, link: Hash) -> ConsentRequest {
+        ConsentRequest {
+            v: V1,
+            kind: Kind::ConsentRequest,
+            iat: self.now(),
+            nonce: nonce(),
+            controller: party("bank"),
+            notice: self.notice,
+            purposes: vec![PURPOSE.into()],
+            link,
+            until: self.now().plus_ms(DAY),
+        }
+    }
+
+    /// A complaint of a party, by a person whom it knows by this ppid.
+    pub fn complaint(&self, ppid: Ppid, of: &str, text: &str) -> IncidentComplain {
+        IncidentComplain {
+            v: V1,
+            kind: Kind::IncidentComplain,
+            iat: self.now(),
+            nonce: nonce(),
+            ppid,
+            by: None,
+            party: party(of),
+            text: text.into(),
+        }
+    }
+
     /// A demand of one item, once, from the bank to the hospital, for thirty days.
     pub fn demand(&self, ppid: Ppid) -> TransferDemand {
         TransferDemand {

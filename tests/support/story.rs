@@ -251,13 +251,18 @@ pub fn open_over(world: &World, store: Arc<dyn Store>, settings: Settings) -> Re
     Node::open(settings, store, vault, keys(), world.clock.clone())
 }
 
-/// Holds appends while it is shut; may hide commits.
+/// What is done in between, once a name is looked for.
+pub type AtLocate = (Name, Box<dyn FnOnce() + Send>);
+
+/// Holds appends while it is shut; may hide commits, and let something happen while a name is looked for.
 #[derive(Default)]
 pub struct Hold {
     /// (shut, an append waits)
     state: Mutex<(bool, bool)>,
     changed: Condvar,
     pub hides_commits: AtomicBool,
+    /// Done once, before the name is found.
+    pub at_locate: Mutex<Option<AtLocate>>,
 }
 
 impl Hold {
@@ -354,6 +359,10 @@ impl Store for Held {
         self.memory.register()
     }
     fn locate(&self, name: &Name) -> Result<Option<Located>, store::Error> {
+        let planned = self.hold.at_locate.lock().unwrap().take_if(|(at, _)| at == name);
+        if let Some((_, act)) = planned {
+            act();
+        }
         self.memory.locate(name)
     }
     fn names(&self, after: Option<&Name>, most: usize) -> Result<Vec<(Name, Located)>, store::Error> {

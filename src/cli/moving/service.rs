@@ -31,6 +31,7 @@ use crate::cli::open::LogKey;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;
 use crate::cli::say::hex;
+use crate::cli::say::is_code;
 use crate::cli::submit;
 use crate::consent::SlotKey;
 use crate::consent::State;
@@ -140,14 +141,16 @@ pub(in crate::cli::moving) fn changed_since(
 ) -> Result<usize, Fail> {
     let client = Client::new(url, reach)?;
     let bearer = format!("Bearer {}", carry::token(&client, key, first)?);
-    let own = own(&client, &bearer)?;
-    let there: BTreeMap<SlotKey, &OwnSlot> = own.slots.iter().map(|slot| (slot.key(), slot)).collect();
-    let last: BTreeMap<&SlotKey, _> = held.last().collect();
+    Ok(otherwise(&own(&client, &bearer)?.slots, &held.last().collect(), held.as_of()))
+}
+
+/// Slots there that stand otherwise than the last statements of an archive of that instant say.
+fn otherwise(there: &[OwnSlot], last: &BTreeMap<&SlotKey, Option<StatementId>>, as_of: Timestamp) -> usize {
+    let there: BTreeMap<SlotKey, &OwnSlot> = there.iter().map(|slot| (slot.key(), slot)).collect();
     let other = last.iter().filter(|(key, last)| there.get(**key).is_none_or(|slot| slot.over() != **last));
-    // What is past its term is in no archive; what is younger than the archive is not in it yet.
-    let new =
-        there.iter().filter(|(key, slot)| !last.contains_key(key) && held.as_of() < Timestamp(slot.since));
-    Ok(other.count() + new.count())
+    // What is past its term is in no archive; what is not older than the archive may not be in it yet.
+    let new = there.iter().filter(|(key, slot)| !last.contains_key(key) && as_of <= Timestamp(slot.since));
+    other.count() + new.count()
 }
 
 fn own(client: &Client, bearer: &str) -> Result<Own, Fail> {
@@ -351,5 +354,34 @@ impl<'a> Desk<'a> {
 /// The stable code of a problem.
 fn code(answer: &Answer) -> Option<String> {
     let json: Value = serde_json::from_slice(&answer.body).ok()?;
-    json.get("code").and_then(Value::as_str).map(str::to_owned)
+    json.get("code").and_then(Value::as_str).filter(|code| is_code(code)).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(purpose: &str, since: u64, over: u8) -> OwnSlot {
+        OwnSlot {
+            controller: "bank".into(),
+            purpose: purpose.into(),
+            class: DataClass::RealName,
+            state: "granted".into(),
+            since,
+            over: Some(StatementId([over; 32]).to_string()),
+        }
+    }
+
+    #[test]
+    fn a_slot_of_the_archive_s_own_instant_is_new_and_an_older_one_is_past_its_term() {
+        let (known, key) = (slot("p", 5, 1), slot("p", 5, 1).key());
+        let last = BTreeMap::from([(&key, Some(StatementId([1; 32])))]);
+        let count = |slots: &[OwnSlot]| otherwise(slots, &last, Timestamp(9));
+        assert_eq!(count(&[known]), 0);
+        assert_eq!(count(&[slot("p", 9, 2)]), 1);
+        assert_eq!(count(&[]), 1);
+        for (since, new) in [(8, 0), (9, 1), (10, 1)] {
+            assert_eq!(count(&[slot("p", 5, 1), slot("q", since, 3)]), new, "{since}");
+        }
+    }
 }

@@ -232,16 +232,26 @@ fn json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, Fault> {
     Ok(out)
 }
 
+/// What the work of a route comes to, its time noted under its act.
+async fn answered(
+    request: &HttpRequest,
+    shared: &Shared,
+    act: Act,
+    work: impl Future<Output = Result<Vec<u8>, Fault>>,
+) -> HttpResponse {
+    let watch = Watch::start();
+    let outcome = work.await;
+    shared.metrics.took(act, watch.elapsed());
+    finish(request, outcome)
+}
+
 /// `POST /access/v1/evaluation`
 pub(in crate::http) async fn evaluation(
     request: HttpRequest,
     payload: web::Payload,
     shared: web::Data<Shared>,
 ) -> HttpResponse {
-    let watch = Watch::start();
-    let outcome = one(&request, payload, &shared).await;
-    shared.metrics.took(Act::Evaluation, watch.elapsed());
-    finish(&request, outcome)
+    answered(&request, &shared, Act::Evaluation, one(&request, payload, &shared)).await
 }
 
 async fn one(
@@ -261,10 +271,7 @@ pub(in crate::http) async fn evaluations(
     payload: web::Payload,
     shared: web::Data<Shared>,
 ) -> HttpResponse {
-    let watch = Watch::start();
-    let outcome = many(&request, payload, &shared).await;
-    shared.metrics.took(Act::Evaluations, watch.elapsed());
-    finish(&request, outcome)
+    answered(&request, &shared, Act::Evaluations, many(&request, payload, &shared)).await
 }
 
 async fn many(

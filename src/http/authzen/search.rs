@@ -28,8 +28,8 @@ use serde_json::json;
 
 use crate::http::Shared;
 use crate::http::authzen::Fault;
+use crate::http::authzen::answered;
 use crate::http::authzen::asked;
-use crate::http::authzen::finish;
 use crate::http::authzen::json as written;
 use crate::http::authzen::may_ask;
 use crate::http::authzen::shape;
@@ -53,7 +53,6 @@ use crate::node::Found;
 use crate::node::Listing;
 use crate::node::MAX_PAGE;
 use crate::node::Node;
-use crate::node::clock::Watch;
 use crate::telemetry::Act;
 
 /// Persons on a page if nothing else is asked.
@@ -225,10 +224,7 @@ pub(in crate::http) async fn subject(
     payload: web::Payload,
     shared: web::Data<Shared>,
 ) -> HttpResponse {
-    let watch = Watch::start();
-    let outcome = subjects(&request, payload, &shared).await;
-    shared.metrics.took(Act::Search, watch.elapsed());
-    finish(&request, outcome)
+    answered(&request, &shared, Act::Search, subjects(&request, payload, &shared)).await
 }
 
 async fn subjects(request: &HttpRequest, payload: web::Payload, shared: &Shared) -> Result<Vec<u8>, Fault> {
@@ -259,10 +255,7 @@ pub(in crate::http) async fn action(
     payload: web::Payload,
     shared: web::Data<Shared>,
 ) -> HttpResponse {
-    let watch = Watch::start();
-    let outcome = actions(&request, payload, &shared).await;
-    shared.metrics.took(Act::Search, watch.elapsed());
-    finish(&request, outcome)
+    answered(&request, &shared, Act::Search, actions(&request, payload, &shared)).await
 }
 
 async fn actions(request: &HttpRequest, payload: web::Payload, shared: &Shared) -> Result<Vec<u8>, Fault> {
@@ -295,10 +288,7 @@ pub(in crate::http) async fn resource(
     payload: web::Payload,
     shared: web::Data<Shared>,
 ) -> HttpResponse {
-    let watch = Watch::start();
-    let outcome = resources(&request, payload, &shared).await;
-    shared.metrics.took(Act::Search, watch.elapsed());
-    finish(&request, outcome)
+    answered(&request, &shared, Act::Search, resources(&request, payload, &shared)).await
 }
 
 async fn resources(request: &HttpRequest, payload: web::Payload, shared: &Shared) -> Result<Vec<u8>, Fault> {

@@ -192,9 +192,8 @@ pub(in crate::http) async fn feed(
         .ok_or_else(|| Problem::new(sort::TOO_MANY_LISTENERS, "close one, or wait").retry_after(1))?;
     if streams {
         let body = stream::begin(&shared, listener, from, listening);
-        return Ok(HttpResponse::Ok()
+        return Ok(message::uncached()
             .insert_header((header::CONTENT_TYPE, EVENT_STREAM))
-            .insert_header((header::CACHE_CONTROL, "no-store"))
             // A proxy that gathers before it passes on would hold withdrawals back.
             .insert_header((HeaderName::from_static("x-accel-buffering"), "no"))
             .body(body));
@@ -202,7 +201,7 @@ pub(in crate::http) async fn feed(
     let page = poll(&shared, &listener.of, from, &query).await?;
     let events = page.events.iter().map(Told::from).collect();
     let answer = Answer { events, after: page.next.saturating_sub(1), as_of: page.as_of };
-    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(answer))
+    Ok(message::uncached().json(answer))
 }
 
 fn asked(request: &HttpRequest) -> Result<Query, Problem> {

@@ -320,7 +320,7 @@ impl Node {
         }
         let item = seal(&loaded, arrival.item(&loaded), &cbor::encode(arrival).map_err(Error::from)?)?;
         let kept = self.keep(Keep::setting((*loaded).clone(), item))?;
-        if owner.is_none() {
+        if owner.is_none() && matches!(kept, Kept::Set) {
             self.write_names(&[(row, who)])?;
         }
         self.settle()?;

@@ -47,6 +47,8 @@ use crate::node::Error;
 use crate::node::Inner;
 use crate::node::Stop;
 use crate::node::clock;
+use crate::node::folder;
+use crate::node::folder::io_at;
 use crate::node::lane::Lane;
 use crate::vault;
 use crate::vault::Key;
@@ -55,7 +57,6 @@ use lines::Counter;
 use records::Part;
 use records::Reader;
 use records::Writer;
-use records::io_at;
 
 pub(in crate::node) use work::run;
 
@@ -313,8 +314,8 @@ impl Upload {
         }
         self.input.sync()?;
         let root = self.inner.cohort_folder();
-        sync_folder(&root)?;
-        sync_folder(&self.inner.settings.data)?;
+        folder::sync(&root)?;
+        folder::sync(&self.inner.settings.data)?;
         let job = Job {
             v: 1,
             party: self.party.clone(),
@@ -326,7 +327,7 @@ impl Upload {
         };
         let sealed =
             self.inner.cohort_key(self.id).seal(Part::Job.as_str().as_bytes(), &cbor::encode(&job)?)?;
-        put(&self.folder, Part::Job.as_str(), &sealed)?;
+        folder::put(&self.folder, Part::Job.as_str(), &sealed)?;
         // At this point the job exists.
         self.kept = true;
         let (id, folder) = (self.id, self.folder.clone());
@@ -334,23 +335,6 @@ impl Upload {
         self.inner.cohorts.enter(Arc::new(entry));
         Ok(id)
     }
-}
-
-/// Makes the names in a folder durable.
-fn sync_folder(folder: &Path) -> Result<(), Error> {
-    fs::File::open(folder).and_then(|f| f.sync_all()).map_err(io_at(folder))
-}
-
-/// Writes a file whole or not at all, durable before it answers.
-fn put(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
-    let (new, path) = (folder.join(format!("{name}.new")), folder.join(name));
-    let write = || {
-        fs::write(&new, bytes)?;
-        fs::File::open(&new)?.sync_all()?;
-        fs::rename(&new, &path)
-    };
-    write().map_err(io_at(&path))?;
-    sync_folder(folder)
 }
 
 /// Verdicts of a job from one line on, as far as they stand.
@@ -501,15 +485,9 @@ impl Inner {
 
     /// Finds the jobs of earlier runs: goes on with them, removes what never became one or has expired.
     pub(in crate::node) fn cohorts_recover(&self) -> Result<(), Error> {
-        let root = self.cohort_folder();
-        let folders = match fs::read_dir(&root) {
-            Ok(folders) => folders,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(cause) => return Err(io_at(&root)(cause)),
-        };
         let mut found = Vec::new();
-        for folder in folders {
-            let folder = folder.map_err(io_at(&root))?.path();
+        for folder in folder::list(&self.cohort_folder())? {
+            let folder = folder?.path();
             let name = folder.file_name().and_then(|name| name.to_str());
             let Some(id) = name.and_then(CohortId::from_hex) else { continue };
             match self.cohort_load(id, &folder) {
@@ -525,12 +503,7 @@ impl Inner {
     }
 
     fn cohort_load(&self, id: CohortId, folder: &Path) -> Result<Option<Entry>, Error> {
-        let path = folder.join(Part::Job.as_str());
-        let sealed = match fs::read(&path) {
-            Ok(sealed) => sealed,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(cause) => return Err(io_at(&path)(cause)),
-        };
+        let Some(sealed) = folder::read(&folder.join(Part::Job.as_str()))? else { return Ok(None) };
         let plain = self.cohort_key(id).open(Part::Job.as_str().as_bytes(), &sealed, "job of a cohort")?;
         let job: Job = cbor::decode(&plain)?;
         let done = folder.join(work::SUMMARY).exists();

@@ -18,6 +18,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use crate::node::Error;
+use crate::node::folder::io_at;
 use crate::vault::Key;
 
 /// Largest sealed record, bytes.
@@ -39,10 +40,6 @@ impl Part {
             Self::Verdicts => "verdicts",
         }
     }
-}
-
-pub(super) fn io_at(path: &Path) -> impl FnOnce(io::Error) -> Error + '_ {
-    |cause| Error::File { path: path.to_owned(), cause }
 }
 
 fn ad(part: Part, number: u64) -> Vec<u8> {

@@ -24,11 +24,10 @@ use crate::node::cohort::Entry;
 use crate::node::cohort::Job;
 use crate::node::cohort::Progress;
 use crate::node::cohort::lines::Lines;
-use crate::node::cohort::put;
 use crate::node::cohort::records::Part;
 use crate::node::cohort::records::Reader;
 use crate::node::cohort::records::Writer;
-use crate::node::cohort::sync_folder;
+use crate::node::folder;
 
 /// Verdicts in one record, each record durable before the next is begun. Fixed: it is part of the format.
 pub(super) const CHUNK: u64 = 4_096;
@@ -111,7 +110,7 @@ impl Inner {
         let mut seen = |record: &[u8]| done += record.iter().filter(|b| **b == b'\n').count() as u64;
         let path = entry.folder.join(Part::Verdicts.as_str());
         let verdicts = Writer::resume(path, key.clone(), Part::Verdicts, &mut seen)?;
-        sync_folder(&entry.folder)?;
+        folder::sync(&entry.folder)?;
         let input = Reader::open(&entry.folder.join(Part::Input.as_str()), key, Part::Input)?;
         let mut lines = Lines::new(input);
         for _ in 0..done {
@@ -152,7 +151,7 @@ impl Inner {
         }
         let summary = self.cohort_sum(&job.entry)?;
         let signed = summary.sign(self.signers.now().as_ref()).map_err(|e| Error::Damaged(e.to_string()))?;
-        put(&job.entry.folder, SUMMARY, &signed)?;
+        folder::put(&job.entry.folder, SUMMARY, &signed)?;
         Ok(Turn::Done)
     }
 

@@ -13,7 +13,6 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
 use std::path::PathBuf;
 
 use crate::ledger::cbor;
@@ -23,6 +22,8 @@ use crate::model::id::Timestamp;
 use crate::model::statement::Statement;
 use crate::node::Error;
 use crate::node::Inner;
+use crate::node::folder;
+use crate::node::folder::io_at;
 use crate::node::intake::Prepared;
 use crate::node::intake::Target;
 use crate::node::people::Loaded;
@@ -32,35 +33,6 @@ use crate::vault::Sealed;
 const FOLDER: &str = "transfers";
 const SINCE: &str = "since";
 const RUN: &str = "run";
-
-fn at(path: &Path) -> impl FnOnce(io::Error) -> Error + '_ {
-    |cause| Error::File { path: path.to_owned(), cause }
-}
-
-fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(cause) => Err(at(path)(cause)),
-    }
-}
-
-/// Makes the names in a folder durable.
-fn sync(folder: &Path) -> Result<(), Error> {
-    fs::File::open(folder).and_then(|file| file.sync_all()).map_err(at(folder))
-}
-
-/// Writes a file whole or not at all, durable before it answers.
-fn put(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
-    let (new, path) = (folder.join(format!("{name}.new")), folder.join(name));
-    let write = || {
-        fs::write(&new, bytes)?;
-        fs::File::open(&new)?.sync_all()?;
-        fs::rename(&new, &path)
-    };
-    write().map_err(at(&path))?;
-    sync(folder)
-}
 
 /// The record an item is sealed as.
 fn item_record(demand: &StatementId, run: u64, number: usize) -> [u8; 32] {
@@ -92,31 +64,24 @@ impl Inner {
     fn mark_transfer(&self, demand: &StatementId) -> Result<(), Error> {
         let folder = self.transfer_folder(demand);
         let root = self.settings.data.join(FOLDER);
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(at(&folder))?;
-        put(&folder, SINCE, &self.now().0.to_be_bytes())?;
-        sync(&root)?;
-        sync(&self.settings.data)
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(io_at(&folder))?;
+        folder::put(&folder, SINCE, &self.now().0.to_be_bytes())?;
+        folder::sync(&root)?;
+        folder::sync(&self.settings.data)
     }
 
     /// Since when a demand is known; without its date it counts as new: it is kept a while longer.
     pub(in crate::node::transfer) fn transfer_since(&self, demand: &StatementId) -> Result<Timestamp, Error> {
-        let since = read(&self.transfer_folder(demand).join(SINCE))?.and_then(|bytes| bytes.try_into().ok());
+        let since =
+            folder::read(&self.transfer_folder(demand).join(SINCE))?.and_then(|bytes| bytes.try_into().ok());
         Ok(since.map_or(self.now(), |bytes| Timestamp(u64::from_be_bytes(bytes))))
     }
 
     /// The demands that may have to be carried.
     pub(in crate::node::transfer) fn marked_transfers(&self) -> Result<Vec<StatementId>, Error> {
-        let root = self.settings.data.join(FOLDER);
-        let folders = match fs::read_dir(&root) {
-            Ok(folders) => folders,
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(cause) => return Err(at(&root)(cause)),
-        };
         let mut found = Vec::new();
-        for folder in folders {
-            let folder = folder.map_err(at(&root))?;
-            let name = folder.file_name();
-            found.extend(name.to_str().and_then(StatementId::from_hex));
+        for folder in folder::list(&self.settings.data.join(FOLDER))? {
+            found.extend(folder?.file_name().to_str().and_then(StatementId::from_hex));
         }
         Ok(found)
     }
@@ -127,7 +92,7 @@ impl Inner {
         demand: &StatementId,
         of: &Loaded,
     ) -> Result<Option<Run>, Error> {
-        let Some(sealed) = read(&self.transfer_folder(demand).join(RUN))? else { return Ok(None) };
+        let Some(sealed) = folder::read(&self.transfer_folder(demand).join(RUN))? else { return Ok(None) };
         let plain = match of.key.open(Sealed::Transfer, &of.who.subject, &demand.0, &sealed) {
             Ok(plain) => plain,
             Err(error) => {
@@ -146,7 +111,7 @@ impl Inner {
         run: &Run,
     ) -> Result<(), Error> {
         let sealed = of.key.seal(Sealed::Transfer, &of.who.subject, &demand.0, &cbor::encode(run)?)?;
-        put(&self.transfer_folder(demand), RUN, &sealed)
+        folder::put(&self.transfer_folder(demand), RUN, &sealed)
     }
 
     pub(in crate::node::transfer) fn keep_item(
@@ -158,7 +123,7 @@ impl Inner {
     ) -> Result<(), Error> {
         let record = item_record(demand, run, number);
         let sealed = of.key.seal(Sealed::Transfer, &of.who.subject, &record, bytes)?;
-        put(&self.transfer_folder(demand), &format!("item-{number}"), &sealed)
+        folder::put(&self.transfer_folder(demand), &format!("item-{number}"), &sealed)
     }
 
     /// An item as it was fetched; none if it is gone or damaged.
@@ -169,7 +134,7 @@ impl Inner {
         (run, number): (u64, usize),
     ) -> Result<Option<Vec<u8>>, Error> {
         let path = self.transfer_folder(demand).join(format!("item-{number}"));
-        let Some(sealed) = read(&path)? else { return Ok(None) };
+        let Some(sealed) = folder::read(&path)? else { return Ok(None) };
         let record = item_record(demand, run, number);
         Ok(of.key.open(Sealed::Transfer, &of.who.subject, &record, &sealed).ok())
     }
@@ -177,15 +142,10 @@ impl Inner {
     /// Removes what was fetched: nothing of hers is kept longer than it is carried.
     pub(in crate::node::transfer) fn drop_items(&self, demand: &StatementId) -> Result<(), Error> {
         let folder = self.transfer_folder(demand);
-        let files = match fs::read_dir(&folder) {
-            Ok(files) => files,
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(cause) => return Err(at(&folder)(cause)),
-        };
-        for file in files {
-            let file = file.map_err(at(&folder))?;
+        for file in folder::list(&folder)? {
+            let file = file?;
             if file.file_name().to_str().is_some_and(|name| name.starts_with("item-")) {
-                fs::remove_file(file.path()).map_err(at(&folder))?;
+                fs::remove_file(file.path()).map_err(io_at(&folder))?;
             }
         }
         Ok(())
@@ -195,7 +155,7 @@ impl Inner {
     pub(in crate::node::transfer) fn drop_transfer(&self, demand: &StatementId) -> Result<(), Error> {
         let folder = self.transfer_folder(demand);
         match fs::remove_dir_all(&folder) {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(at(&folder)(cause)),
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(io_at(&folder)(cause)),
             Ok(()) | Err(_) => Ok(()),
         }
     }

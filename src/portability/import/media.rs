@@ -68,10 +68,11 @@ pub enum Media {
 }
 
 impl Media {
-    /// Reads a media type. Source: RFC 9110 section 8.3.1; parameters that are not of the type are refused.
+    /// Reads a media type. Source: RFC 9110 section 8.3.1; parameters that are not of the type are refused, and
+    /// so is what is not seen: it is kept and shown as it was said.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        if text.len() > MAX_MEDIA {
+        if text.len() > MAX_MEDIA || !text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
             return None;
         }
         let mut parts = text.split(';').map(str::trim);
