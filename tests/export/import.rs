@@ -16,26 +16,26 @@ const ADULT: &[u8] = include_bytes!("../data/adult/adult.data.gz");
 const COLUMNS: &str = "age,workclass,fnlwgt,education,education-num,marital-status,occupation,relationship,race,\
                        sex,capital-gain,capital-loss,hours-per-week,native-country,income";
 const FHIR: &str = "application/fhir+json";
-const BANK: &str = "application/json; profile=kmydata-bank";
-const CARD: &str = "application/json;profile=\"kmydata-card\"";
+pub(crate) const BANK: &str = "application/json; profile=kmydata-bank";
+pub(crate) const CARD: &str = "application/json;profile=\"kmydata-card\"";
 
-fn read(media: &str, original: &[u8]) -> Result<Option<Form>, Refused> {
+pub(crate) fn read(media: &str, original: &[u8]) -> Result<Option<Form>, Refused> {
     import::read(Media::parse(media).unwrap(), original)
 }
 
-fn items(media: &str, original: &[u8]) -> Vec<Item> {
+pub(crate) fn items(media: &str, original: &[u8]) -> Vec<Item> {
     read(media, original).unwrap().unwrap().items
 }
 
-fn amounts(item: &Item) -> Vec<(&str, &str, Option<&str>)> {
+pub(crate) fn amounts(item: &Item) -> Vec<(&str, &str, Option<&str>)> {
     item.amounts.iter().map(|a| (a.name.as_str(), a.value.as_str(), a.unit.as_deref())).collect()
 }
 
-fn codes(item: &Item) -> Vec<(&str, &str)> {
+pub(crate) fn codes(item: &Item) -> Vec<(&str, &str)> {
     item.codes.iter().map(|c| (c.system.as_str(), c.code.as_str())).collect()
 }
 
-fn label<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
+pub(crate) fn label<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
     item.labels.iter().find(|l| l.name == name).map(|l| l.text.as_str())
 }
 
@@ -88,44 +88,6 @@ fn a_published_table_gives_every_cell_under_its_column() {
     }
     let utf8 = "이름,값\n똠,가\n".as_bytes();
     assert!(matches!(read("text/csv;charset=cp949", utf8), Err(Refused::Encoding { .. })));
-}
-
-/// Made of the names of members: no published answer has a licence (see `tests/data/import`).
-#[test]
-fn answers_of_kmydata_put_each_member_in_one_place() {
-    let bank = r#"{"rsp_code":"00000","rsp_msg":"m","next_page":"n","trans_cnt":2,"trans_list":[
-        {"trans_dtime":"20210102102000","trans_type":"03","trans_class":"c","currency_code":"KRW",
-         "trans_amt":"10000.500","balance_amt":30000,"is_x":true,"deeper":{"a":1}},
-        {"trans_dtime":"20211402102000","trans_amt":"ten"}]}"#;
-    let found = items(BANK, bank.as_bytes());
-    assert_eq!(found.len(), 2);
-    let first = &found[0];
-    assert_eq!(first.when.as_deref(), Some("2021-01-02T10:20:00+09:00"));
-    let krw = Some("KRW");
-    assert_eq!(amounts(first), [("balance_amt", "30000", krw), ("trans_amt", "10000.500", krw)]);
-    assert_eq!(codes(first), [("kmydata:currency_code", "KRW"), ("kmydata:trans_type", "03")]);
-    assert_eq!((label(first, "trans_class"), label(first, "is_x")), (Some("c"), Some("true")));
-    assert_eq!(first.source, "/trans_list/0");
-    // What is no instant and no number stays what it was: a text.
-    assert_eq!((found[1].when.as_deref(), amounts(&found[1]).len()), (None, 0));
-    assert_eq!(label(&found[1], "trans_dtime"), Some("20211402102000"));
-    assert_eq!(label(&found[1], "trans_amt"), Some("ten"));
-    let card = r#"{"rsp_code":"00000","rsp_msg":"m","is_loan_revolving":true,"card_list":[{"card_id":"1","card_type":"01"}],
-        "approved_list":[{"approved_dtime":"20220101","status":"01","approved_amt":1}]}"#;
-    let found = items(CARD, card.as_bytes());
-    let sources: Vec<_> = found.iter().map(|item| item.source.as_str()).collect();
-    assert_eq!(sources, ["", "/card_list/0", "/approved_list/0"]);
-    assert_eq!(found[2].when.as_deref(), Some("2022-01-01"));
-    for no in [
-        r#"{"rsp_code":"40404","rsp_msg":"m","detail_cnt":0,"detail_list":[]}"#,
-        r#"{"rsp_code":"00000","rsp_msg":"m"}"#,
-        r#"{"rsp_msg":"m","trans_list":[]}"#,
-        r#"{"rsp_code":"00000","trans_list":{}}"#,
-        r#"{"rsp_code":"00000","trans_list":[1]}"#,
-        "[]",
-    ] {
-        assert!(matches!(read(BANK, no.as_bytes()), Err(Refused::Lies { .. })), "{no}");
-    }
 }
 
 #[test]
