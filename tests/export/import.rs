@@ -11,6 +11,7 @@ use proptest::prelude::*;
 
 const LIPIDS: &[u8] = include_bytes!("../data/import/fhir-r4-lipids.json");
 const SEARCHSET: &[u8] = include_bytes!("../data/import/fhir-r4-searchset.json");
+const STATEMENT: &[u8] = include_bytes!("../data/import/card-statement.csv");
 const ADULT: &[u8] = include_bytes!("../data/adult/adult.data.gz");
 /// Source: adult.names, "Attribute information"
 const COLUMNS: &str = "age,workclass,fnlwgt,education,education-num,marital-status,occupation,relationship,race,\
@@ -88,6 +89,29 @@ fn a_published_table_gives_every_cell_under_its_column() {
     }
     let utf8 = "이름,값\n똠,가\n".as_bytes();
     assert!(matches!(read("text/csv;charset=cp949", utf8), Err(Refused::Encoding { .. })));
+}
+
+/// What an issuer writes: amounts with their signs, a comma inside one, and a last column without a name
+/// that says which way the money went.
+#[test]
+fn a_published_statement_of_a_card_gives_every_row_as_it_stands() {
+    let found = items("text/csv", STATEMENT);
+    assert_eq!(found.len(), 13);
+    let cells = |at: usize| -> Vec<_> {
+        found[at].labels.iter().map(|l| (l.name.as_str(), l.text.as_str())).collect()
+    };
+    let insured = "ROYAL LONDON INSURANCE        01222 61234  GBR";
+    assert_eq!(
+        cells(3),
+        [("Date Processed", "12-Dec-2019"), ("Description", insured), ("Amount", "£1,183.23")]
+    );
+    assert_eq!((cells(0)[0].1, found[0].when.as_deref()), ("Pending", None));
+    assert_eq!(
+        cells(12)[1..],
+        [("Description", "PAYMENT RECEIVED - THANK YOU"), ("Amount", "+ £1,100.00"), ("", "CR")]
+    );
+    assert_eq!(found[12].source, "row:13");
+    assert!(found.iter().all(|item| item.amounts.is_empty()), "what a column means is not guessed");
 }
 
 #[test]
