@@ -3,12 +3,12 @@
 //! Every scalar of an entry becomes exactly one amount, code or label, by the ending
 //! of its name: the API names members alike in all its resources. Numbers keep their
 //! digits, whether the source quotes them or not. Instants are 14 digits of Korean
-//! time, dates 8, months 6. A currency is said only where the entry says one.
+//! time, dates 8, months 6. A currency is said only where the entry or the name says one.
 //!
 //! Source: the API as published with sample values (financial MyData, v202109-1, in
 //! `tests/data/import`), and names that came after it (v2). The official text itself is
-//! under no licence: conformance is not claimed. Lacks: lists within entries, the
-//! currency that v2 means where none is said, other industries.
+//! under no licence: conformance is not claimed. Lacks: lists within entries, the won
+//! that are meant where no currency is said, other industries.
 
 use std::collections::BTreeMap;
 
