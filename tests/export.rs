@@ -8,6 +8,8 @@ mod holder;
 mod import;
 #[path = "export/incidents.rs"]
 mod incidents;
+#[path = "export/kmydata.rs"]
+mod kmydata;
 #[path = "export/memory.rs"]
 mod memory;
 #[path = "export/moving.rs"]

@@ -11,31 +11,32 @@ use proptest::prelude::*;
 
 const LIPIDS: &[u8] = include_bytes!("../data/import/fhir-r4-lipids.json");
 const SEARCHSET: &[u8] = include_bytes!("../data/import/fhir-r4-searchset.json");
+const STATEMENT: &[u8] = include_bytes!("../data/import/card-statement.csv");
 const ADULT: &[u8] = include_bytes!("../data/adult/adult.data.gz");
 /// Source: adult.names, "Attribute information"
 const COLUMNS: &str = "age,workclass,fnlwgt,education,education-num,marital-status,occupation,relationship,race,\
                        sex,capital-gain,capital-loss,hours-per-week,native-country,income";
 const FHIR: &str = "application/fhir+json";
-const BANK: &str = "application/json; profile=kmydata-bank";
-const CARD: &str = "application/json;profile=\"kmydata-card\"";
+pub(crate) const BANK: &str = "application/json; profile=kmydata-bank";
+pub(crate) const CARD: &str = "application/json;profile=\"kmydata-card\"";
 
-fn read(media: &str, original: &[u8]) -> Result<Option<Form>, Refused> {
+pub(crate) fn read(media: &str, original: &[u8]) -> Result<Option<Form>, Refused> {
     import::read(Media::parse(media).unwrap(), original)
 }
 
-fn items(media: &str, original: &[u8]) -> Vec<Item> {
+pub(crate) fn items(media: &str, original: &[u8]) -> Vec<Item> {
     read(media, original).unwrap().unwrap().items
 }
 
-fn amounts(item: &Item) -> Vec<(&str, &str, Option<&str>)> {
+pub(crate) fn amounts(item: &Item) -> Vec<(&str, &str, Option<&str>)> {
     item.amounts.iter().map(|a| (a.name.as_str(), a.value.as_str(), a.unit.as_deref())).collect()
 }
 
-fn codes(item: &Item) -> Vec<(&str, &str)> {
+pub(crate) fn codes(item: &Item) -> Vec<(&str, &str)> {
     item.codes.iter().map(|c| (c.system.as_str(), c.code.as_str())).collect()
 }
 
-fn label<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
+pub(crate) fn label<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
     item.labels.iter().find(|l| l.name == name).map(|l| l.text.as_str())
 }
 
@@ -90,42 +91,27 @@ fn a_published_table_gives_every_cell_under_its_column() {
     assert!(matches!(read("text/csv;charset=cp949", utf8), Err(Refused::Encoding { .. })));
 }
 
-/// Made of the names of members: no published answer has a licence (see `tests/data/import`).
+/// What an issuer writes: amounts with their signs, a comma inside one, and a last column without a name
+/// that says which way the money went.
 #[test]
-fn answers_of_kmydata_put_each_member_in_one_place() {
-    let bank = r#"{"rsp_code":"00000","rsp_msg":"m","next_page":"n","trans_cnt":2,"trans_list":[
-        {"trans_dtime":"20210102102000","trans_type":"03","trans_class":"c","currency_code":"KRW",
-         "trans_amt":"10000.500","balance_amt":30000,"is_x":true,"deeper":{"a":1}},
-        {"trans_dtime":"20211402102000","trans_amt":"ten"}]}"#;
-    let found = items(BANK, bank.as_bytes());
-    assert_eq!(found.len(), 2);
-    let first = &found[0];
-    assert_eq!(first.when.as_deref(), Some("2021-01-02T10:20:00+09:00"));
-    let krw = Some("KRW");
-    assert_eq!(amounts(first), [("balance_amt", "30000", krw), ("trans_amt", "10000.500", krw)]);
-    assert_eq!(codes(first), [("kmydata:currency_code", "KRW"), ("kmydata:trans_type", "03")]);
-    assert_eq!((label(first, "trans_class"), label(first, "is_x")), (Some("c"), Some("true")));
-    assert_eq!(first.source, "/trans_list/0");
-    // What is no instant and no number stays what it was: a text.
-    assert_eq!((found[1].when.as_deref(), amounts(&found[1]).len()), (None, 0));
-    assert_eq!(label(&found[1], "trans_dtime"), Some("20211402102000"));
-    assert_eq!(label(&found[1], "trans_amt"), Some("ten"));
-    let card = r#"{"rsp_code":"00000","rsp_msg":"m","is_loan_revolving":true,"card_list":[{"card_id":"1","card_type":"01"}],
-        "approved_list":[{"approved_dtime":"20220101","status":"01","approved_amt":1}]}"#;
-    let found = items(CARD, card.as_bytes());
-    let sources: Vec<_> = found.iter().map(|item| item.source.as_str()).collect();
-    assert_eq!(sources, ["", "/card_list/0", "/approved_list/0"]);
-    assert_eq!(found[2].when.as_deref(), Some("2022-01-01"));
-    for no in [
-        r#"{"rsp_code":"40404","rsp_msg":"m","detail_cnt":0,"detail_list":[]}"#,
-        r#"{"rsp_code":"00000","rsp_msg":"m"}"#,
-        r#"{"rsp_msg":"m","trans_list":[]}"#,
-        r#"{"rsp_code":"00000","trans_list":{}}"#,
-        r#"{"rsp_code":"00000","trans_list":[1]}"#,
-        "[]",
-    ] {
-        assert!(matches!(read(BANK, no.as_bytes()), Err(Refused::Lies { .. })), "{no}");
-    }
+fn a_published_statement_of_a_card_gives_every_row_as_it_stands() {
+    let found = items("text/csv", STATEMENT);
+    assert_eq!(found.len(), 13);
+    let cells = |at: usize| -> Vec<_> {
+        found[at].labels.iter().map(|l| (l.name.as_str(), l.text.as_str())).collect()
+    };
+    let insured = "ROYAL LONDON INSURANCE        01222 61234  GBR";
+    assert_eq!(
+        cells(3),
+        [("Date Processed", "12-Dec-2019"), ("Description", insured), ("Amount", "£1,183.23")]
+    );
+    assert_eq!((cells(0)[0].1, found[0].when.as_deref()), ("Pending", None));
+    assert_eq!(
+        cells(12)[1..],
+        [("Description", "PAYMENT RECEIVED - THANK YOU"), ("Amount", "+ £1,100.00"), ("", "CR")]
+    );
+    assert_eq!(found[12].source, "row:13");
+    assert!(found.iter().all(|item| item.amounts.is_empty()), "what a column means is not guessed");
 }
 
 #[test]

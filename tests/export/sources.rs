@@ -105,6 +105,9 @@ fn the_archive_holds_originals_byte_for_byte_with_their_origin_and_what_follows(
     let table = "\u{feff}이름,값\n가,=1+1\n".as_bytes();
     kept(&world, &wish(ppid, "lab", FHIR, LIPIDS));
     kept(&world, &wish(ppid, "table", "text/csv", table));
+    let [(bank, moved), (card, paid)] = kmydata::statements();
+    kept(&world, &wish(ppid, "moved", bank, &moved));
+    kept(&world, &wish(ppid, "paid", card, &paid));
     kept(&world, &wish(ppid, "scan", "application/pdf", b"%PDF-1.7 not read"));
     covered(&world);
     let size = world.node().published().size;
@@ -117,11 +120,15 @@ fn the_archive_holds_originals_byte_for_byte_with_their_origin_and_what_follows(
     assert_ne!(bytes, before);
     let found = files(&before);
     let rows = rows(&found, BANK_FOLDER);
-    assert_eq!(rows.len(), 3);
+    assert_eq!(rows.len(), 5);
     let complete = json(&found, portability::COMPLETENESS);
-    for (item, original, form) in
-        [("lab", LIPIDS, Some(5)), ("table", table, Some(1)), ("scan", b"%PDF-1.7 not read", None)]
-    {
+    for (item, original, form) in [
+        ("lab", LIPIDS, Some(5)),
+        ("table", table, Some(1)),
+        ("moved", &moved, Some(3)),
+        ("paid", &paid, Some(3)),
+        ("scan", b"%PDF-1.7 not read", None),
+    ] {
         let row = rows.iter().find(|row| row["item"] == item).unwrap();
         let path = row["original"].as_str().unwrap();
         assert!(path.starts_with("data/by-source/bank/000001.zip/"), "{path}");
@@ -131,15 +138,15 @@ fn the_archive_holds_originals_byte_for_byte_with_their_origin_and_what_follows(
         assert_eq!((row["sealed_to"].as_str(), row["items"].as_u64()), (Some("service"), form));
         assert!(row["basis"].is_string() && row["at"].is_u64());
         let lists = complete["lists"].as_array().unwrap();
-        assert!(lists.iter().any(|one| one["kind"] == "deposit" && one["items"] == 3), "{item}");
+        assert!(lists.iter().any(|one| one["kind"] == "deposit" && one["items"] == 5), "{item}");
         if let Some(form) = row["form"].as_str() {
             let form: serde_json::Value = serde_json::from_slice(&found[form]).unwrap();
             assert_eq!(form["items"].as_array().unwrap().len() as u64, row["items"].as_u64().unwrap());
         }
     }
     let proven = verify(&before).unwrap();
-    assert_eq!((proven.sources, proven.unknown), (3, Vec::<String>::new()));
-    assert_eq!(verify(&bytes).unwrap().sources, 4);
+    assert_eq!((proven.sources, proven.unknown), (5, Vec::<String>::new()));
+    assert_eq!(verify(&bytes).unwrap().sources, 6);
     // Nothing of another person's.
     let other = world.enrol(2);
     world.accept(sign(&world.grant(other, None).into(), &person_key(2)));

@@ -3,10 +3,12 @@
 //! Every scalar of an entry becomes exactly one amount, code or label, by the ending
 //! of its name: the API names members alike in all its resources. Numbers keep their
 //! digits, whether the source quotes them or not. Instants are 14 digits of Korean
-//! time, dates 8, months 6. A currency is said only where the entry says one.
+//! time, dates 8, months 6. A currency is said only where the entry or the name says one.
 //!
-//! Source: shapes in use (`rsp_code`, lists named `…_list`), not the official text:
-//! conformance is not claimed. Lacks: lists within entries, other industries.
+//! Source: the API as published with sample values (financial MyData, v202109-1, in
+//! `tests/data/import`), and names that came after it (v2). The official text itself is
+//! under no licence: conformance is not claimed. Lacks: lists within entries, the won
+//! that are meant where no currency is said, other industries.
 
 use std::collections::BTreeMap;
 
@@ -25,17 +27,26 @@ use super::token;
 
 type Members<'a> = BTreeMap<String, &'a RawValue>;
 
-/// Members of an answer that are of the exchange, not of the person.
-const AROUND: &[&str] = &["rsp_code", "rsp_msg", "search_timestamp", "next_page"];
-/// Which member says when, the first that is there.
+/// Members of an answer that are of the exchange, not of the person. The last belongs in
+/// the head of the exchange; published answers have it in the body.
+const AROUND: &[&str] = &["rsp_code", "rsp_msg", "search_timestamp", "next_page", "x-api-tran-id"];
+/// Which member says when, the first that is there: what was done goes before what was
+/// mended later (`trans_dtime` of an approval), and both before the age of a contract.
 const WHEN: &[&str] = &[
-    "trans_dtime",
     "approved_dtime",
+    "trans_dtime",
+    "paid_dtime",
+    "loan_dtime",
+    "purchase_date",
+    "purchase_dtime",
     "trans_date",
     "paid_out_date",
     "charge_date",
     "charge_month",
+    "pay_due_date",
+    "req_date",
     "issue_date",
+    "open_date",
     "base_date",
     "reg_date",
 ];
@@ -48,14 +59,24 @@ const fn lists(api: Api) -> &'static [(&'static str, Kind)] {
             ("basic_list", Kind::Account),
             ("detail_list", Kind::Account),
             ("irp_list", Kind::Account),
+            ("dc_list", Kind::Account),
+            ("isa_list", Kind::Account),
+            ("sleep_list", Kind::Account),
+            ("scheduled_list", Kind::Account),
             ("trans_list", Kind::Transaction),
+            ("pp_list", Kind::Card),
+            ("approved_list", Kind::Payment),
         ],
         Api::Card => &[
             ("card_list", Kind::Card),
+            ("pp_list", Kind::Card),
             ("approved_list", Kind::Payment),
+            ("purchase_list", Kind::Payment),
+            ("trans_list", Kind::Transaction),
             ("bill_list", Kind::Bill),
             ("bill_detail_list", Kind::Bill),
             ("pay_list", Kind::Bill),
+            ("revolving_list", Kind::Bill),
             ("point_list", Kind::Summary),
             ("short_term_list", Kind::Bill),
             ("long_term_list", Kind::Bill),
@@ -102,7 +123,6 @@ pub(super) fn items(text: &str, api: Api) -> Result<Vec<Item>, Refused> {
 fn item(kind: Kind, entry: &Members<'_>, source: String) -> Item {
     let mut item = Item::new(kind, source);
     let dated = WHEN.iter().find_map(|name| Some((*name, instant(&scalar(entry.get(*name)?)?)?)));
-    let currency = entry.get("currency_code").and_then(|raw| string(raw));
     for (name, raw) in entry {
         let Some(text) = scalar(raw) else { continue };
         if let Some((said, when)) = &dated
@@ -110,11 +130,7 @@ fn item(kind: Kind, entry: &Members<'_>, source: String) -> Item {
         {
             item.when = Some(when.clone());
         } else if is_amount(name) && is_decimal(&text) {
-            item.amounts.push(Amount {
-                name: name.clone(),
-                value: text,
-                unit: unit(name, currency.as_ref()),
-            });
+            item.amounts.push(Amount { name: name.clone(), value: text, unit: unit(name, entry) });
         } else if is_code(name) {
             item.codes.push(Code { system: format!("kmydata:{name}"), code: text, label: None });
         } else if !text.is_empty() {
@@ -124,20 +140,38 @@ fn item(kind: Kind, entry: &Members<'_>, source: String) -> Item {
     item
 }
 
+/// Endings of the names of money.
+const MONEY: &[&str] = &["_amt", "_balance", "_limit", "_fee", "_principal"];
+/// Endings of other numbers; the `…_num` are units of a fund: most such names are numbers of an account.
+const NUMBERS: &[&str] = &["_rate", "_cnt", "_point", "_int", "fund_num", "holding_num"];
+/// Endings of the names of terms.
+const TERMS: &[&str] = &["_type", "_status", "_code", "_method", "_brand", "_cycle"];
+
+fn ends(name: &str, endings: &[&str]) -> bool {
+    endings.iter().any(|end| name.ends_with(end))
+}
+
 fn is_amount(name: &str) -> bool {
-    ["_amt", "_balance", "_limit", "_rate", "_cnt", "_fee", "_point", "_int"]
-        .iter()
-        .any(|end| name.ends_with(end))
+    ends(name, MONEY) || ends(name, NUMBERS)
 }
 
+/// The kind of a loan is a text: "AH(15)".
 fn is_code(name: &str) -> bool {
-    name == "status" || ["_type", "_status", "_code"].iter().any(|end| name.ends_with(end))
+    matches!(name, "status" | "card_member") || (ends(name, TERMS) && name != "loan_type")
 }
 
-/// Money is in the entry's currency; rates and counts are in none.
-fn unit(name: &str, currency: Option<&String>) -> Option<String> {
-    let money = ["_amt", "_balance", "_limit", "_fee"].iter().any(|end| name.ends_with(end));
-    currency.filter(|_| money).cloned()
+/// Money is in the currency that the entry says beside it; won are won by name; rates
+/// and counts are in none. In a bill the currency is said of what was used alone.
+fn unit(name: &str, entry: &Members<'_>) -> Option<String> {
+    let of_another = name != "paid_amt" && entry.contains_key("paid_amt");
+    if !ends(name, MONEY) || of_another {
+        return None;
+    }
+    if name.ends_with("krw_amt") {
+        return Some("KRW".to_owned());
+    }
+    let currency = if name.starts_with("pri_") { "pri_currency_code" } else { "currency_code" };
+    entry.get(currency).and_then(|raw| string(raw))
 }
 
 /// A scalar as text: a string's content, a number's digits, a word.
@@ -155,9 +189,10 @@ fn string(raw: &RawValue) -> Option<String> {
     serde_json::from_str(raw.get()).ok()
 }
 
-/// `YYYYMMDDhhmmss`, `YYYYMMDD` or `YYYYMM`; the first is Korean time.
+/// `YYYYMMDDhhmmss`, `YYYYMMDD` or `YYYYMM`; the first is Korean time. The year 9999 is
+/// how the API says that a day is not known or never comes.
 fn instant(text: &str) -> Option<String> {
-    if !text.bytes().all(|b| b.is_ascii_digit()) {
+    if !text.bytes().all(|b| b.is_ascii_digit()) || text.starts_with("9999") {
         return None;
     }
     let part = |from: usize, to: usize| text.get(from..to);
