@@ -140,6 +140,18 @@ impl<'a> Archive<'a> {
         Ok(())
     }
 
+    /// Begins a file that is at least so long: what the page would not carry is not tried.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn begin_long(&mut self, path: &str, bytes: u64) -> Result<(), Error> {
+        self.begin(path)?;
+        if let Some(carried) = self.carried.as_mut().filter(|_| bytes > page::LONGEST as u64) {
+            carried.leave_out();
+        }
+        Ok(())
+    }
+
     /// Ends the file that is open, and answers its SHA-256.
     pub(in crate::portability) fn ended(&mut self) -> Result<Hash, Error> {
         let hash = self.open.as_ref().map(|(_, _, hasher)| hasher.clone().finish());

@@ -40,7 +40,7 @@ const SCRIPTS: &str = "{{scripts}}";
 /// Bytes after which a script is full.
 const SCRIPT: usize = 1 << 20;
 /// Longest file that is carried, bytes: a full parcel and what its directory adds.
-const LONGEST: usize = 6 << 20;
+pub(in crate::portability) const LONGEST: usize = 6 << 20;
 /// Folders whose files may be many.
 const FOLDERS: [&str; 4] = [STATEMENTS, COMPLAINT_FILES, USES, BY_SOURCE];
 /// Bytes of such a folder that are carried; what there are few of comes on top.
@@ -90,6 +90,13 @@ impl Carried {
         if path.starts_with("data/") && spent < ROOM {
             self.file = Some(Carrying { from: self.script.len(), ..Carrying::default() });
             self.script += &format!("naru(\"{path}\",\"");
+        }
+    }
+
+    /// The file that has begun is too long.
+    pub(in crate::portability) fn leave_out(&mut self) {
+        if let Some(file) = self.file.take() {
+            self.script.truncate(file.from);
         }
     }
 
