@@ -20,6 +20,7 @@ mod client;
 mod decide;
 mod growth;
 mod load;
+mod memory;
 mod passkeys;
 mod postgres;
 #[path = "../../tests/support/mod.rs"]
@@ -52,7 +53,10 @@ pub struct Table(String);
 
 impl Table {
     pub fn row(&mut self, what: &str, value: &str, limit: &str, ratio: &str) {
-        let line = format!("| {what} | {value} | {limit} | {ratio} |");
+        self.line(&format!("| {what} | {value} | {limit} | {ratio} |"));
+    }
+
+    pub fn line(&mut self, line: &str) {
         println!("{line}");
         writeln!(self.0, "{line}").unwrap();
     }
@@ -126,7 +130,7 @@ struct Part {
 }
 
 /// All parts, in the order in which they are measured.
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 11] = [
     Part { name: "writes", what: "statements accepted, by batch and one by one", run: writes::run },
     Part { name: "passkeys", what: "passkey assertions", run: passkeys::run },
     Part { name: "engine", what: "the engine below it, alone", run: writes::run_engine },
@@ -135,6 +139,7 @@ const PARTS: [Part; 10] = [
     Part { name: "load", what: "an open loop of statements", run: load::run },
     Part { name: "export", what: "one person carries away", run: carry::run },
     Part { name: "archive", what: "an archive beside a plain zip", run: archive::run },
+    Part { name: "memory", what: "what writing and checking an archive takes", run: memory::run },
     Part { name: "growth", what: "bytes on disk, memory, time to open again", run: growth::run },
     Part { name: "timing", what: "whether answers tell strangers apart by time", run: timing::run },
 ];

@@ -41,6 +41,9 @@ pub struct Ground {
     pub dir: tempfile::TempDir,
 }
 
+/// Where a system has files in memory.
+const IN_MEMORY: &str = "/dev/shm";
+
 impl Ground {
     pub fn new() -> Self {
         Self::with(false)
@@ -49,12 +52,23 @@ impl Ground {
     /// With a use log, or without.
     pub fn with(logging: bool) -> Self {
         // Beside the build, not in a folder that may be memory.
-        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let store: Arc<dyn Store> = Arc::new(Fjall::open(dir.path().join("store")).unwrap());
-        let mut world = World::bare_with(naru::store::memory::Memory::new(), store, logging);
+        Self::on(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap(), logging).0
+    }
+
+    /// With a use log, its store in a folder that is memory if there is one: where time is not measured. And the
+    /// store itself.
+    pub fn in_memory() -> (Self, Arc<Fjall>) {
+        let folder = tempfile::tempdir_in(IN_MEMORY);
+        Self::on(folder.or_else(|_| tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))).unwrap(), true)
+    }
+
+    fn on(dir: tempfile::TempDir, logging: bool) -> (Self, Arc<Fjall>) {
+        let store = Arc::new(Fjall::open(dir.path().join("store")).unwrap());
+        let over: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
+        let mut world = World::bare_with(naru::store::memory::Memory::new(), over, logging);
         world.populate();
         let node = Arc::new(world.node.take().unwrap());
-        Self { world, node, dir }
+        (Self { world, node, dir }, store)
     }
 
     /// Syncs the use log ten times a second, as a running service does.

@@ -3,8 +3,9 @@
 //! Manifest, bytes and hashes first (`portability`); then every statement's and
 //! decision's evidence, each under the checkpoint the manifest names; that the
 //! lists say exactly what is proved (`lists`); that the states shown follow from her
-//! statements; and that tables and JSON-LD are what these lists make, byte for byte. Read once, one
-//! file in memory at a time; of each statement its id stays, of uses and deposits nothing.
+//! statements; and that tables and JSON-LD are what these lists make, byte for byte. Read once: in memory is
+//! one list with its parcel, never a table or a script. What stays of each statement is what it did to its slot,
+//! of uses and deposits nothing.
 //! It does not prove that nothing was left out, nor that the log shows
 //! everybody the same tree. Trusted: the key and the origin handed in.
 
@@ -15,6 +16,8 @@ use serde_json::Value;
 
 use crate::audit::complaint::Complaints;
 use crate::audit::decision;
+use crate::audit::inside::Complete;
+use crate::audit::inside::Look;
 use crate::audit::lists;
 use crate::audit::lists::Asked;
 use crate::audit::lists::Lists;
@@ -84,20 +87,22 @@ pub fn verify_also(
     if head.origin != origin {
         return Err(wrong(portability::MANIFEST, "it is of another log"));
     }
+    let (quoted, own) = quoted(&mut bag);
     let mut check = Check {
         log,
         origin,
         grain_ms,
         head,
         person: Person::new(SubjectId([0; 16])),
-        statements: BTreeSet::new(),
+        statements: 0,
+        own,
         last: None,
         receipt: Vec::new(),
         slots: BTreeMap::new(),
         after: Vec::new(),
         uses: 0,
         batch: None,
-        lists: Lists::with(quoted(&mut bag)),
+        lists: Lists::with(quoted),
         asked: Vec::new(),
         incidents: BTreeSet::new(),
         complaints: Complaints::default(),
@@ -111,19 +116,27 @@ pub fn verify_also(
         origins: Origins::new(also.first),
         held: also.hold.then(|| Held::new(origin)),
     };
-    bag.walk(&mut |listed, content| check.file(listed, content))?;
+    let wanted = |listed: &Listed| matches!(Look::at(&listed.path), Look::Into);
+    bag.walk_for(&wanted, &mut |listed, content| check.file(listed, content))?;
     check.end()
 }
 
-/// Decisions that incidents name, read before their lists come. What cannot be read says so when it comes.
-fn quoted(bag: &mut Bag<'_>) -> BTreeMap<String, Asked> {
+/// Statements that incidents name, and whether each is inside.
+type Own = BTreeMap<StatementId, bool>;
+
+/// Decisions and statements that incidents name, read before their lists come. What cannot be read says so
+/// when it comes.
+fn quoted(bag: &mut Bag<'_>) -> (BTreeMap<String, Asked>, Own) {
     let file = bag.file(portability::INCIDENTS).and_then(|file| serde_json::from_slice::<Value>(&file).ok());
     let rows = file.as_ref().and_then(|file| file.get("incidents")).and_then(Value::as_array);
-    let named = rows.into_iter().flatten().flat_map(|row| {
+    let (mut decisions, mut own) = (BTreeMap::new(), Own::new());
+    for row in rows.into_iter().flatten() {
         let of = |name: &str| names(row, name).unwrap_or_default();
-        [of("decisions"), of("alike")].concat()
-    });
-    named.map(|id| (id.to_owned(), Asked::Nowhere)).collect()
+        let named = [of("decisions"), of("alike")].concat();
+        decisions.extend(named.into_iter().map(|id| (id.to_owned(), Asked::Nowhere)));
+        own.extend(of("statements").into_iter().filter_map(StatementId::from_hex).map(|id| (id, false)));
+    }
+    (decisions, own)
 }
 
 pub(in crate::audit) fn wrong(path: &str, what: &'static str) -> Error {
@@ -147,7 +160,9 @@ struct Check<'a> {
     grain_ms: Option<u64>,
     head: Head,
     person: Person,
-    statements: BTreeSet<StatementId>,
+    /// How many statements are inside.
+    statements: usize,
+    own: Own,
     /// Where the last of them stands.
     last: Option<u64>,
     /// The receipt in the evidence of the last of them.
@@ -173,6 +188,7 @@ struct Check<'a> {
     renderings: BTreeMap<&'static str, Hash>,
     /// Files the completeness list names.
     listed: Option<BTreeSet<String>>,
+    /// Files that are inside and are looked into, lists and parcels apart.
     paths: BTreeSet<String>,
     out: Said,
     checkpoint: bool,
@@ -184,14 +200,35 @@ impl Check<'_> {
     fn file(&mut self, listed: &Listed, content: Option<&[u8]>) -> Result<(), Error> {
         let path = listed.path.as_str();
         self.out.files += 1;
-        self.paths.insert(path.to_owned());
-        let Some(content) = content else {
-            if lists::is_known(path) {
-                return Err(wrong(path, "it is longer than a list or a parcel is"));
+        match (Look::at(path), content) {
+            (Look::Into, Some(content)) => self.content(listed, content),
+            (Look::Into, None) if lists::is_known(path) => {
+                Err(wrong(path, "it is longer than a list or a parcel is"))
             }
-            self.out.unread.push(path.to_owned());
-            return Ok(());
-        };
+            (Look::Into, None) => {
+                self.paths.insert(path.to_owned());
+                self.out.unread.push(path.to_owned());
+                Ok(())
+            }
+            (Look::Rendering(portability::USES), _) => same_rendering(listed, self.lists.tables()?.get(path)),
+            (Look::Rendering(list), _) if self.out.unread.iter().any(|path| path == list) => {
+                self.out.unread.push(path.to_owned());
+                Ok(())
+            }
+            (Look::Rendering(_), _) => same_rendering(listed, self.renderings.get(path)),
+            (Look::Around, _) => Ok(()),
+            (Look::Unknown, _) => {
+                self.out.unknown.push(path.to_owned());
+                Ok(())
+            }
+        }
+    }
+
+    fn content(&mut self, listed: &Listed, content: &[u8]) -> Result<(), Error> {
+        let path = listed.path.as_str();
+        if !lists::is_known(path) {
+            self.paths.insert(path.to_owned());
+        }
         match path {
             portability::CHECKPOINT => self.checkpoint(content),
             portability::CONSENTS => self.consents(content),
@@ -206,9 +243,6 @@ impl Check<'_> {
             portability::TRANSFERS => {
                 Err(wrong(path, "it says something else than follows from the statements"))
             }
-            portability::CONSENTS_CSV | portability::CONSENTS_LD | portability::COMPLAINTS_CSV => {
-                same_rendering(listed, self.renderings.get(path))
-            }
             portability::DUTIES => self.owed(path, content, owed::duties),
             portability::RIGHTS => self.owed(path, content, owed::rights),
             portability::VALUE => self.owed(path, content, owed::value),
@@ -216,21 +250,15 @@ impl Check<'_> {
                 serde_json::from_slice::<Value>(content)?;
                 Ok(())
             }
-            _ if portability::is_around(path) => Ok(()),
             _ if path.starts_with(portability::COMPLAINT_FILES) => self.complaint(path, content),
-            _ if portability::is_uses_csv(path) => same_rendering(listed, self.lists.tables()?.get(path)),
-            _ if lists::is_known(path) && parcel::is_list(path) => self.lists.list(listed, content),
-            _ if lists::is_known(path) => {
+            _ if parcel::is_list(path) => self.lists.list(listed, content),
+            _ => {
                 let mut lists = std::mem::take(&mut self.lists);
                 let proved =
                     lists.parcel(path, content, &mut |path, owed, content| self.inside(path, owed, content));
                 self.lists = lists;
                 std::mem::take(&mut self.asked).into_iter().for_each(|(id, by)| self.lists.asked(&id, by));
                 proved
-            }
-            _ => {
-                self.out.unknown.push(path.to_owned());
-                Ok(())
             }
         }
     }
@@ -316,7 +344,10 @@ impl Check<'_> {
             self.slots.entry(followed.slot).or_default().push((recorded.id(), moved));
         }
         self.transfers.take(&recorded);
-        self.statements.insert(recorded.id());
+        self.statements += 1;
+        if let Some(inside) = self.own.get_mut(&recorded.id()) {
+            *inside = true;
+        }
         self.receipt = evidence.receipt;
         Ok(())
     }
@@ -418,7 +449,8 @@ impl Check<'_> {
                 (Some(Asked::By(_)), None) | (Some(Asked::Unproven), _) => true,
                 (Some(Asked::Nowhere) | None, _) => false,
             });
-            let own = |id: &&str| StatementId::from_hex(id).is_some_and(|id| self.statements.contains(&id));
+            let own =
+                |id: &&str| StatementId::from_hex(id).is_some_and(|id| self.own.get(&id) == Some(&true));
             let said = of("statements")?.iter().all(own);
             let sound = some && hers && said && accused.is_some() == is_confirmed(row);
             if !sound || !self.incidents.insert(id.to_owned()) {
@@ -429,40 +461,23 @@ impl Check<'_> {
     }
 
     fn completeness(&mut self, content: &[u8]) -> Result<(), Error> {
-        let differs = || wrong(portability::COMPLETENESS, "it is no list of what is inside and what is not");
-        let file: Value = serde_json::from_slice(content)?;
-        let all = |name: &str| file.get(name).and_then(Value::as_array).ok_or_else(differs);
-        let paths = all("exported")?.iter().map(|item| item.get("path").and_then(Value::as_str));
-        self.listed =
-            Some(paths.map(|path| path.map(str::to_owned)).collect::<Option<_>>().ok_or_else(differs)?);
-        let exported = all("exported")?;
-        let lists = |kind: &str, inside: &BTreeSet<String>| {
-            let of_kind = |item: &&Value| item.get("kind").and_then(Value::as_str) == Some(kind);
-            let listed = exported.iter().filter(of_kind).map(|item| item.get("id").and_then(Value::as_str));
-            let listed: Option<BTreeSet<_>> = listed.collect();
-            listed.is_some_and(|ids| ids.into_iter().eq(inside.iter().map(String::as_str)))
-        };
-        if !lists("incident", &self.incidents) {
+        let file = Complete::read(content)?;
+        if !file.lists("incident", &self.incidents) {
             return Err(wrong(portability::COMPLETENESS, "it does not list exactly the incidents inside"));
         }
         let unread = self.out.unread.iter().any(|path| path == portability::COMPLAINTS);
-        if !unread && !lists("complaint", &self.complaints.listed) {
+        if !unread && !file.lists("complaint", &self.complaints.listed) {
             return Err(wrong(portability::COMPLETENESS, "it does not list exactly the complaints inside"));
         }
         self.lists.closed()?;
-        let named = serde_json::to_value(&self.lists.named)?;
-        if file.get("lists") != Some(&named) {
+        if file.names()? != self.lists.named.hash() {
             return Err(wrong(portability::COMPLETENESS, "it does not name exactly the lists inside"));
         }
-        let mut unproven = 0;
-        for one in all("withheld")? {
-            let text = |name: &str| one.get(name).and_then(Value::as_str).map(str::to_owned);
-            unproven += one.get("items").and_then(Value::as_u64).unwrap_or_default();
-            self.out.withheld.push((text("reason").ok_or_else(differs)?, text("what").ok_or_else(differs)?));
-        }
-        if unproven != self.lists.unproven {
+        if file.unproven() != self.lists.unproven {
             return Err(wrong(portability::COMPLETENESS, "it does not count the uses without evidence"));
         }
+        self.listed = Some(file.exported.into_iter().map(|item| item.path).collect());
+        self.out.withheld.extend(file.withheld.into_iter().map(|one| (one.reason, one.what)));
         Ok(())
     }
 
@@ -505,7 +520,7 @@ impl Check<'_> {
         let proven = Proven {
             head,
             files: out.files,
-            statements: self.statements.len(),
+            statements: self.statements,
             moved: self.origins.seen,
             consents: out.consents,
             uses: self.uses,

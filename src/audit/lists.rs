@@ -1,8 +1,8 @@
 //! What an archive says in lists, and what the parcels beside them have to hold.
 //!
 //! A list comes first and says which files follow in its parcel, in which order; each is proved
-//! when it comes and forgotten then. So of many things one list is in memory, and of each list its
-//! name, its number of rows and its hash, to be compared with the completeness list. Tables of uses
+//! when it comes and forgotten then. So of many things one list is in memory, and of all lists one
+//! hash of their names, numbers of rows and hashes, to be compared with the completeness list. Tables of uses
 //! are made again row by row and only hashed. Lacks what proves a statement or a use
 //! (`archive`) and what a source brought (`source`). Trusted: nothing that is read.
 
@@ -68,13 +68,30 @@ pub(in crate::audit) type Prove<'a> = dyn FnMut(&str, Owed, &[u8]) -> Result<(),
 pub(in crate::audit) struct Lists {
     open: Option<Open>,
     /// Every list, in the order of the archive.
-    pub(in crate::audit) named: Vec<Named>,
+    pub(in crate::audit) named: Names,
     /// Decisions that incidents name.
     pub(in crate::audit) quoted: BTreeMap<String, Asked>,
     /// Uses that are listed without evidence.
     pub(in crate::audit) unproven: u64,
     pub(in crate::audit) sources: Sources,
     tables: Tables,
+}
+
+/// Lists by their names, one after the other, as one hash: the same lists in the same order have the same.
+#[derive(Default)]
+pub(in crate::audit) struct Names(Running);
+
+impl Names {
+    pub(in crate::audit) fn push(&mut self, named: &Named) -> Result<(), serde_json::Error> {
+        // One row is one line: no two lists of rows have the same bytes.
+        self.0.update(&serde_json::to_vec(named)?);
+        self.0.update(b"\n");
+        Ok(())
+    }
+
+    pub(in crate::audit) fn hash(&self) -> Hash {
+        self.0.clone().finish()
+    }
 }
 
 /// What a list is about, by its folder.
@@ -134,12 +151,12 @@ impl Lists {
         if items > parcel::MOST_ROWS || !owed.iter().all(|(path, _)| path.starts_with(&beside_it)) {
             return Err(differs());
         }
-        self.named.push(Named {
+        self.named.push(&Named {
             kind,
             path: path.to_owned(),
             items,
             sha256: id::Hash(listed.sha256).to_string(),
-        });
+        })?;
         self.open = (!owed.is_empty()).then_some(Open { path: beside, owed });
         Ok(())
     }

@@ -21,6 +21,7 @@ mod complaint;
 pub mod decision;
 pub mod dossier;
 mod finding;
+mod inside;
 mod lists;
 pub mod mirror;
 pub mod moving;

@@ -5,14 +5,16 @@
 //! which names that one, too. Beside the payload stands a page that shows it (`page`).
 //! Every file is stored (the same bytes whatever version of a compressor is built
 //! in), dated 1980-01-01, mode 0644. What stays in memory is one row a file: its
-//! path, length and hash, and its place in the zip. `parcel` keeps files few.
+//! path, length and hash, and its place in the zip's directory, which stands at the end; together
+//! some 600 bytes. `parcel` keeps files few: two for 1,024 things, so a million items and the million uses
+//! that let them in are 4,000 files and 2.4 MB.
 
-use std::collections::BTreeSet;
 use std::io::Write;
 
 use zip::CompressionMethod;
 use zip::DateTime;
 use zip::ZipWriter;
+use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::write::StreamWriter;
 
@@ -34,14 +36,56 @@ const BAGIT: &[u8] = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 /// Payload of a bag lies below it. Source: RFC 8493 section 2.1.2
 const PAYLOAD: &str = "data/";
 
-/// An archive under way.
-pub struct Archive<'a> {
+/// The zip of an archive under way: which file follows which, and the directory of them all. It lists and
+/// hashes nothing, so whoever has the signed manifest writes an archive again with it.
+pub(in crate::portability) struct Zipped<'a> {
     head: Head,
     zip: ZipWriter<StreamWriter<&'a mut dyn Write>>,
+}
+
+impl<'a> Zipped<'a> {
+    pub(in crate::portability) fn new(out: &'a mut dyn Write, head: Head) -> Self {
+        Self { head, zip: ZipWriter::new_stream(out).set_auto_large_file() }
+    }
+
+    /// Begins a file; what is written next is its content. A name that is there twice is refused: the zip
+    /// has its directory in memory.
+    pub(in crate::portability) fn begin(&mut self, path: &str) -> Result<(), Error> {
+        let no_path = || Error::Path { path: path.to_owned() };
+        if !is_path(path) {
+            return Err(no_path());
+        }
+        self.zip.start_file(self.head.path_of(path), options()).map_err(|error| match error {
+            ZipError::InvalidArchive(_) => no_path(),
+            error => error.into(),
+        })
+    }
+
+    /// Ends the archive behind the signed manifest, with the same as a script for the page.
+    pub(in crate::portability) fn finish(mut self, manifest: &[u8]) -> Result<(), Error> {
+        self.begin(MANIFEST_JS)?;
+        page::line_into(&mut self.zip, MANIFEST, manifest)?;
+        self.zip.finish()?.into_inner().flush()?;
+        Ok(())
+    }
+}
+
+impl Write for Zipped<'_> {
+    fn write(&mut self, content: &[u8]) -> std::io::Result<usize> {
+        self.zip.write(content)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.zip.flush()
+    }
+}
+
+/// An archive under way.
+pub struct Archive<'a> {
+    zipped: Zipped<'a>,
     listed: Vec<Listed>,
-    paths: BTreeSet<String>,
     open: Option<(String, u64, Running)>,
-    /// What the page carries; none where an archive is only written again.
+    /// What the page carries; none of an archive without one.
     carried: Option<Carried>,
 }
 
@@ -72,13 +116,14 @@ pub(in crate::portability) fn is_path(path: &str) -> bool {
 impl<'a> Archive<'a> {
     /// Begins an archive of what stands under a checkpoint.
     pub fn new(out: &'a mut dyn Write, head: Head) -> Self {
-        Self { carried: Some(Carried::default()), ..Self::again(out, head) }
+        let zipped = Zipped::new(out, head);
+        Self { zipped, listed: Vec::new(), open: None, carried: Some(Carried::default()) }
     }
 
-    /// Begins the same archive again, file by file as it was read.
-    pub(in crate::portability) fn again(out: &'a mut dyn Write, head: Head) -> Self {
-        let zip = ZipWriter::new_stream(out).set_auto_large_file();
-        Self { head, zip, listed: Vec::new(), paths: BTreeSet::new(), open: None, carried: None }
+    /// Begins an archive without a page: every byte of a small one can be tried.
+    #[cfg(test)]
+    pub(in crate::portability) fn bare(out: &'a mut dyn Write, head: Head) -> Self {
+        Self { carried: None, ..Self::new(out, head) }
     }
 
     /// Begins a file; what is written next is its content.
@@ -87,13 +132,22 @@ impl<'a> Archive<'a> {
     /// [`Error::Path`]; the writer.
     pub fn begin(&mut self, path: &str) -> Result<(), Error> {
         self.end()?;
-        if !is_path(path) || !self.paths.insert(path.to_owned()) {
-            return Err(Error::Path { path: path.to_owned() });
-        }
-        self.zip.start_file(self.head.path_of(path), options())?;
+        self.zipped.begin(path)?;
         self.open = Some((path.to_owned(), 0, Running::default()));
         if let Some(carried) = &mut self.carried {
             carried.begin(path);
+        }
+        Ok(())
+    }
+
+    /// Begins a file that is at least so long: what the page would not carry is not tried.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn begin_long(&mut self, path: &str, bytes: u64) -> Result<(), Error> {
+        self.begin(path)?;
+        if let Some(carried) = self.carried.as_mut().filter(|_| bytes > page::LONGEST as u64) {
+            carried.leave_out();
         }
         Ok(())
     }
@@ -112,7 +166,10 @@ impl<'a> Archive<'a> {
         self.listed.push(Listed { path, bytes, sha256: hasher.finish() });
         match full {
             Some((path, script)) => {
-                self.file(&path, &script)?;
+                self.file(&path, script.as_bytes())?;
+                if let Some(carried) = &mut self.carried {
+                    carried.written(script);
+                }
                 self.end()
             }
             None => Ok(()),
@@ -124,7 +181,7 @@ impl<'a> Archive<'a> {
         self.end()?;
         let Some(mut carried) = self.carried.take() else { return Ok(()) };
         if let Some((path, script)) = carried.rest() {
-            self.file(&path, &script)?;
+            self.file(&path, script.as_bytes())?;
         }
         self.file(page::VIEWER, page::VIEWER_JS)?;
         self.file(page::WORDS, page::words().as_bytes())?;
@@ -151,7 +208,7 @@ impl<'a> Archive<'a> {
         self.end()?;
         let payload = self.listed.iter().filter(|l| l.path.starts_with(PAYLOAD));
         let (bytes, files) = payload.fold((0u64, 0u64), |sum, l| (sum.0.saturating_add(l.bytes), sum.1 + 1));
-        let (head, time) = (&self.head, instant(as_of));
+        let (head, time) = (&self.zipped.head, instant(as_of));
         let info = format!(
             "External-Identifier: {}\nExternal-Description: checkpoint of {} entries\n\
              Bagging-Date: {}\nCheckpoint-Time: {time}\nPayload-Oxum: {bytes}.{files}\n",
@@ -163,28 +220,22 @@ impl<'a> Archive<'a> {
         self.file("bag-info.txt", info.as_bytes())?;
         self.list("manifest-sha256.txt", |path| path.starts_with(PAYLOAD))?;
         self.list("tagmanifest-sha256.txt", |path| !path.starts_with(PAYLOAD))?;
-        let manifest = Manifest::new(self.head.clone(), std::mem::take(&mut self.listed)).sign(signer)?;
-        self.seal(&manifest)
+        let manifest =
+            Manifest::new(self.zipped.head.clone(), std::mem::take(&mut self.listed)).sign(signer)?;
+        self.zipped.begin(MANIFEST)?;
+        self.zipped.write_all(&manifest)?;
+        self.zipped.finish(&manifest)
     }
 
     /// One manifest of the bag: the files before it that it is for. Source: RFC 8493 sections 2.1.3, 2.2.1
     fn list(&mut self, path: &str, of: fn(&str) -> bool) -> Result<(), Error> {
-        self.end()?;
-        let listed = self.listed.iter().filter(|l| of(&l.path));
-        let lines: String = listed.map(|l| format!("{}  {}\n", l.hex(), l.path)).collect();
-        self.file(path, lines.as_bytes())?;
+        self.begin(path)?;
+        let listed = std::mem::take(&mut self.listed);
+        for one in listed.iter().filter(|one| of(&one.path)) {
+            self.write_all(format!("{}  {}\n", one.hex(), one.path).as_bytes())?;
+        }
+        self.listed = listed;
         self.end()
-    }
-
-    /// Ends the archive with a manifest that is signed already, and with the same as a script for the page.
-    pub(in crate::portability) fn seal(mut self, manifest: &[u8]) -> Result<(), Error> {
-        self.end()?;
-        self.zip.start_file(self.head.path_of(MANIFEST), options())?;
-        self.zip.write_all(manifest)?;
-        self.zip.start_file(self.head.path_of(MANIFEST_JS), options())?;
-        self.zip.write_all(page::line(MANIFEST, manifest).as_bytes())?;
-        self.zip.finish()?.into_inner().flush()?;
-        Ok(())
     }
 }
 
@@ -193,7 +244,7 @@ impl Write for Archive<'_> {
         let Some((_, bytes, hasher)) = &mut self.open else {
             return Err(std::io::Error::other("no file is begun"));
         };
-        let written = self.zip.write(content)?;
+        let written = self.zipped.write(content)?;
         *bytes += written as u64;
         let content = content.get(..written).unwrap_or_default();
         hasher.update(content);
@@ -204,6 +255,6 @@ impl Write for Archive<'_> {
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        self.zip.flush()
+        self.zipped.flush()
     }
 }

@@ -6,12 +6,13 @@
 //! Both are bounded by the checkpoint: nothing here depends on what came after it,
 //! so what lies beyond is named by where it begins and not counted.
 
+use serde::Deserialize;
 use serde::Serialize;
 
 use crate::portability::parcel::Named;
 
 /// What kind of thing an item is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ItemKind {
     /// A signed statement about the person.

@@ -61,6 +61,7 @@ pub use manifest::open as open_manifest;
 pub use read::Bag;
 pub use read::Seen;
 pub use read::Source;
+pub use read::Wanted;
 pub use record::Event;
 pub use record::Party;
 pub use record::Record;

@@ -4,12 +4,15 @@
 //! below `data/` are written a second time, in base64, into scripts of about a mebibyte: they
 //! hold nothing but paths and base64, so no text of anybody can become code. What is long is
 //! left out, and of what is many all but the first: the page says so, and checks it where she names
-//! the folder. In memory is one script and one file. Lacks: anything that the page could fetch. Trusted: `page/viewer.js`.
+//! the folder. In memory is one script, with the file that is being added to it. Lacks: anything that the page could fetch. Trusted: `page/viewer.js`.
 
+use std::io;
+use std::io::Write;
 use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use base64::write::EncoderWriter;
 use serde_json::Value;
 use serde_json::json;
 
@@ -37,19 +40,41 @@ const SCRIPTS: &str = "{{scripts}}";
 /// Bytes after which a script is full.
 const SCRIPT: usize = 1 << 20;
 /// Longest file that is carried, bytes: a full parcel and what its directory adds.
-const LONGEST: usize = 6 << 20;
+pub(in crate::portability) const LONGEST: usize = 6 << 20;
 /// Folders whose files may be many.
 const FOLDERS: [&str; 4] = [STATEMENTS, COMPLAINT_FILES, USES, BY_SOURCE];
 /// Bytes of such a folder that are carried; what there are few of comes on top.
 const ROOM: usize = 16 << 20;
 
+/// Characters that a script takes at first: a full one and the longest file on top. What is not used of
+/// it is not taken.
+const LETTERS: usize = SCRIPT + LONGEST.div_ceil(3) * 4 + (1 << 10);
+
 /// Files on their way into scripts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::portability) struct Carried {
     script: String,
     scripts: usize,
     spent: [usize; FOLDERS.len()],
-    file: Option<Vec<u8>>,
+    file: Option<Carrying>,
+}
+
+/// A file on its way: where its line begins in the script, its bytes so far, and those that do not yet fill
+/// four characters.
+#[derive(Debug, Default)]
+struct Carrying {
+    from: usize,
+    bytes: usize,
+    rest: Vec<u8>,
+}
+
+/// Bytes that are four characters.
+const GROUP: usize = 3;
+
+impl Default for Carried {
+    fn default() -> Self {
+        Self { script: String::with_capacity(LETTERS), scripts: 0, spent: [0; FOLDERS.len()], file: None }
+    }
 }
 
 /// Which of the folders whose files may be many.
@@ -61,31 +86,55 @@ impl Carried {
     /// A file begins.
     pub(in crate::portability) fn begin(&mut self, path: &str) {
         let spent = folder_of(path).and_then(|folder| self.spent.get(folder)).copied().unwrap_or_default();
-        self.file = (path.starts_with("data/") && spent < ROOM).then(Vec::new);
+        self.file = None;
+        if path.starts_with("data/") && spent < ROOM {
+            self.file = Some(Carrying { from: self.script.len(), ..Carrying::default() });
+            self.script += &format!("naru(\"{path}\",\"");
+        }
     }
 
-    /// More of the file.
-    pub(in crate::portability) fn write(&mut self, content: &[u8]) {
-        if let Some(mut file) = self.file.take()
-            && file.len() + content.len() <= LONGEST
-        {
-            file.extend_from_slice(content);
-            self.file = Some(file);
+    /// The file that has begun is too long.
+    pub(in crate::portability) fn leave_out(&mut self) {
+        if let Some(file) = self.file.take() {
+            self.script.truncate(file.from);
         }
+    }
+
+    /// More of the file: what turns out to be too long is taken back.
+    pub(in crate::portability) fn write(&mut self, content: &[u8]) {
+        let Some(mut file) = self.file.take() else { return };
+        file.bytes += content.len();
+        if file.bytes > LONGEST {
+            self.script.truncate(file.from);
+            return;
+        }
+        let lacks = (GROUP - file.rest.len()).min(content.len());
+        let (first, content) = content.split_at_checked(lacks).unwrap_or((content, &[]));
+        file.rest.extend_from_slice(first);
+        if file.rest.len() == GROUP {
+            STANDARD.encode_string(&file.rest, &mut self.script);
+            let whole = content.len() - content.len() % GROUP;
+            let (whole, rest) = content.split_at_checked(whole).unwrap_or((content, &[]));
+            STANDARD.encode_string(whole, &mut self.script);
+            file.rest.clear();
+            file.rest.extend_from_slice(rest);
+        }
+        self.file = Some(file);
     }
 
     /// The file ends. Answers a script that is full.
-    pub(in crate::portability) fn end(&mut self, path: &str) -> Option<(String, Vec<u8>)> {
+    pub(in crate::portability) fn end(&mut self, path: &str) -> Option<(String, String)> {
         let file = self.file.take()?;
         if let Some(spent) = folder_of(path).and_then(|folder| self.spent.get_mut(folder)) {
-            *spent += file.len();
+            *spent += file.bytes;
         }
-        self.script += &line(path, &file);
+        STANDARD.encode_string(&file.rest, &mut self.script);
+        self.script += "\");\n";
         if self.script.len() < SCRIPT { None } else { self.rest() }
     }
 
     /// What no script holds yet.
-    pub(in crate::portability) fn rest(&mut self) -> Option<(String, Vec<u8>)> {
+    pub(in crate::portability) fn rest(&mut self) -> Option<(String, String)> {
         if self.script.is_empty() {
             return None;
         }
@@ -93,7 +142,13 @@ impl Carried {
         let path = script_path(self.scripts);
         let mut script = std::mem::take(&mut self.script);
         script += &format!("naru(\"{path}\");\n");
-        Some((path, script.into_bytes()))
+        Some((path, script))
+    }
+
+    /// Takes a script back that is written: the next one needs the same room.
+    pub(in crate::portability) fn written(&mut self, mut script: String) {
+        script.clear();
+        self.script = script;
     }
 
     /// The page, which loads every script.
@@ -111,6 +166,16 @@ fn script_path(number: usize) -> String {
 /// A file as a line of a script. The path has no sign that needs escaping (`Archive::begin`).
 pub(in crate::portability) fn line(path: &str, content: &[u8]) -> String {
     format!("naru(\"{path}\",\"{}\");\n", STANDARD.encode(content))
+}
+
+/// The same, written piece by piece: of what is long it is not in memory a second time.
+pub(in crate::portability) fn line_into(out: &mut dyn Write, path: &str, content: &[u8]) -> io::Result<()> {
+    write!(out, "naru(\"{path}\",\"")?;
+    let mut encoder = EncoderWriter::new(&mut *out, &STANDARD);
+    encoder.write_all(content)?;
+    encoder.finish()?;
+    drop(encoder);
+    out.write_all(b"\");\n")
 }
 
 /// Labels of purposes and categories in Korean and English, as a script.
@@ -131,6 +196,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_comes_in_pieces_is_the_line_of_the_whole_and_what_is_too_long_leaves_nothing() {
+        let content: Vec<u8> = (0..=255).collect();
+        for (bytes, step) in (0..20).flat_map(|bytes| (1..8).map(move |step| (bytes, step))) {
+            let mut carried = Carried::default();
+            let content = &content[..bytes];
+            carried.begin("data/a");
+            content.chunks(step).for_each(|piece| carried.write(piece));
+            assert!(carried.end("data/a").is_none());
+            let mut streamed = Vec::new();
+            line_into(&mut streamed, "data/a", content).unwrap();
+            assert_eq!(
+                (carried.script.as_str(), streamed),
+                (line("data/a", content).as_str(), line("data/a", content).into_bytes())
+            );
+            let before = carried.script.clone();
+            carried.begin("data/b");
+            (0..=LONGEST / 1_000).for_each(|_| carried.write(&[1; 1_000]));
+            assert!(carried.end("data/b").is_none());
+            assert_eq!(carried.script, before);
+        }
+    }
+
+    #[test]
     fn what_is_carried_is_bounded_and_scripts_hold_no_text_of_anybody() {
         let mut carried = Carried::default();
         let mut scripts = Vec::new();
@@ -146,7 +234,7 @@ mod tests {
         (0..30).for_each(|n| one(&format!("{BY_SOURCE}bank/{n:06}.zip"), &vec![1; 1 << 20]));
         one("data/completeness.json", b"{}");
         scripts.extend(carried.rest());
-        let text: String = scripts.iter().map(|(_, s)| String::from_utf8(s.clone()).unwrap()).collect();
+        let text: String = scripts.iter().map(|(_, script)| script.as_str()).collect();
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"()\",;/.+=_-\n".contains(&b);
         assert!(text.bytes().all(plain) && !text.contains("alert"));
         assert_eq!((text.matches("long.json").count(), text.matches("bagit").count()), (0, 0));

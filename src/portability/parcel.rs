@@ -14,6 +14,7 @@ use std::io::Cursor;
 use std::io::Read;
 use std::io::Write;
 
+use serde::Deserialize;
 use serde::Serialize;
 use serde_json::Value;
 use zip::ZipArchive;
@@ -39,7 +40,8 @@ const LIST: &str = ".ndjson";
 const PARCEL: &str = ".zip";
 
 /// A list inside, in the completeness list: how many things it names, and by which bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Named {
     /// What they are.
     pub kind: ItemKind,
@@ -113,6 +115,19 @@ impl Parcels {
             bytes: 0,
             room: Vec::with_capacity(ROOM),
         }
+    }
+
+    /// Number of the list under way.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Goes on in another folder, from a number on: after [`Self::write`]. The room stays the same, however
+    /// many folders there are.
+    pub fn turn_to(&mut self, folder: &str, number: u64) {
+        folder.clone_into(&mut self.folder);
+        self.number = number;
     }
 
     /// The path by which a row names a file of the parcel under way.
@@ -239,7 +254,7 @@ mod tests {
     fn written(parcels: &mut Parcels) -> (Vec<u8>, Option<Named>) {
         let mut out = Vec::new();
         let mut archive =
-            Archive::again(&mut out, Head { origin: "log.example/1".into(), size: 9, root: [7; 32] });
+            Archive::bare(&mut out, Head { origin: "log.example/1".into(), size: 9, root: [7; 32] });
         let named = parcels.write(&mut archive).unwrap();
         drop(archive);
         (out, named)

@@ -1,5 +1,7 @@
 //! What stands beside her statements: uses, exceptions, parties, and what is not inside.
 
+use std::io;
+
 use serde_json::Value;
 use serde_json::json;
 
@@ -57,6 +59,50 @@ impl Proven {
     }
 }
 
+/// How long each table of uses gets at least: so that the page does not try to carry one that is too long.
+#[derive(Default)]
+struct Lengths {
+    tables: Vec<u64>,
+    rows: u64,
+}
+
+/// Counts what is written.
+struct Counted(u64);
+
+impl io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Lengths {
+    fn push(&mut self, row: &Value) -> Result<(), portability::Error> {
+        let mut counted = Counted(0);
+        let mut table = Table::more_uses(&mut counted);
+        table.push(row)?;
+        table.end()?;
+        if self.rows.is_multiple_of(TABLE_ROWS) {
+            self.tables.push(0);
+        }
+        self.rows += 1;
+        if let Some(last) = self.tables.last_mut() {
+            *last += counted.0;
+        }
+        Ok(())
+    }
+
+    /// Of the table with a number, from 1 on.
+    fn of(&self, number: u64) -> u64 {
+        let place = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
+        place.and_then(|place| self.tables.get(place)).copied().unwrap_or_default()
+    }
+}
+
 fn json_error(error: serde_json::Error) -> Error {
     portability::Error::from(error).into()
 }
@@ -71,7 +117,7 @@ impl Export {
         let (who, key, size) = (self.loaded.who, &self.loaded.key, self.covering.size);
         let (mut suspect, mut used) = (Suspect::default(), Tally::default());
         let mut parcels = Parcels::new(ItemKind::Use, portability::USES);
-        let mut proven = Proven::default();
+        let (mut proven, mut lengths) = (Proven::default(), Lengths::default());
         let mut last: Option<(u64, Vec<u8>, Hash)> = None;
         let first = complete.lists.len();
         let until = self.node.each_use_under(who, key, size, &mut |mine| {
@@ -95,6 +141,7 @@ impl Export {
             proven.push(evidence.is_some());
             let row = portability::use_row(&seen.line, seen.exact.as_ref(), mine.number, path.as_deref());
             parcels.row(&row)?;
+            lengths.push(&row)?;
             if let Some(evidence) = &evidence {
                 parcels.file(&name, evidence)?;
             }
@@ -102,7 +149,7 @@ impl Export {
         })?;
         complete.lists.extend(parcels.write(archive)?);
         let lists = complete.lists.get(first..).unwrap_or_default();
-        self.use_tables(archive, lists, &proven)?;
+        self.use_tables(archive, lists, (&proven, &lengths))?;
         if proven.not > 0 {
             let what = "proofs of uses whose list says no evidence: lines beside them are past their term";
             let reason = Reason::RetentionExpired;
@@ -116,7 +163,12 @@ impl Export {
     }
 
     /// The rows of the lists again, as tables: at least one, so that a spreadsheet finds it.
-    fn use_tables(&self, archive: &mut Archive<'_>, lists: &[Named], proven: &Proven) -> Result<(), Error> {
+    fn use_tables(
+        &self,
+        archive: &mut Archive<'_>,
+        lists: &[Named],
+        (proven, lengths): (&Proven, &Lengths),
+    ) -> Result<(), Error> {
         let (who, key, size) = (self.loaded.who, &self.loaded.key, self.covering.size);
         let changed = || Error::Damaged("the use lines changed while they were exported".into());
         // Which parcel each row is proven in: as many in a row as the list has.
@@ -125,12 +177,12 @@ impl Export {
         let mut places = numbered.flat_map(|(path, items)| (0..items).map(move |_| path.clone()));
         let mut proven = proven.each();
         let (mut rows, mut number) = (0, 1);
-        archive.begin(portability::USES_CSV)?;
+        archive.begin_long(portability::USES_CSV, lengths.of(number))?;
         Table::uses(archive)?.end()?;
         self.node.each_use_under(who, key, size, &mut |mine| {
             if rows == TABLE_ROWS {
                 (rows, number) = (0, number + 1);
-                archive.begin(&uses_csv_path(number))?;
+                archive.begin_long(&uses_csv_path(number), lengths.of(number))?;
                 Table::uses(archive)?.end()?;
             }
             rows += 1;

@@ -13,6 +13,7 @@ use crate::portability::ItemKind;
 use crate::portability::Reason;
 use crate::portability::Withheld;
 use crate::portability::parcel::Parcels;
+use crate::portability::source::BY_SOURCE;
 use crate::portability::source::folder_of;
 
 /// Sees one deposit.
@@ -28,19 +29,19 @@ impl Export {
         archive: &mut Archive<'_>,
         complete: &mut Completeness,
     ) -> Result<(), Error> {
-        // Two parties whose items happen to begin alike take turns: each goes on where it was.
-        let mut folders: BTreeMap<PartyId, Parcels> = BTreeMap::new();
-        let mut open: Option<(PartyId, Parcels)> = None;
+        // Two parties whose items happen to begin alike take turns: each goes on where it was. Of each its
+        // name and a number stay in memory, and one parcel of all.
+        let mut next: BTreeMap<PartyId, u64> = BTreeMap::new();
+        let mut open: Option<PartyId> = None;
+        let mut parcels = Parcels::new(ItemKind::Deposit, BY_SOURCE);
         self.each_source(&mut |record, head| {
-            if let Some((party, mut parcels)) = open.take_if(|(party, _)| *party != head.party) {
+            if open.as_ref() != Some(&head.party) {
                 complete.lists.extend(parcels.write(archive)?);
-                folders.insert(party, parcels);
+                if let Some(before) = open.replace(head.party.clone()) {
+                    next.insert(before, parcels.number());
+                }
+                parcels.turn_to(&folder_of(&head.party), next.get(&head.party).copied().unwrap_or(1));
             }
-            let (_, parcels) = open.get_or_insert_with(|| {
-                let begun = folders.remove(&head.party);
-                let new = || Parcels::new(ItemKind::Deposit, &folder_of(&head.party));
-                (head.party.clone(), begun.unwrap_or_else(new))
-            });
             if parcels.is_full() {
                 complete.lists.extend(parcels.write(archive)?);
             }
@@ -54,9 +55,7 @@ impl Export {
             }
             Ok(())
         })?;
-        if let Some((_, mut parcels)) = open {
-            complete.lists.extend(parcels.write(archive)?);
-        }
+        complete.lists.extend(parcels.write(archive)?);
         let what = format!("items that sources brought from entry {} on", self.covering.size);
         complete.withheld.push(Withheld::new(ItemKind::Deposit, what, Reason::AfterCheckpoint));
         Ok(())

@@ -1,17 +1,26 @@
 //! How often each controller used her data: permitted uses, as the use log has them.
 //!
 //! One permitted question is one use; the same use by name is the same use, counted once
-//! (design §6). Lacks: uses without a question, which no log of ours can see.
+//! (design §6). Of each name 16 bytes of its hash stay in memory, which is some 30 MB for a million of them;
+//! of uses without a name nothing. Lacks: uses without a question, which no log of ours can see.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use crate::ledger::hash;
 use crate::model::id::PartyId;
 use crate::model::id::Timestamp;
 use crate::model::use_line::Exact;
 use crate::model::use_line::UseAct;
 use crate::model::use_line::UseLine;
 use crate::model::vocabulary::DataClass;
+
+/// Who used, and the name of the use, as a hash: two that are alike are not found.
+type Name = [u8; 16];
+
+fn name_of(asker: &PartyId, use_id: &str) -> Option<Name> {
+    hash::sha256(&[asker.as_str().as_bytes(), &[0], use_id.as_bytes()]).first_chunk().copied()
+}
 
 /// Controller, purpose, class.
 type Place = (PartyId, String, DataClass);
@@ -31,7 +40,7 @@ pub struct Uses {
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     of: BTreeMap<Place, Uses>,
-    named: BTreeSet<(PartyId, String)>,
+    named: BTreeSet<Name>,
 }
 
 impl Tally {
@@ -43,8 +52,8 @@ impl Tally {
         else {
             return;
         };
-        if let Some(name) = &line.use_id
-            && !self.named.insert((line.asker.clone(), name.clone()))
+        if let Some(name) = line.use_id.as_ref().and_then(|name| name_of(&line.asker, name))
+            && !self.named.insert(name)
         {
             return;
         }
