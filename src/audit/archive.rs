@@ -454,14 +454,21 @@ impl Check<'_> {
         if file.get("lists") != Some(&named) {
             return Err(wrong(portability::COMPLETENESS, "it does not name exactly the lists inside"));
         }
-        let mut unproven = 0;
+        let (mut unproven, mut over) = (0, 0);
         for one in all("withheld")? {
             let text = |name: &str| one.get(name).and_then(Value::as_str).map(str::to_owned);
-            unproven += one.get("items").and_then(Value::as_u64).unwrap_or_default();
+            let items = one.get("items").and_then(Value::as_u64).unwrap_or_default();
+            match text("kind").as_deref() {
+                Some("deposit") => over += items,
+                Some(_) | None => unproven += items,
+            }
             self.out.withheld.push((text("reason").ok_or_else(differs)?, text("what").ok_or_else(differs)?));
         }
         if unproven != self.lists.unproven {
             return Err(wrong(portability::COMPLETENESS, "it does not count the uses without evidence"));
+        }
+        if over != self.lists.sources.over {
+            return Err(wrong(portability::COMPLETENESS, "it does not count the items that are over"));
         }
         Ok(())
     }

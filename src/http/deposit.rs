@@ -115,7 +115,7 @@ pub(in crate::http) async fn bring(
     };
     let form = kept.form.map(|(profile, items)| json!({ "profile": profile, "items": items }));
     Ok(HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(json!({
-        "item": kept.item, "at": kept.at.0, "bytes": kept.bytes, "sha256": kept.sha256.to_string(), "form": form,
+        "item": kept.item, "at": kept.at.0, "bytes": kept.bytes, "sha256": kept.sha256.map(|hash| hash.to_string()), "form": form,
     })))
 }
 

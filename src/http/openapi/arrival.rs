@@ -28,6 +28,7 @@ use crate::http::openapi::shape::one_of;
 use crate::http::sort;
 use crate::http::sort::Sort;
 use crate::model::statement::FailCode;
+use crate::node::deposit::OverBy;
 
 const DEMAND: Param = path("id", "StatementId", "The `transfer.demand` at the log that calls.");
 const RUN: Param = path("run", "Count", "Number of the run, from 0.");
@@ -137,5 +138,10 @@ pub(super) fn shapes() -> Value {
         "Complete": closed(&[("items", of("Count")), ("hash", of("Hash"))]),
         "Failure": closed(&[("code", one_of(FailCode::ALL.iter().map(|code| code.as_str())))]),
         "CarriedBy": closed(&carried),
+        "Over": closed(&[
+            ("at", of("Ms")),
+            ("time", string(64)),
+            ("by", one_of(OverBy::ALL.iter().map(|by| by.as_str()))),
+        ]),
     })
 }

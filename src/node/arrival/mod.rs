@@ -16,10 +16,11 @@
 //! Items of the store, sealed under her key: `a` ‖ 16 bytes an arrival, `r` ‖ 16 bytes a run.
 //! A name row leads from (log, demand, ppid), under a key of the vault, to her.
 //!
-//! Lacks: sockets, and the certificate by which a log is known (`http`); destroying what a demand
-//! lets be kept only for a time (its end is told with the item); notice that a demand has ended
-//! elsewhere. Trusted: a log that delivers is believed who the sender is, and nothing else.
+//! What a demand lets be kept only for a time is destroyed then ([`mod@life`]). Lacks: sockets, and
+//! the certificate by which a log is known (`http`); notice that a demand has ended elsewhere.
+//! Trusted: a log that delivers is believed who the sender is and how long it may be kept, and nothing else.
 
+mod life;
 mod run;
 mod sign;
 
@@ -69,6 +70,7 @@ use crate::vault::Vault;
 use crate::vault::opener::NotOpened;
 use crate::vault::opener::Opener;
 
+pub(in crate::node) use life::Lives;
 pub(in crate::node) use run::Arrived;
 
 /// Most arrivals one person tells.
@@ -184,8 +186,7 @@ pub struct RunOf {
 impl RunOf {
     /// Name of the run's item.
     fn item(&self, loaded: &Loaded) -> Vec<u8> {
-        let (demand, run) = (self.demand.to_string(), self.run.to_string());
-        name(b'r', &loaded.key.record_name(["run", &self.log, &demand, &run]))
+        run_name(loaded, &self.log, &self.demand, self.run)
     }
 
     /// Name of one of its items among hers.
@@ -193,6 +194,12 @@ impl RunOf {
         let (demand, run) = (self.demand.to_string(), self.run.to_string());
         loaded.key.record_name(["arrived", &self.log, &demand, &run, item])
     }
+}
+
+/// Name of the item that holds a run.
+pub(in crate::node) fn run_name(loaded: &Loaded, log: &str, demand: &StatementId, run: u64) -> Vec<u8> {
+    let (demand, run) = (demand.to_string(), run.to_string());
+    name(b'r', &loaded.key.record_name(["run", log, &demand, &run]))
 }
 
 /// Why nothing is taken, or an arrival is not noted.
@@ -381,8 +388,11 @@ impl Node {
         };
         let Deposited { media_type, sha256, .. } = &draft.head;
         match self.keep_draft(&loaded, &draft)? {
-            Kept::New(_) => Ok(true),
-            Kept::Before(before) if before.is(media_type, sha256) => Ok(false),
+            Kept::New(_) => {
+                self.lives.ends_at(delivery.keep_until);
+                Ok(true)
+            }
+            Kept::Before(before) if sha256.is_some_and(|sha256| before.is(media_type, &sha256)) => Ok(false),
             Kept::Before(_) | Kept::Closed => Err(NoArrival::Differs),
             Kept::Full => Err(NoArrival::Full),
             Kept::OtherKey => Err(Error::Stopped(Stop::Busy).into()),
@@ -433,8 +443,9 @@ impl Delivery {
             bytes: original.len() as u64,
             basis: Some(self.run.demand),
             class: DataClass::RealName,
+            over: None,
             party: self.sender.clone(),
-            sha256: Hash(hash::sha256(&[original])),
+            sha256: Some(Hash(hash::sha256(&[original]))),
             purpose: self.purpose.clone(),
             categories: Vec::new(),
             media_type,
