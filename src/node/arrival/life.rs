@@ -22,6 +22,7 @@ use crate::model::id::Timestamp;
 use crate::node::Error;
 use crate::node::Inner;
 use crate::node::Node;
+use crate::node::arrival::told;
 use crate::node::deposit::Deposited;
 use crate::node::deposit::Keep;
 use crate::node::people;
@@ -68,7 +69,7 @@ impl Lives {
 }
 
 /// From which instant on nothing of a demand at a log is kept, whatever its items say.
-type Closed = HashMap<(String, StatementId), Timestamp>;
+pub(in crate::node::arrival) type Ends = HashMap<(String, StatementId), Timestamp>;
 
 impl Node {
     /// Destroys what has arrived and is over now; how many items. Again does nothing.
@@ -128,11 +129,13 @@ impl Inner {
             Some(loaded) => loaded,
             None => std::sync::Arc::new(people::read(who, self.store.as_ref(), &self.vault)?),
         };
-        self.end_over(&loaded, &Closed::new())
+        let told = told(self.store.as_ref(), &loaded)?.into_iter();
+        let closed = told.filter_map(|a| a.over.map(|over| ((a.from, a.demand), over.keep_until)));
+        self.end_over(&loaded, &closed.collect())
     }
 
-    /// Ends what is over of a person.
-    fn end_over(&self, loaded: &Loaded, closed: &Closed) -> Result<u64, Error> {
+    /// Ends what is over of a person; not durable when it answers.
+    pub(in crate::node::arrival) fn end_over(&self, loaded: &Loaded, closed: &Ends) -> Result<u64, Error> {
         let (now, mut ended) = (self.now(), 0);
         let (mut after, mut over) = (None, Vec::new());
         loop {
@@ -159,7 +162,7 @@ impl Inner {
 }
 
 /// When the life of something ends that is not over, and why; what was deposited has no end.
-fn end_of(head: &Deposited, closed: &Closed) -> Option<Over> {
+fn end_of(head: &Deposited, closed: &Ends) -> Option<Over> {
     let from = head.from.as_ref().filter(|_| head.over.is_none())?;
     let own = Over { at: from.keep_until, by: OverBy::KeepUntil };
     let closed = closed.get(&(from.log.clone(), from.demand));

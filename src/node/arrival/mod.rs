@@ -17,9 +17,9 @@
 //! A name row leads from (log, demand, ppid), under a key of the vault, to her.
 //!
 //! What a demand lets be kept only for a time is destroyed then ([`mod@life`]). Lacks: sockets, and
-//! the certificate by which a log is known (`http`); notice that a demand has ended elsewhere.
-//! Trusted: a log that delivers is believed who the sender is and how long it may be kept, and nothing else.
+//! the certificate by which a log is known (`http`). Trusted: a log that delivers is believed who the sender is and how long it may be kept, and nothing else.
 
+mod close;
 mod life;
 mod run;
 mod sign;
@@ -70,6 +70,9 @@ use crate::vault::Vault;
 use crate::vault::opener::NotOpened;
 use crate::vault::opener::Opener;
 
+pub use close::Closed;
+pub use close::Closing;
+pub use close::EndState;
 pub(in crate::node) use life::Lives;
 pub(in crate::node) use run::Arrived;
 
@@ -113,6 +116,9 @@ pub struct Arrival {
     pub from: String,
     /// She, in this service's domain at that log.
     pub ppid: Ppid,
+    /// How its log says that it has ended: then nothing of it is taken, until she tells it anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<Closed>,
     /// From here on nothing of it is taken.
     pub until: Timestamp,
     /// Her `transfer.demand` there.
@@ -123,7 +129,12 @@ impl Arrival {
     /// What she tells.
     #[must_use]
     pub const fn new(from: String, ppid: Ppid, until: Timestamp, demand: StatementId) -> Self {
-        Self { v: V1, from, ppid, until, demand }
+        Self { v: V1, from, ppid, over: None, until, demand }
+    }
+
+    /// Whether anything of it is taken at an instant.
+    const fn is_open(&self, now: Timestamp) -> bool {
+        self.over.is_none() && self.until.0 > now.0
     }
 
     fn name(&self, vault: &Vault) -> Name {
@@ -358,7 +369,7 @@ impl Node {
         let receiving = self.receiving.get().ok_or(NoArrival::NotReceiving)?;
         let (loaded, arrival) = self.expected(&delivery.run)?;
         let now = self.now();
-        if arrival.until <= now {
+        if !arrival.is_open(now) {
             return Err(NoArrival::Unexpected);
         }
         if !delivery.is_bounded() || delivery.keep_until <= now {
