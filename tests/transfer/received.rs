@@ -641,11 +641,17 @@ fn a_delivery_is_taken_as_it_was_told_and_as_it_was_sealed_and_not_otherwise() {
     let old = Item { id: "second", bytes: of.world.sealed("relay-old.pem", b"{}"), ..good() };
     assert_eq!(of.put(0, &old), (200, Value::Null));
     assert_eq!(kept(), 2);
+    // As large as a deposit may be, and one byte more was refused above.
+    let mut large = vec![b'"'; 1 << 20];
+    large[1..(1 << 20) - 1].fill(b'x');
+    let large = Item { id: "large", bytes: of.world.sealed("relay.pem", &large), ..good() };
+    assert_eq!(of.put(0, &large), (200, Value::Null));
+    assert_eq!(kept(), 3);
     // She takes it back: nothing more comes.
     let over = json!({ "from": ORIGIN, "demand": of.good.demand, "ppid": of.good.ppid, "until": 0 });
     assert_eq!(tell(&of.b, &over).0, 200);
     assert_eq!(of.put(0, &Item { id: "third", ..old }), (404, "no-arrival".into()));
-    assert_eq!(kept(), 2);
+    assert_eq!(kept(), 3);
 }
 
 #[test]
