@@ -1,5 +1,7 @@
 //! What a person carries away: complete, alike twice, hers alone, and proved.
 
+#[path = "export/arrivals.rs"]
+mod arrivals;
 #[path = "export/complaints.rs"]
 mod complaints;
 #[path = "../examples/source.rs"]

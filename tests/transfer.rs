@@ -9,6 +9,8 @@ mod carried;
 #[path = "../examples/holder/end.rs"]
 #[allow(dead_code, clippy::allow_attributes, reason = "each binary uses its own part")]
 mod end;
+#[path = "transfer/ended.rs"]
+mod ended;
 #[path = "transfer/killed.rs"]
 mod killed;
 #[path = "transfer/received.rs"]

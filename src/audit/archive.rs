@@ -476,6 +476,9 @@ impl Check<'_> {
         if file.unproven() != self.lists.unproven {
             return Err(wrong(portability::COMPLETENESS, "it does not count the uses without evidence"));
         }
+        if file.over() != self.lists.sources.over {
+            return Err(wrong(portability::COMPLETENESS, "it does not count the items that are over"));
+        }
         self.listed = Some(file.exported.into_iter().map(|item| item.path).collect());
         self.out.withheld.extend(file.withheld.into_iter().map(|one| (one.reason, one.what)));
         Ok(())

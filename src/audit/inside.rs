@@ -15,6 +15,9 @@ use crate::ledger::hash::Hash;
 use crate::portability;
 use crate::portability::parcel::Named;
 
+/// What the list calls an item of a source.
+const DEPOSIT: &str = "deposit";
+
 /// What is done with a file.
 pub(in crate::audit) enum Look {
     /// It is looked into: its content is wanted.
@@ -71,6 +74,7 @@ pub(in crate::audit) struct Exported {
 /// What is not inside.
 #[derive(Deserialize)]
 pub(in crate::audit) struct Withheld {
+    kind: String,
     pub(in crate::audit) reason: String,
     pub(in crate::audit) what: String,
     items: Option<u64>,
@@ -98,9 +102,19 @@ impl Complete {
         Ok(names.hash())
     }
 
-    /// How many items it says are told by a list and not proven.
+    /// How many uses it says are told by a list and not proven.
     pub(in crate::audit) fn unproven(&self) -> u64 {
-        self.withheld.iter().filter_map(|one| one.items).fold(0, u64::saturating_add)
+        self.counted(|kind| kind != DEPOSIT)
+    }
+
+    /// How many items it says are told by a list and no longer inside.
+    pub(in crate::audit) fn over(&self) -> u64 {
+        self.counted(|kind| kind == DEPOSIT)
+    }
+
+    fn counted(&self, of: fn(&str) -> bool) -> u64 {
+        let counts = self.withheld.iter().filter(|one| of(&one.kind)).filter_map(|one| one.items);
+        counts.fold(0, u64::saturating_add)
     }
 }
 

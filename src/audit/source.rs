@@ -2,7 +2,7 @@
 //!
 //! The list comes first; then each original, then its form, which is made again here
 //! and compared. What is encrypted to the person's own key is compared with nothing but
-//! the manifest: only she can open it. That the party brought these bytes and
+//! the manifest: only she can open it. Of what is over there is a row and no file. That the party brought these bytes and
 //! not others is the log operator's word.
 
 use serde_json::Value;
@@ -33,6 +33,8 @@ type Files = Vec<(String, Owed)>;
 pub(in crate::audit) struct Sources {
     /// Items listed.
     pub(in crate::audit) items: usize,
+    /// Those of them that are over: their contents are not inside.
+    pub(in crate::audit) over: u64,
     /// SHA-256 of the form that follows from the original that came last.
     made: Option<hash::Hash>,
 }
@@ -45,6 +47,16 @@ impl Sources {
         let folder = text("party").map(|party| format!("{BY_SOURCE}{party}/"));
         if folder.is_none_or(|folder| !list.starts_with(&folder)) {
             return Err(differs());
+        }
+        if row.get("over").is_some_and(|over| !over.is_null()) {
+            let none = |name: &str| row.get(name).is_some_and(Value::is_null);
+            // Only what a log has delivered has an end.
+            let carried = row.get("from").is_some_and(Value::is_object);
+            if !carried || !["original", "form", "sha256", "profile", "items"].into_iter().all(none) {
+                return Err(differs());
+            }
+            (self.items, self.over) = (self.items + 1, self.over + 1);
+            return Ok(Vec::new());
         }
         let original = text("original").ok_or_else(differs)?.to_owned();
         let form = text("form").map(str::to_owned);

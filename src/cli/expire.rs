@@ -19,7 +19,8 @@ use crate::node::clock::Clock;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Nothing personal is kept without a term: grants and their evidence, and requests nobody answered, go so long
-after their end as the policy pack says; the service looks once a day. This does it now, while the service runs
+after their end as the policy pack says; the service looks once a day. What another log has delivered goes when
+its demand lets it be kept no longer; the service looks within ten minutes. This does it now, while the service runs
 (over a socket inside the data folder) or by itself. The bodies are destroyed and certified in the log, in
 batches; where a slot stands, and every proof, stays as it was. What a regulator holds is spared. Broken off,
 it goes on by itself at the next start, or with this again.")]
@@ -35,7 +36,7 @@ pub(in crate::cli) struct Args {
 /// What the control socket answers.
 pub(in crate::cli) fn told(expired: &Expired) -> Value {
     json!({
-        "records": expired.records, "requests": expired.requests, "certificates": expired.certificates,
+        "records": expired.records, "requests": expired.requests, "certificates": expired.certificates, "items": expired.items,
     })
 }
 
@@ -54,11 +55,15 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
         return Err(failed().why(error));
     }
     let figure = |name: &str| said.get(name).and_then(Value::as_u64).unwrap_or_default();
-    let (records, requests) = (figure("records"), figure("requests"));
+    let (records, requests, items) = (figure("records"), figure("requests"), figure("items"));
     say.result(
         &said,
-        &format!("보유 기간이 지난 기록 {records}건을 파기하고 증명하였습니다 (요청 {requests}건 포함)"),
-        &format!("{records} records past their term destroyed and certified, {requests} requests among them"),
+        &format!(
+            "보유 기간이 지난 기록 {records}건을 파기하고 증명하였습니다 (요청 {requests}건 포함); 다른 곳에서 받은 항목 {items}건을 파기하였습니다"
+        ),
+        &format!(
+            "{records} records past their term destroyed and certified, {requests} requests among them; {items} received items past their data life destroyed"
+        ),
     );
     Ok(Exit::Ok)
 }

@@ -2,7 +2,8 @@
 //!
 //! A grant ends by a closing act or by its last date. From there on everybody it named owes
 //! deletion: the controller and each recipient, each by the clock of the packs that apply to
-//! it. A recipient says that it knows (`duty.acknowledge`) and that it deleted
+//! it. The same is owed by the recipient of a demand under which something was delivered, of the scopes
+//! it names, from its `keep-until` on or since she closed its purpose at the recipient. A recipient says that it knows (`duty.acknowledge`) and that it deleted
 //! (`duty.deleted`): its word, kept and never taken back.
 //!
 //! What has ended stands in the slots, what was said of it in the core; what is owed is
@@ -11,7 +12,8 @@
 //!
 //! Reading: a grant that another replaces has not ended. A later grant allows anew and forgives
 //! nothing that was owed before. An objection to `*` leaves the grants below it as they are:
-//! what it makes owed is owed while it stands. A row of no time (`0h`) is met by the ledger
+//! what it makes owed is owed while it stands, and so is what a closing act makes owed of a demand. A
+//! stop ends the carrying and nothing else: what has arrived may be kept as long as the demand said. A row of no time (`0h`) is met by the ledger
 //! itself, whose next check is denied; so whoever holds the data owes by the shortest of the
 //! other rows, whether it is the controller or a recipient.
 
@@ -23,6 +25,7 @@ use crate::consent::authority;
 use crate::consent::person::Person;
 use crate::consent::register::Register;
 use crate::consent::slot::{Slot, State};
+use crate::consent::transfer::Transfer;
 use crate::consent::{Actor, SlotKey, Touched, one};
 use crate::identity::Recorded;
 use crate::model::decision::Why;
@@ -72,11 +75,12 @@ pub struct Ended {
     pub at: Timestamp,
     /// How.
     pub by: EndedBy,
-    /// What `act` of the recipients' words names: the closing act; of a term that is over, the grant.
+    /// What `act` of the recipients' words names: the closing act; of a term that is over, the grant; of a
+    /// demand always the demand.
     pub act: StatementId,
-    /// The `consent.grant` or `consent.attest`.
+    /// The `consent.grant`, `consent.attest` or `transfer.demand`.
     pub grant: StatementId,
-    /// Categories it covered.
+    /// Categories it covered; of a demand its scopes.
     pub categories: Vec<String>,
     /// Whom it named besides the controller.
     pub recipients: Vec<PartyId>,
@@ -109,6 +113,14 @@ pub struct Declared {
     pub deleted: Option<Deleted>,
     /// The statement.
     pub statement: StatementId,
+}
+
+impl Declared {
+    /// Whether a party says it of what an act ended then: of a demand that was opened again and has ended
+    /// once more, it is to be said again.
+    fn is_of(&self, (act, party): (&StatementId, &PartyId), since: Timestamp) -> bool {
+        self.act == *act && self.party == *party && self.at >= since
+    }
 }
 
 /// What a recipient says it deleted.
@@ -289,11 +301,44 @@ impl Person {
         self.covering(controller, purpose, key.class).filter_map(|slot| slot.closed).min()
     }
 
-    /// Every grant of hers that has ended by then and is held, with its slot.
-    fn ended(&self, at: Timestamp) -> impl Iterator<Item = (&SlotKey, Ended)> {
-        self.slots().flat_map(move |(key, slot)| {
+    /// Every grant of hers that has ended by then and is held, with its slot; then her demands.
+    fn ended(&self, at: Timestamp) -> impl Iterator<Item = (SlotKey, Ended)> {
+        let grants = self.slots().flat_map(move |(key, slot)| {
             let now = slot.ending(self.closed_over(key), at);
-            slot.ended.iter().cloned().chain(now).map(move |ended| (key, ended))
+            slot.ended.iter().cloned().chain(now).map(move |ended| (key.clone(), ended))
+        });
+        let demands = self.transfers().iter().filter_map(move |transfer| {
+            let key = SlotKey::exact(&transfer.recipient, &transfer.purpose, DataClass::RealName);
+            self.life_end(transfer, at).map(|ended| (key, ended))
+        });
+        grants.chain(demands)
+    }
+
+    /// The end of what the recipient of a demand may keep, if it has come by then and anything was delivered.
+    #[must_use]
+    pub fn life_end(&self, transfer: &Transfer, at: Timestamp) -> Option<Ended> {
+        let (recipient, purpose) = (&transfer.recipient, transfer.purpose.as_str());
+        let key = SlotKey::exact(recipient, purpose, DataClass::RealName);
+        let own = self.slot(&key).filter(|slot| {
+            slot.index > transfer.index && matches!(slot.state, State::Withdrawn | State::Refused)
+        });
+        let wide = self.covering(recipient.as_str(), purpose, DataClass::RealName);
+        let wide = wide.filter(|slot| slot.state == State::Objected);
+        let closed = own.map(|slot| slot.since).into_iter();
+        let closed = closed.chain(wide.map(|slot| slot.closed.map_or(slot.since, |closed| closed.at))).min();
+        let ends = [
+            closed.filter(|closed| *closed <= at).map(|closed| (closed, EndedBy::ClosingAct)),
+            (transfer.keep_until <= at).then_some((transfer.keep_until, EndedBy::GrantEnd)),
+        ];
+        let (at, by) = ends.into_iter().flatten().min().filter(|_| transfer.is_delivered())?;
+        Some(Ended {
+            at,
+            by,
+            act: transfer.demand,
+            grant: transfer.demand,
+            categories: transfer.targets.iter().map(|target| target.scope.clone()).collect(),
+            recipients: Vec::new(),
+            consideration: None,
         })
     }
 
@@ -304,7 +349,7 @@ impl Person {
         for (key, ended) in self.ended(now) {
             let Some(controller) = one(&key.controller).and_then(PartyId::parse) else { continue };
             for party in owing(&controller, &ended) {
-                out.push(self.obligation(register, key, &controller, &ended, party));
+                out.push(self.obligation(register, &key, &controller, &ended, party));
             }
         }
         out
@@ -319,6 +364,7 @@ impl Person {
             let past = slot.ended.iter().flat_map(|ended| &ended.recipients);
             out.extend(slot.grant.iter().flat_map(|terms| &terms.recipients).chain(past).cloned());
         }
+        out.extend(self.transfers().iter().map(|transfer| transfer.recipient.clone()));
         out
     }
 
@@ -330,7 +376,7 @@ impl Person {
         ended: &Ended,
         party: &PartyId,
     ) -> Obligation {
-        let of = |said: &&Declared| said.act == ended.act && said.party == *party;
+        let of = |said: &&Declared| said.is_of((&ended.act, party), ended.at);
         let all = || self.core().duties.iter().filter(of);
         let deleted = |category: &String| {
             let names =
@@ -390,8 +436,8 @@ impl Person {
         recorded: &Recorded,
         s: &DutyAcknowledge,
     ) -> Result<Touched, Why> {
-        self.owed_by(&s.party, &s.act, recorded.at()).ok_or(Why::NotOwed)?;
-        if !self.core().duties.iter().any(|said| said.act == s.act && said.party == s.party) {
+        let (_, since) = self.owed_by(&s.party, &s.act, recorded.at()).ok_or(Why::NotOwed)?;
+        if !self.core().duties.iter().any(|said| said.is_of((&s.act, &s.party), since)) {
             self.say(recorded, s.act, &s.party, None);
         }
         Ok(Touched::Core)
@@ -402,14 +448,14 @@ impl Person {
         recorded: &Recorded,
         s: &DutyDeleted,
     ) -> Result<Touched, Why> {
-        let owed = self.owed_by(&s.party, &s.act, recorded.at()).ok_or(Why::NotOwed)?;
+        let (owed, since) = self.owed_by(&s.party, &s.act, recorded.at()).ok_or(Why::NotOwed)?;
         if s.deleted_at > recorded.at() {
             return Err(Why::Dates);
         }
         if s.categories.is_empty() || !s.categories.iter().all(|category| owed.contains(category)) {
             return Err(Why::Vocabulary);
         }
-        let before = self.core().duties.iter().filter(|said| said.act == s.act && said.party == s.party);
+        let before = self.core().duties.iter().filter(|said| said.is_of((&s.act, &s.party), since));
         let known: Vec<&String> =
             before.filter_map(|said| said.deleted.as_ref()).flat_map(|d| &d.categories).collect();
         let mut new: Vec<String> = s.categories.iter().filter(|c| !known.contains(c)).cloned().collect();
@@ -421,13 +467,15 @@ impl Person {
         Ok(Touched::Core)
     }
 
-    /// The categories a party owes the deletion of by an act; `None` if it owes nothing by it.
-    fn owed_by(&self, party: &PartyId, act: &StatementId, at: Timestamp) -> Option<Vec<String>> {
+    /// The categories a party owes the deletion of by an act, and since when; `None` if it owes nothing by it.
+    fn owed_by(&self, party: &PartyId, act: &StatementId, at: Timestamp) -> Option<(Vec<String>, Timestamp)> {
         let mut owed = None;
         for (key, ended) in self.ended(at).filter(|(_, ended)| ended.act == *act) {
             let is_named = one(&key.controller) == Some(party.as_str()) || ended.recipients.contains(party);
             if is_named {
-                owed.get_or_insert_with(Vec::new).extend(ended.categories);
+                let (categories, since) = owed.get_or_insert_with(|| (Vec::new(), ended.at));
+                categories.extend(ended.categories);
+                *since = ended.at.min(*since);
             }
         }
         owed

@@ -67,7 +67,7 @@ impl Person {
         Some(Followed { slot, inert, after })
     }
 
-    /// Takes a word on what is owed, claimed or paid as it stands; says nothing of any slot.
+    /// Takes a word on what is owed, claimed, carried or paid as it stands; says nothing of any slot.
     #[expect(clippy::wildcard_enum_match_arm, reason = "what is such a word is listed here, once")]
     pub fn follow_words(&mut self, recorded: &Recorded) {
         // What has no effect now had none then.
@@ -77,6 +77,11 @@ impl Person {
             Statement::RightRequest(s) => self.take_claim(recorded, s),
             Statement::RightAnswer(s) => self.take_answer(recorded, s),
             Statement::ConsiderationSettle(s) => self.take_settled(recorded, s),
+            Statement::TransferDemand(s) => self.take_demanded(recorded, s),
+            Statement::TransferStop(s) => self.take_stopped(recorded, s),
+            Statement::TransferDeliver(s) => self.take_delivered(recorded, s),
+            Statement::TransferConfirm(s) => self.take_confirmed(recorded, s),
+            Statement::TransferFail(s) => self.take_failed(recorded, s),
             _ => return,
         });
     }

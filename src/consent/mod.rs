@@ -24,6 +24,7 @@
 
 mod authority;
 mod decide;
+mod demand;
 mod duty;
 mod engage;
 mod exception;

@@ -17,12 +17,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::consent::authority;
+use crate::consent::demand::{must_be_sound, schedule};
 use crate::consent::person::Person;
 use crate::consent::register::Register;
 use crate::consent::slot::State;
 use crate::consent::{Actor, SlotKey, Touched};
 use crate::identity::Recorded;
-use crate::model::cycle::{Cycle, Schedule};
+use crate::model::cycle::Schedule;
 use crate::model::decision::Why;
 use crate::model::id::{Hash, LeafIndex, PartyId, StatementId, Timestamp};
 use crate::model::statement::{
@@ -37,11 +38,6 @@ const MOST_LIVE: usize = 32;
 const MOST_HELD: usize = 64;
 /// Newest runs a demand holds.
 const MOST_RUNS: usize = 8;
-/// Most items a demand names, and most selectors of one.
-const MOST_TARGETS: usize = 32;
-const MOST_ASSETS: usize = 64;
-/// Longest scope or selector, bytes.
-const MAX_NAME: usize = 64;
 /// So long after its stop a demand that was never seen may still arrive, ms: the window of `iat`, twice.
 const STOPPED_MS: u64 = 2 * 25 * 3_600_000;
 
@@ -255,6 +251,12 @@ impl Transfer {
         self.runs.iter().find(|run| run.number == number)
     }
 
+    /// Whether the sender has signed that anything was delivered.
+    #[must_use]
+    pub fn is_delivered(&self) -> bool {
+        self.runs.iter().any(|run| run.delivered.is_some())
+    }
+
     /// Whether both ends are the party's business.
     #[must_use]
     pub fn concerns(&self, party: &PartyId) -> bool {
@@ -277,29 +279,6 @@ impl Transfer {
     }
 }
 
-fn schedule(
-    from: Timestamp,
-    scheduled: bool,
-    basic: Option<&str>,
-    additional: Option<&str>,
-) -> Option<Schedule> {
-    let cycle = |text: Option<&str>| text.map_or(Some(None), |text| Cycle::parse(text).map(Some));
-    let (basic, additional) = (cycle(basic)?, cycle(additional)?);
-    match (scheduled, basic, additional) {
-        (false, None, None) => Some(Schedule::once(from)),
-        (false, ..) => None,
-        (true, ..) => Schedule::repeated(from, basic, additional),
-    }
-}
-
-/// A step of a party, and who may sign it.
-struct Step<'a> {
-    actor: &'a Actor<'a>,
-    recorded: &'a Recorded,
-    demand: StatementId,
-    party: &'a PartyId,
-}
-
 impl Person {
     /// Her demands, in order of arrival; of many, those that ended first are gone.
     #[must_use]
@@ -320,6 +299,11 @@ impl Person {
     /// after the demand, bars it as long as it stands.
     #[must_use]
     pub fn transfer_stands(&self, transfer: &Transfer, at: Timestamp) -> Standing {
+        if self.is_known() { self.stands(transfer, at) } else { Standing::Stopped }
+    }
+
+    /// The same by what is here, whether she is known or her statements alone are.
+    fn stands(&self, transfer: &Transfer, at: Timestamp) -> Standing {
         let over = |run: &Run| run.state() != RunState::Delivered;
         let barred = |party: &PartyId| {
             let key = SlotKey::exact(party, &transfer.purpose, DataClass::RealName);
@@ -328,7 +312,7 @@ impl Person {
             });
             closed || self.objection(party, &transfer.purpose, DataClass::RealName).is_some()
         };
-        if transfer.ended.is_some() || !self.is_known() {
+        if transfer.ended.is_some() {
             Standing::Stopped
         } else if !transfer.scheduled && transfer.last_run().is_some_and(over) {
             Standing::Done
@@ -370,24 +354,28 @@ impl Person {
             }
             self.must_be_open(id, &s.purpose, DataClass::RealName)?;
         }
-        let replaced = match s.over {
-            None => None,
-            Some(over) => {
-                let is_it = |old: &Transfer| old.last == over && old.replaced_by.is_none();
-                let found = self.transfers().iter().position(is_it);
-                Some(found.ok_or(Why::Superseded)?)
-            }
-        };
+        if s.over.is_some_and(|over| self.replaceable(&over).is_none()) {
+            return Err(Why::Superseded);
+        }
         must_be_sound(register, s, at)?;
+        self.take_demanded(recorded, s)
+    }
+
+    pub(in crate::consent) fn take_demanded(
+        &mut self,
+        recorded: &Recorded,
+        s: &TransferDemand,
+    ) -> Result<Touched, Why> {
+        let at = recorded.at();
+        let replaced = s.over.map(|over| self.replaceable(&over).ok_or(Why::Superseded)).transpose()?;
         // A stop that was first, and another of its id, are never undone.
         let id = recorded.id();
         if self.core().stopped.iter().any(|stopped| stopped.demand == id) || self.transfer(&id).is_some() {
             return Err(Why::State);
         }
         let live = self.transfers().iter().enumerate();
-        let live = live.filter(|(n, transfer)| {
-            Some(*n) != replaced && self.transfer_stands(transfer, at) <= Standing::Barred
-        });
+        let live = live
+            .filter(|(n, transfer)| Some(*n) != replaced && self.stands(transfer, at) <= Standing::Barred);
         if live.count() >= MOST_LIVE {
             return Err(Why::State);
         }
@@ -402,10 +390,15 @@ impl Person {
         Ok(Touched::Core)
     }
 
+    /// Where the demand stands that `over` leads to, if another may take its place.
+    fn replaceable(&self, over: &StatementId) -> Option<usize> {
+        self.transfers().iter().position(|old| old.last == *over && old.replaced_by.is_none())
+    }
+
     /// Of too many, the oldest that are over go: there are at most [`MOST_LIVE`] others.
     fn drop_oldest(&mut self, at: Timestamp) {
         while self.transfers().len() > MOST_HELD {
-            let over = |transfer: &Transfer| self.transfer_stands(transfer, at) > Standing::Barred;
+            let over = |transfer: &Transfer| self.stands(transfer, at) > Standing::Barred;
             let Some(oldest) = self.transfers().iter().position(over) else { return };
             self.core_mut().transfers.remove(oldest);
         }
@@ -421,6 +414,14 @@ impl Person {
         self.must_exist()?;
         let sender = self.transfer(&s.demand).map(|transfer| transfer.sender.as_str().to_owned());
         authority::of_person(self, actor, recorded, &sender.map_or(Scope::Any, Scope::One))?;
+        self.take_stopped(recorded, s)
+    }
+
+    pub(in crate::consent) fn take_stopped(
+        &mut self,
+        recorded: &Recorded,
+        s: &TransferStop,
+    ) -> Result<Touched, Why> {
         let at = recorded.at();
         let core = self.core_mut();
         match core.transfers.iter_mut().find(|transfer| transfer.demand == s.demand) {
@@ -445,25 +446,34 @@ impl Person {
         recorded: &Recorded,
         s: &TransferDeliver,
     ) -> Result<Touched, Why> {
+        self.must_exist()?;
+        authority::in_own_name(register, actor, recorded, &s.party)?;
+        self.take_delivered(recorded, s)
+    }
+
+    pub(in crate::consent) fn take_delivered(
+        &mut self,
+        recorded: &Recorded,
+        s: &TransferDeliver,
+    ) -> Result<Touched, Why> {
         let said = Delivered { at: recorded.at(), hash: s.hash, items: s.items, statement: recorded.id() };
-        let step = Step { actor, recorded, demand: s.demand, party: &s.party };
-        let transfer = self.of_step(register, &step)?;
+        let transfer = self.end_of(&s.demand, &s.party)?;
         if transfer.sender != s.party {
             return Err(Why::Role);
         }
         if let Some(stands) = transfer.run(s.run).and_then(|run| run.delivered.as_ref()) {
             return if stands.items == s.items && stands.hash == s.hash {
-                self.again(&step)
+                self.again(&s.demand, recorded)
             } else {
                 Err(Why::State)
             };
         }
         if transfer.run(s.run).is_some_and(|run| run.failed.is_some())
-            || self.transfer_stands(transfer, recorded.at()) != Standing::Live
+            || self.stands(transfer, recorded.at()) != Standing::Live
         {
             return Err(Why::State);
         }
-        self.change(&step, s.run, |run| run.delivered = Some(said))
+        self.change((&s.demand, recorded), s.run, |run| run.delivered = Some(said))
     }
 
     /// By the receiver: n of m have arrived. More may arrive later, never more than was delivered.
@@ -474,9 +484,18 @@ impl Person {
         recorded: &Recorded,
         s: &TransferConfirm,
     ) -> Result<Touched, Why> {
+        self.must_exist()?;
+        authority::in_own_name(register, actor, recorded, &s.party)?;
+        self.take_confirmed(recorded, s)
+    }
+
+    pub(in crate::consent) fn take_confirmed(
+        &mut self,
+        recorded: &Recorded,
+        s: &TransferConfirm,
+    ) -> Result<Touched, Why> {
         let said = Confirmed { at: recorded.at(), received: s.received, statement: recorded.id() };
-        let step = Step { actor, recorded, demand: s.demand, party: &s.party };
-        let transfer = self.of_step(register, &step)?;
+        let transfer = self.end_of(&s.demand, &s.party)?;
         if transfer.recipient != s.party {
             return Err(Why::Role);
         }
@@ -489,9 +508,9 @@ impl Person {
             return Err(Why::Count);
         }
         match &run.confirmed {
-            Some(before) if before.received == s.received => self.again(&step),
+            Some(before) if before.received == s.received => self.again(&s.demand, recorded),
             Some(before) if before.received > s.received => Err(Why::State),
-            Some(_) | None => self.change(&step, s.run, |run| run.confirmed = Some(said)),
+            Some(_) | None => self.change((&s.demand, recorded), s.run, |run| run.confirmed = Some(said)),
         }
     }
 
@@ -503,42 +522,48 @@ impl Person {
         recorded: &Recorded,
         s: &TransferFail,
     ) -> Result<Touched, Why> {
+        self.must_exist()?;
+        authority::in_own_name(register, actor, recorded, &s.party)?;
+        self.take_failed(recorded, s)
+    }
+
+    pub(in crate::consent) fn take_failed(
+        &mut self,
+        recorded: &Recorded,
+        s: &TransferFail,
+    ) -> Result<Touched, Why> {
         let said = Failed { at: recorded.at(), by: s.party.clone(), code: s.code, statement: recorded.id() };
-        let step = Step { actor, recorded, demand: s.demand, party: &s.party };
-        let transfer = self.of_step(register, &step)?;
+        let transfer = self.end_of(&s.demand, &s.party)?;
         match transfer.run(s.run) {
             Some(run) if run.confirmed.is_some() => Err(Why::State),
-            Some(Run { failed: Some(_), .. }) => self.again(&step),
-            Some(_) | None => self.change(&step, s.run, |run| run.failed = Some(said)),
+            Some(Run { failed: Some(_), .. }) => self.again(&s.demand, recorded),
+            Some(_) | None => self.change((&s.demand, recorded), s.run, |run| run.failed = Some(said)),
         }
     }
 
-    /// The demand a party's step is about, if the party is one of its ends and signs in its own name.
-    fn of_step(&self, register: &Register, step: &Step<'_>) -> Result<&Transfer, Why> {
-        self.must_exist()?;
-        match step.actor {
-            Actor::Party(id) if id == step.party => {
-                authority::of_party(register, id, step.recorded, None)?;
-            }
-            Actor::Party(_) => return Err(Why::KeyNotInSet),
-            Actor::Own | Actor::Delegate(_) | Actor::For { .. } => return Err(Why::Role),
-        }
+    /// The demand a party's step is about, if the party is one of its ends.
+    fn end_of(&self, demand: &StatementId, party: &PartyId) -> Result<&Transfer, Why> {
         // A demand between others is told like one that does not exist.
-        self.transfer(&step.demand).filter(|transfer| transfer.concerns(step.party)).ok_or(Why::State)
+        self.transfer(demand).filter(|transfer| transfer.concerns(party)).ok_or(Why::State)
     }
 
-    fn change(&mut self, step: &Step<'_>, run: u64, to: impl FnOnce(&mut Run)) -> Result<Touched, Why> {
+    fn change(
+        &mut self,
+        (demand, recorded): (&StatementId, &Recorded),
+        run: u64,
+        to: impl FnOnce(&mut Run),
+    ) -> Result<Touched, Why> {
         // Judged on a copy: what fails leaves no empty run behind.
-        let mut transfer = self.transfer(&step.demand).ok_or(Why::State)?.clone();
-        to(transfer.run_mut(run, step.recorded.at())?);
-        transfer.last = step.recorded.id();
+        let mut transfer = self.transfer(demand).ok_or(Why::State)?.clone();
+        to(transfer.run_mut(run, recorded.at())?);
+        transfer.last = recorded.id();
         self.put_transfer(transfer)
     }
 
     /// Says what stands: counts for `over`, changes nothing.
-    fn again(&mut self, step: &Step<'_>) -> Result<Touched, Why> {
-        let mut transfer = self.transfer(&step.demand).ok_or(Why::State)?.clone();
-        transfer.last = step.recorded.id();
+    fn again(&mut self, demand: &StatementId, recorded: &Recorded) -> Result<Touched, Why> {
+        let mut transfer = self.transfer(demand).ok_or(Why::State)?.clone();
+        transfer.last = recorded.id();
         self.put_transfer(transfer)
     }
 
@@ -558,31 +583,4 @@ pub struct Stopped {
     pub at: Timestamp,
     /// The demand.
     pub demand: StatementId,
-}
-
-/// Whether a demand says what it must, within bounds, and its dates agree.
-fn must_be_sound(register: &Register, s: &TransferDemand, at: Timestamp) -> Result<(), Why> {
-    let named =
-        |text: &str| (1..=MAX_NAME).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
-    let scope = |text: &str| {
-        let parts = || text.split('.');
-        let plain = |part: &str| {
-            !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-        };
-        named(text) && parts().count() <= 2 && parts().all(plain)
-    };
-    let sound = |target: &Target| {
-        scope(&target.scope) && target.assets.len() <= MOST_ASSETS && target.assets.iter().all(|a| named(a))
-    };
-    let twice = |n: usize, target: &Target| s.targets.iter().take(n).any(|other| other.scope == target.scope);
-    if !register.knows(&s.purpose, &[])
-        || s.targets.is_empty()
-        || s.targets.len() > MOST_TARGETS
-        || !s.targets.iter().all(sound)
-        || s.targets.iter().enumerate().any(|(n, target)| twice(n, target))
-        || schedule(at, s.scheduled, s.fund_cycle.as_deref(), s.add_cycle.as_deref()).is_none()
-    {
-        return Err(Why::Vocabulary);
-    }
-    if at < s.end && s.end <= s.keep_until { Ok(()) } else { Err(Why::Dates) }
 }

@@ -29,7 +29,9 @@ use crate::model::statement::FailCode;
 use crate::model::statement::Mode;
 use crate::node::Node;
 use crate::node::arrival::Arrival;
+use crate::node::arrival::Closing;
 use crate::node::arrival::Delivery;
+use crate::node::arrival::EndState;
 use crate::node::arrival::NoArrival;
 use crate::node::arrival::RunOf;
 
@@ -74,9 +76,15 @@ impl Told {
 }
 
 fn row(arrival: &Arrival) -> Value {
+    let over = arrival.over.as_ref().map(|over| {
+        json!({
+            "at": over.at.0, "state": over.state.as_str(), "keep_until": over.keep_until.0,
+            "deleted_at": over.deleted.as_ref().map(|said| said.at.0),
+        })
+    });
     json!({
         "from": arrival.from, "demand": arrival.demand.to_string(), "ppid": arrival.ppid.to_text(),
-        "until": arrival.until.0,
+        "until": arrival.until.0, "over": over,
     })
 }
 
@@ -114,12 +122,21 @@ fn text<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
 
 /// The run that is called, and her name at the log that calls.
 fn run_of(request: &HttpRequest, log: &str) -> Option<RunOf> {
+    of_demand(request, log, request.match_info().get("run")?.parse().ok()?)
+}
+
+fn of_demand(request: &HttpRequest, log: &str, run: u64) -> Option<RunOf> {
     Some(RunOf {
         log: log.to_owned(),
         demand: StatementId::from_hex(request.match_info().get("id")?)?,
-        run: request.match_info().get("run")?.parse().ok()?,
+        run,
         ppid: Ppid::from_text(text(request, "x-naru-ppid")?)?,
     })
+}
+
+/// That it is done.
+fn ok() -> Value {
+    json!({ "rsp_code": "00000", "rsp_msg": "ok" })
 }
 
 /// One item, but for its bytes.
@@ -168,7 +185,7 @@ pub(in crate::http) async fn take(
     delivery.bytes = message::body(&request, payload).await?.to_vec();
     let node = Arc::clone(&shared.node);
     message::blocking(move || node.take_delivery(&delivery)).await?;
-    Ok(echoed(&request, message::uncached().json(json!({ "rsp_code": "00000", "rsp_msg": "ok" }))))
+    Ok(echoed(&request, message::uncached().json(ok())))
 }
 
 /// Has a step of a run signed: what the carrier says of it, held against what has arrived.
@@ -182,7 +199,11 @@ async fn step<T: DeserializeOwned + Send + 'static>(
     let said: T = message::json(&request, payload, bad).await?;
     let node = Arc::clone(&shared.node);
     let item = message::blocking(move || sign(&node, &of, said)).await?;
-    Ok(echoed(&request, message::uncached().content_type("application/cose").body(item)))
+    Ok(signed(&request, item))
+}
+
+fn signed(request: &HttpRequest, item: Vec<u8>) -> HttpResponse {
+    echoed(request, message::uncached().content_type("application/cose").body(item))
 }
 
 #[derive(Deserialize)]
@@ -218,4 +239,42 @@ pub(in crate::http) async fn failed(
 ) -> Result<HttpResponse, Problem> {
     let sign = |node: &Node, of: &RunOf, said: Failure| node.fail_delivery(of, said.code);
     step((request, payload, shared), "send `code`: why the run failed", sign).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Over {
+    state: EndState,
+    keep_until: Timestamp,
+    act: Option<String>,
+    categories: Option<Vec<String>>,
+}
+
+impl Over {
+    fn closing(self, of: RunOf) -> Option<Closing> {
+        let act = match self.act {
+            Some(act) => Some(StatementId::from_hex(&act)?),
+            None => None,
+        };
+        let categories = self.categories.unwrap_or_default();
+        Some(Closing { of, state: self.state, keep_until: self.keep_until, act, categories })
+    }
+}
+
+/// `POST /v1/transfers/{id}/ended`
+pub(in crate::http) async fn ended(
+    request: HttpRequest,
+    payload: web::Payload,
+    shared: web::Data<Shared>,
+) -> Result<HttpResponse, Problem> {
+    let log = caller::carrier(&request, &shared)?;
+    let of = of_demand(&request, log, 0).ok_or_else(form)?;
+    let bad = "send `state`, `keep_until`, and `act` with `categories` where a declaration is asked for";
+    let said: Over = message::json(&request, payload, bad).await?;
+    let closing = said.closing(of).ok_or_else(|| Problem::new(sort::BAD_JSON, bad))?;
+    let node = Arc::clone(&shared.node);
+    match message::blocking(move || node.close_arrival(&closing)).await? {
+        Some(item) => Ok(signed(&request, item)),
+        None => Ok(echoed(&request, message::uncached().json(ok()))),
+    }
 }

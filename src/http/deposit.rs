@@ -114,7 +114,7 @@ pub(in crate::http) async fn bring(
     };
     let form = kept.form.map(|(profile, items)| json!({ "profile": profile, "items": items }));
     Ok(message::uncached_as(status).json(json!({
-        "item": kept.item, "at": kept.at.0, "bytes": kept.bytes, "sha256": kept.sha256.to_string(), "form": form,
+        "item": kept.item, "at": kept.at.0, "bytes": kept.bytes, "sha256": kept.sha256.map(|hash| hash.to_string()), "form": form,
     })))
 }
 

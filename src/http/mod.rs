@@ -121,6 +121,7 @@ pub const ROUTES: &[Route] = &[
     }),
     Route::post("/v1/transfers/{id}/runs/{run}/complete", &[Role::Carrier], KIB, |r| r.to(arrival::complete)),
     Route::post("/v1/transfers/{id}/runs/{run}/failed", &[Role::Carrier], KIB, |r| r.to(arrival::failed)),
+    Route::post("/v1/transfers/{id}/ended", &[Role::Carrier], 4 * KIB, |r| r.to(arrival::ended)),
     Route::get("/v1/subjects/me/duties", &[Citizen], |r| r.to(duty::mine)),
     Route::get("/v1/subjects/me/rights", &[Citizen], |r| r.to(duty::my_rights)),
     Route::get("/v1/subjects/me/value", &[Citizen], |r| r.to(duty::my_value)),

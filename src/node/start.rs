@@ -30,6 +30,7 @@ use crate::node::Inner;
 use crate::node::Node;
 use crate::node::Settings;
 use crate::node::Stop;
+use crate::node::arrival::Lives;
 use crate::node::backup::restore;
 use crate::node::clock::Clock;
 use crate::node::cohort;
@@ -303,6 +304,7 @@ impl Inner {
             due: Mutex::default(),
             pulling: Mutex::default(),
             receiving: OnceLock::new(),
+            lives: Lives::default(),
             arriving: Mutex::default(),
             operator: keys.operator,
             signers: Signers::new(keys.log, keys.logs),

@@ -38,6 +38,7 @@ use crate::node::Figures;
 use crate::node::MAX_ATTACHMENT;
 use crate::node::Settings;
 use crate::node::Stop;
+use crate::node::arrival::Lives;
 use crate::node::arrival::Receiving;
 use crate::node::attachment_blob;
 use crate::node::clock::Clock;
@@ -167,6 +168,8 @@ pub struct Inner {
     pub(in crate::node) pulling: Mutex<()>,
     /// Who this service is to the logs that deliver to it, once it is told.
     pub(in crate::node) receiving: OnceLock<Receiving>,
+    /// When something that has arrived is over.
+    pub(in crate::node) lives: Lives,
     /// One arrival is told at a time.
     pub(in crate::node) arriving: Mutex<()>,
     /// One rotation of the wrapping epoch at a time.

@@ -1,5 +1,7 @@
 //! Data by source: what an archive calls the files of what a source brought, and the row that tells its origin.
 
+use serde::Deserialize;
+use serde::Serialize;
 use serde_json::Value;
 use serde_json::json;
 
@@ -38,6 +40,40 @@ impl SealedTo {
     }
 }
 
+/// Why the content of something that was carried here is no longer kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OverBy {
+    /// The demand let it be kept so long and no longer.
+    KeepUntil,
+    /// The log told that the demand's person has closed it at the recipient.
+    Closed,
+}
+
+impl OverBy {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::KeepUntil, Self::Closed];
+
+    /// Stable code.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::KeepUntil => "keep-until",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// The end of the data life of something that was carried here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Over {
+    /// From this instant on it is not kept, ms.
+    pub at: Timestamp,
+    /// Why.
+    pub by: OverBy,
+}
+
 /// Where something that was brought came from.
 #[derive(Clone, Debug)]
 pub struct Origin<'a> {
@@ -55,8 +91,8 @@ pub struct Origin<'a> {
     pub media_type: &'a str,
     /// Length of the original.
     pub bytes: u64,
-    /// SHA-256 of the original.
-    pub sha256: Hash,
+    /// SHA-256 of the original; none once it is over.
+    pub sha256: Option<Hash>,
     /// For which purpose, and on which class and categories of data it was let in.
     pub purpose: &'a str,
     /// Class of data.
@@ -69,6 +105,8 @@ pub struct Origin<'a> {
     pub sealed_to: SealedTo,
     /// By which demand at which log it came, if it did: the party is then the sender, as that log names it.
     pub from: Option<Carried<'a>>,
+    /// Since when its content is not kept any more, if it is not: then there are no files.
+    pub over: Option<Over>,
     /// By which rules there is a form beside it, if there is one, and of how many items.
     pub form: Option<(&'a str, u64)>,
 }
@@ -110,7 +148,7 @@ impl Origin<'_> {
         format!("{}.{what}{sealed}", self.record)
     }
 
-    /// The row of the list. `at` makes a name a path; outside an archive names stay names.
+    /// The row of the list, without files of what is over. `at` makes a name a path; outside an archive names stay names.
     #[must_use]
     pub fn row(&self, at: &dyn Fn(&str) -> String) -> Value {
         let from = self.from.as_ref().map(|from| {
@@ -119,13 +157,14 @@ impl Origin<'_> {
                 "keep_until": from.keep_until.0, "keep_until_time": instant(from.keep_until),
             })
         });
+        let over = |over: Over| json!({ "at": over.at.0, "time": instant(over.at), "by": over.by.as_str() });
+        let original = self.over.is_none().then(|| at(&self.original()));
         json!({
             "record": self.record, "party": self.party.as_str(), "by": self.by.as_str(), "item": self.item,
             "at": self.at.0, "time": instant(self.at), "media_type": self.media_type, "bytes": self.bytes,
-            "sha256": self.sha256.to_string(), "purpose": self.purpose, "class": self.class,
+            "sha256": self.sha256.map(|hash| hash.to_string()), "purpose": self.purpose, "class": self.class,
             "categories": self.categories, "basis": self.basis, "sealed_to": self.sealed_to.as_str(),
-            "from": from,
-            "original": at(&self.original()), "form": self.form().map(|form| at(&form)),
+            "from": from, "over": self.over.map(over), "original": original, "form": self.form().map(|form| at(&form)),
             "profile": self.form.map(|(profile, _)| profile), "items": self.form.map(|(_, items)| items),
         })
     }

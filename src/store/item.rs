@@ -11,14 +11,23 @@ use super::{Epoch, Error, Gate, Item, is_item};
 use crate::model::id::SubjectId;
 
 impl<E: Engine> Keyed<E> {
-    /// Writes items of one person as one.
-    pub(super) fn try_keep(&self, epoch: Epoch, subject: &SubjectId, items: &[Item]) -> Result<(), Gate> {
+    /// Writes items of one person and drops others, as one.
+    pub(super) fn try_keep(
+        &self,
+        epoch: Epoch,
+        subject: &SubjectId,
+        put: &[Item],
+        drop: &[Vec<u8>],
+    ) -> Result<(), Gate> {
         let _writer = self.enter(epoch)?;
-        if !items.iter().all(is_item) {
+        if !put.iter().all(is_item) {
             return Err(Gate::Failed(self.refused("the name of an item is 1 to 64 bytes")));
         }
         let mut changes = Changes::default();
-        for item in items {
+        for name in drop.iter().filter(|name| !put.iter().any(|item| item.name == **name)) {
+            changes.drop(Table::Items, row::item_key(subject, name));
+        }
+        for item in put {
             changes.put(Table::Items, row::item_key(subject, &item.name), item.sealed.clone());
         }
         if changes.is_empty() {

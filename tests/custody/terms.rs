@@ -30,7 +30,7 @@ use crate::with_data;
 const TERM: u64 = 1_096 * DAY;
 
 fn expired(records: u64) -> Expired {
-    Expired { records, requests: 0, certificates: u64::from(records > 0) }
+    Expired { records, requests: 0, certificates: u64::from(records > 0), items: 0 }
 }
 
 /// Statement ids of person `n`'s bodies.
@@ -212,11 +212,17 @@ fn a_request_goes_unanswered_by_its_term_and_answered_with_the_grant() {
     world.advance(31 * DAY - 1);
     assert_eq!(world.node().expire().unwrap(), expired(0));
     world.advance(1);
-    assert_eq!(world.node().expire().unwrap(), Expired { records: 1, requests: 1, certificates: 1 });
+    assert_eq!(
+        world.node().expire().unwrap(),
+        Expired { records: 1, requests: 1, certificates: 1, items: 0 }
+    );
     assert!(asked(&world, &unanswered.id).is_none() && asked(&world, &answered.id).is_some());
     sound(&mut world, 1);
     world.advance(29 * DAY + TERM);
-    assert_eq!(world.node().expire().unwrap(), Expired { records: 2, requests: 1, certificates: 1 });
+    assert_eq!(
+        world.node().expire().unwrap(),
+        Expired { records: 2, requests: 1, certificates: 1, items: 0 }
+    );
     assert!(asked(&world, &answered.id).is_none());
     sound(&mut world, 3);
 }

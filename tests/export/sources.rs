@@ -64,7 +64,7 @@ fn an_item_is_let_in_by_a_grant_alone_and_kept_once() {
     let other = world.enrol(2);
     let lipids = wish(ppid, "lab 1", FHIR, LIPIDS);
     let first = kept(&world, &lipids);
-    assert_eq!((first.bytes, first.sha256), (LIPIDS.len() as u64, Hash(hash::sha256(&[LIPIDS]))));
+    assert_eq!((first.bytes, first.sha256), (LIPIDS.len() as u64, Some(Hash(hash::sha256(&[LIPIDS])))));
     assert_eq!((first.form.clone(), first.at), (Some(("fhir-r4".into(), 5)), world.now()));
     world.advance(5_000);
     assert_eq!(world.node().deposit(&lipids).unwrap(), Deposit::Before(first.clone()));

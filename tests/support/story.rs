@@ -325,8 +325,8 @@ impl Store for Held {
     fn forget(&self, epoch: Epoch, subject: &SubjectId, names: &[Name]) -> Project {
         self.memory.forget(epoch, subject, names)
     }
-    fn keep(&self, epoch: Epoch, subject: &SubjectId, items: &[store::Item]) -> Project {
-        self.memory.keep(epoch, subject, items)
+    fn keep(&self, epoch: Epoch, subject: &SubjectId, put: &[store::Item], drop: &[Vec<u8>]) -> Project {
+        self.memory.keep(epoch, subject, put, drop)
     }
     fn items(
         &self,

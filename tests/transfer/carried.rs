@@ -276,6 +276,13 @@ fn a_demand_of_once_is_carried_once_and_leaves_nothing() {
         s.called();
         s.world.advance(WEEK);
         s.carry();
+        // The wallet is told of the end once; it knows no such call and is not asked again.
+        assert_eq!(
+            (s.called(), s.kept()),
+            (vec![format!("POST /v1/transfers/{}/ended", s.demand)], Vec::new())
+        );
+        s.world.advance(60 * DAY);
+        s.carry();
         assert_eq!((s.called(), s.kept()), (Vec::new(), Vec::new()));
     }
 }
@@ -620,4 +627,36 @@ fn what_the_carrier_lost_is_taken_up_from_the_log() {
     s.carry();
     assert_eq!((s.run(0), s.arrived(0)), (Some(RunState::Completed), ITEMS));
     assert_eq!(s.world.faults(), []);
+}
+
+#[test]
+fn what_the_receiver_signed_counts_once_by_whichever_hand_it_comes() {
+    // Its answer is lost behind it: it hands what it signed to the log itself.
+    let s = Scene::new(true, true);
+    s.answers(CALLS, true);
+    s.carry();
+    assert_eq!(s.run(0), Some(RunState::Delivered));
+    let signed = s.wire.wallet.signed.lock().unwrap().values().next().unwrap().clone();
+    let size = s.world.node().published().size;
+    let first = s.world.accept(signed.clone());
+    assert_eq!(s.run(0), Some(RunState::Completed));
+    // The carrier finds it there and asks nobody.
+    s.called();
+    s.answers(u64::MAX, false);
+    s.world.advance(60_000);
+    s.carry();
+    assert_eq!((s.called(), s.kept()), (Vec::new(), vec!["run".to_owned(), "since".to_owned()]));
+    assert_eq!(s.world.accept(signed).index, first.index, "the same statement is the same entry");
+    s.world.node().tick().unwrap();
+    assert_eq!(s.world.node().published().size, size.max(first.index) + 1);
+    // The other way round: the carrier was first.
+    s.world.advance(WEEK);
+    s.carry();
+    assert_eq!(s.run(1), Some(RunState::Completed));
+    let index = s.seen().0.run(1).unwrap().confirmed.as_ref().unwrap().statement;
+    let signed = s.wire.wallet.signed.lock().unwrap().values().map(Clone::clone).collect::<Vec<_>>();
+    for item in signed {
+        s.world.accept(item);
+    }
+    assert_eq!(s.seen().0.run(1).unwrap().confirmed.as_ref().unwrap().statement, index);
 }

@@ -275,8 +275,8 @@ impl World {
             "from": ORIGIN, "demand": id.to_string(), "ppid": ppid(a, "wallet").to_text(),
             "until": b.now().plus_ms(40 * DAY).0,
         });
-        assert_eq!(tell(b, &told), (200, told.clone()));
-        assert_eq!(b.mine("/v1/subjects/me/expected"), json!({ "expected": [told] }));
+        assert_eq!(tell(b, &told), (200, open(&told)));
+        assert_eq!(b.mine("/v1/subjects/me/expected"), json!({ "expected": [open(&told)] }));
         a.record(&item);
         id
     }
@@ -285,6 +285,13 @@ impl World {
 fn ppid(at: &Service, party: &str) -> Ppid {
     let named = at.mine(&format!("/v1/subjects/me/ppids/{party}"));
     Ppid::from_text(named["ppid"].as_str().unwrap()).unwrap()
+}
+
+/// How an arrival stands that has not ended.
+fn open(told: &Value) -> Value {
+    let mut stands = told.clone();
+    stands["over"] = Value::Null;
+    stands
 }
 
 /// Tells B of an arrival.
@@ -362,6 +369,44 @@ fn is_done(a: &Service, run: usize) -> bool {
     mine["transfers"][0]["runs"][run]["state"] == "completed"
 }
 
+/// Whoever is at a call is killed at it, and both go on.
+fn killed(world: &World, victim: Victim, (a, mut b): (Service, Service)) -> (Service, Service) {
+    match victim {
+        Victim::A => {
+            a.kill();
+            world.go_on.send(()).unwrap();
+        }
+        Victim::B => {
+            b.kill();
+            b = world.b();
+            world.go_on.send(()).unwrap();
+            // To A it was an end that does not answer: it waits half a minute, and is killed while it does.
+            a.kill();
+            world.later(60_000);
+        }
+    }
+    for log in ["a", "b"] {
+        holds_nothing_readable(&world.dir.path().join(log));
+    }
+    (world.a(), b)
+}
+
+/// B is told that the demand has ended; A and B are each killed once while it is.
+fn killed_at_the_end(world: &World, (mut a, mut b): (Service, Service)) -> (Service, Service) {
+    for expected in [Victim::A, Victim::B] {
+        let victim = world.told.recv_timeout(Duration::from_secs(900)).unwrap();
+        assert_eq!(victim, expected);
+        (a, b) = killed(world, victim, (a, b));
+    }
+    let mine = || b.mine("/v1/subjects/me/expected");
+    let told = |_| {
+        mine()["expected"][0]["over"]["state"] == "barred"
+            || world.told.recv_timeout(Duration::from_millis(100)).is_ok()
+    };
+    assert!((0..3_000).any(told), "{}", mine());
+    (a, b)
+}
+
 /// A and B until a run is over, each killed once at each of its calls.
 fn killed_at_every_call(world: &World, run: usize, (mut a, mut b): (Service, Service)) -> (Service, Service) {
     let mut kills = BTreeMap::new();
@@ -369,24 +414,7 @@ fn killed_at_every_call(world: &World, run: usize, (mut a, mut b): (Service, Ser
         let news = world.told.recv_timeout(Duration::from_secs(900));
         let victim = news.unwrap_or_else(|_| panic!("no new call after {kills:?}: {:#?}", world.watch.met));
         *kills.entry(victim).or_insert(0) += 1;
-        match victim {
-            Victim::A => {
-                a.kill();
-                world.go_on.send(()).unwrap();
-            }
-            Victim::B => {
-                b.kill();
-                b = world.b();
-                world.go_on.send(()).unwrap();
-                // To A it was an end that does not answer: it waits half a minute, and is killed while it does.
-                a.kill();
-                world.later(60_000);
-            }
-        }
-        for log in ["a", "b"] {
-            holds_nothing_readable(&world.dir.path().join(log));
-        }
-        a = world.a();
+        (a, b) = killed(world, victim, (a, b));
     }
     assert_eq!(kills, BTreeMap::from([(Victim::A, CALLS), (Victim::B, OF_B)]));
     let over = |_| is_done(&a, run) || world.told.recv_timeout(Duration::from_millis(100)).is_ok();
@@ -424,6 +452,7 @@ fn schedule_outlives_kills(odd_before: bool) {
     }
     .into();
     a.record(&sign(&withdraw, &person_key(1)));
+    let (a, b) = killed_at_the_end(&world, (a, b));
     a.kill();
     b.kill();
     world.later(7 * DAY);
@@ -499,7 +528,7 @@ impl Delivering {
         let (demand, until) = (StatementId([7; 32]).to_string(), b.now().plus_ms(DAY).0);
         let ppid = Ppid([9; 16]).to_text();
         let told = json!({ "from": ORIGIN, "demand": demand, "ppid": ppid, "until": until });
-        assert_eq!(tell(&b, &told), (200, told));
+        assert_eq!(tell(&b, &told), (200, open(&told)));
         let bytes = world.sealed("relay.pem", bank::deposit("basic", "110123456789").to_string().as_bytes());
         let (media, mode) = ("application/jose", "store");
         let good =
@@ -612,11 +641,17 @@ fn a_delivery_is_taken_as_it_was_told_and_as_it_was_sealed_and_not_otherwise() {
     let old = Item { id: "second", bytes: of.world.sealed("relay-old.pem", b"{}"), ..good() };
     assert_eq!(of.put(0, &old), (200, Value::Null));
     assert_eq!(kept(), 2);
+    // As large as a deposit may be, and one byte more was refused above.
+    let mut large = vec![b'"'; 1 << 20];
+    large[1..(1 << 20) - 1].fill(b'x');
+    let large = Item { id: "large", bytes: of.world.sealed("relay.pem", &large), ..good() };
+    assert_eq!(of.put(0, &large), (200, Value::Null));
+    assert_eq!(kept(), 3);
     // She takes it back: nothing more comes.
     let over = json!({ "from": ORIGIN, "demand": of.good.demand, "ppid": of.good.ppid, "until": 0 });
     assert_eq!(tell(&of.b, &over).0, 200);
     assert_eq!(of.put(0, &Item { id: "third", ..old }), (404, "no-arrival".into()));
-    assert_eq!(kept(), 2);
+    assert_eq!(kept(), 3);
 }
 
 #[test]
@@ -701,4 +736,50 @@ fn an_arrival_is_told_by_whoever_has_both_secrets_first_and_of_known_logs() {
     assert_eq!(tell(&closed, &said).1["code"], "not-receiving");
     of.b = closed;
     assert_eq!(of.put(0, &of.good), (401, "no-carrier".into()));
+}
+
+#[test]
+fn a_demand_that_has_ended_at_its_log_is_closed_here_and_what_came_of_it_goes_when_the_log_says() {
+    let of = Delivering::new();
+    let good = of.good.clone();
+    assert_eq!(of.put(0, &good).0, 200);
+    let path = |demand: &str| format!("/v1/transfers/{demand}/ended");
+    let ended = |who: usize, demand: &str, said: &Value| {
+        let headers = [("x-naru-ppid", good.ppid.as_str())];
+        let said = said.to_string();
+        of.call(who, outbound::Method::Post, &path(demand), &headers, ("application/json", said.as_bytes()))
+    };
+    let code = |(status, body): (u16, Vec<u8>)| {
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        (status, body["code"].as_str().or(body["rsp_code"].as_str()).unwrap().to_owned())
+    };
+    let (act, scopes) = (StatementId([3; 32]).to_string(), ["bank.deposit"]);
+    let later = json!({ "state": "expired", "keep_until": of.until, "act": null, "categories": null });
+    let other = StatementId([8; 32]).to_string();
+    assert_eq!(code(ended(1, &good.demand, &later)), (401, "no-carrier".into()));
+    assert_eq!(code(ended(0, &other, &later)), (404, "no-arrival".into()));
+    let bad = json!({ "state": "gone", "keep_until": 0, "act": null, "categories": null });
+    assert_eq!(code(ended(0, &good.demand, &bad)), (400, "bad-json".into()));
+    let bad = json!({ "state": "done", "keep_until": 0, "act": act, "categories": null });
+    assert_eq!(code(ended(0, &good.demand, &bad)), (400, "delivery-form".into()));
+    // It has ended: nothing more comes, and what came stays as long as it may.
+    assert_eq!(code(ended(0, &good.demand, &later)), (200, "00000".into()));
+    assert_eq!(of.put(0, &Item { id: "late", ..good.clone() }), (404, "no-arrival".into()));
+    let mine = |path: &str| of.b.mine(path);
+    let over = mine("/v1/subjects/me/expected")["expected"][0]["over"].clone();
+    assert_eq!((&over["state"], &over["deleted_at"]), (&"expired".into(), &Value::Null));
+    assert!(mine("/v1/subjects/me/deposits")["deposits"][0]["over"].is_null());
+    // It may be kept no longer: it is gone, and that is signed, the same whenever it is asked.
+    let now = json!({ "state": "barred", "keep_until": 1, "act": act, "categories": scopes });
+    let (status, first) = ended(0, &good.demand, &now);
+    assert_eq!((status, ended(0, &good.demand, &now)), (200, (200, first.clone())));
+    let signed = naru::identity::open(&first).unwrap();
+    assert!(matches!(signed.value(), Statement::DutyDeleted(said)
+        if said.party == party("wallet") && said.act.to_string() == act && said.categories == scopes));
+    let row = mine("/v1/subjects/me/deposits")["deposits"][0].clone();
+    assert_eq!(
+        (&row["over"]["by"], &row["original"], &row["sha256"]),
+        (&"closed".into(), &Value::Null, &Value::Null)
+    );
+    assert!(mine("/v1/subjects/me/expected")["expected"][0]["over"]["deleted_at"].is_u64());
 }

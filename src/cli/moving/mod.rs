@@ -33,6 +33,7 @@ use crate::ledger::key::Signer;
 use crate::model::id::KeyHash;
 use crate::model::id::StatementId;
 use crate::model::id::Timestamp;
+use crate::model::statement::KeyUse;
 use crate::node::clock::Clock;
 
 const HOUR_MS: u64 = 3_600_000;
@@ -41,7 +42,8 @@ const HOUR_MS: u64 = 3_600_000;
 #[command(after_help = "\
 The archive (`naru export`) is checked offline as `naru verify` checks it. What you closed is closed in
 the other log first: refused, withdrawn, objected, disputed, paused. Then each grant that holds is signed
-again by your key: for the other log, your name there, its notice. Every statement says where it came
+again by your key: for the other log, your name there, its notice. A passkey signs in a browser alone: who has
+nothing else adds a device key in the first log before. Every statement says where it came
 from and carries the evidence (`naru verify --moved-from` checks it). What stands in the first log stays.
 Nothing is granted that is closed, expired or covered by an objection, and what you decided in the other
 log already is left alone; so a second run, or one after a break, does nothing twice.
@@ -132,7 +134,15 @@ fn must_be_hers(held: &Held, key: &KeyHash, now: Timestamp) -> Result<(), Fail> 
     if !keys.is_known() {
         return refused("its person asked to be forgotten, or never was", "nothing is left to move");
     }
-    if !keys.has_live_key(key, now.max(held.as_of())) {
+    let at = now.max(held.as_of());
+    if !keys.has_live_key(key, at) {
+        let mut live = keys.keys().iter().filter(|own| keys.has_live_key(&own.key, at)).peekable();
+        if live.peek().is_some() && live.all(|own| own.key_use == KeyUse::Passkey) {
+            return refused(
+                "every key that signs for the person of this archive is a passkey, which signs in a browser alone",
+                "add a device key in the first log (`naru keygen`, then a `key.add` that the passkey signs and the new key endorses), and export again",
+            );
+        }
         return refused(
             "the key is none that signs for the person of this archive",
             "add it to your keys in the first log (`key.add`), and export again",

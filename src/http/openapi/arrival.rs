@@ -28,6 +28,8 @@ use crate::http::openapi::shape::one_of;
 use crate::http::sort;
 use crate::http::sort::Sort;
 use crate::model::statement::FailCode;
+use crate::node::arrival::EndState;
+use crate::node::deposit::OverBy;
 
 const DEMAND: Param = path("id", "StatementId", "The `transfer.demand` at the log that calls.");
 const RUN: Param = path("run", "Count", "Number of the run, from 0.");
@@ -51,7 +53,7 @@ pub(super) const EXPECT: About = post(
     "expectArrival",
     "Tells that deliveries of a demand at another log are for the caller, and until when; a time that has passed ends it.",
     &[shape("Arrival")],
-    &[ok("What stands.", &[shape("Arrival")])],
+    &[ok("What stands.", &[shape("Expected")])],
     problems(&[
         MEDIA,
         BODY,
@@ -112,8 +114,24 @@ pub(super) const FAILED: About = post(
 )
 .asking(&[DEMAND, RUN, PPID]);
 
+pub(super) const ENDED: About = post(
+    "/v1/transfers/{id}/ended",
+    "endArrival",
+    "Tells that a demand has ended: nothing more of it is taken, and what has arrived goes when it may be kept no longer. Then it has signed that it has, if `act` says what for.",
+    &[shape("DemandEnd")],
+    &[ok("Noted; or, everything being deleted, a signed `duty.deleted`.", &[shape("Taken"), cddl(COSE, "item")])],
+    problems(&[
+        MEDIA,
+        BODY,
+        &[sort::BAD_JSON, sort::DELIVERY_FORM, sort::NOT_RECEIVING, sort::NO_ARRIVAL],
+        SERVER,
+    ]),
+)
+.asking(&[DEMAND, PPID]);
+
 pub(super) fn shapes() -> Value {
     let string = |most: u32| json!({ "type": "string", "minLength": 1, "maxLength": most });
+    let none_or = |shape: Value| json!({ "anyOf": [shape, { "type": "null" }] });
     let carried = [
         ("log", string(256)),
         ("demand", of("StatementId")),
@@ -129,7 +147,29 @@ pub(super) fn shapes() -> Value {
             ("ppid", of("Ppid")),
             ("until", of("Ms")),
         ]),
-        "Arrivals": closed(&[("expected", list("Arrival"))]),
+        "Expected": closed(&[
+            ("from", string(256)),
+            ("demand", of("StatementId")),
+            ("ppid", of("Ppid")),
+            ("until", of("Ms")),
+            ("over", none_or(of("ArrivalEnd"))),
+        ]),
+        "ArrivalEnd": closed(&[
+            ("at", of("Ms")),
+            ("state", of("EndState")),
+            ("keep_until", of("Ms")),
+            ("deleted_at", none_or(of("Ms"))),
+        ]),
+        "EndState": one_of(EndState::ALL.iter().map(|state| state.as_str())),
+        "DemandEnd": closed(&[
+            ("state", of("EndState")),
+            ("keep_until", of("Ms")),
+            ("act", none_or(of("StatementId"))),
+            ("categories", none_or(json!({
+                "type": "array", "items": { "$ref": "#/components/schemas/Scope" }, "maxItems": 32,
+            }))),
+        ]),
+        "Arrivals": closed(&[("expected", list("Expected"))]),
         "RunItem": { "type": "string", "pattern": "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,95}$" },
         "Scope": { "type": "string", "pattern": "^[!-~]{1,64}$" },
         "DeliveryMode": one_of(["store", "view"]),
@@ -137,5 +177,10 @@ pub(super) fn shapes() -> Value {
         "Complete": closed(&[("items", of("Count")), ("hash", of("Hash"))]),
         "Failure": closed(&[("code", one_of(FailCode::ALL.iter().map(|code| code.as_str())))]),
         "CarriedBy": closed(&carried),
+        "Over": closed(&[
+            ("at", of("Ms")),
+            ("time", string(64)),
+            ("by", one_of(OverBy::ALL.iter().map(|by| by.as_str()))),
+        ]),
     })
 }

@@ -336,6 +336,7 @@ const ROWS: &[About] = &[
     arrival::TAKE,
     arrival::COMPLETE,
     arrival::FAILED,
+    arrival::ENDED,
     owed::MY_DUTIES,
     owed::MY_RIGHTS,
     owed::MY_VALUE,

@@ -16,10 +16,11 @@
 //! Items of the store, sealed under her key: `a` ‖ 16 bytes an arrival, `r` ‖ 16 bytes a run.
 //! A name row leads from (log, demand, ppid), under a key of the vault, to her.
 //!
-//! Lacks: sockets, and the certificate by which a log is known (`http`); destroying what a demand
-//! lets be kept only for a time (its end is told with the item); notice that a demand has ended
-//! elsewhere. Trusted: a log that delivers is believed who the sender is, and nothing else.
+//! What a demand lets be kept only for a time is destroyed then ([`mod@life`]). Lacks: sockets, and
+//! the certificate by which a log is known (`http`). Trusted: a log that delivers is believed who the sender is and how long it may be kept, and nothing else.
 
+mod close;
+mod life;
 mod run;
 mod sign;
 
@@ -69,6 +70,10 @@ use crate::vault::Vault;
 use crate::vault::opener::NotOpened;
 use crate::vault::opener::Opener;
 
+pub use close::Closed;
+pub use close::Closing;
+pub use close::EndState;
+pub(in crate::node) use life::Lives;
 pub(in crate::node) use run::Arrived;
 
 /// Most arrivals one person tells.
@@ -111,6 +116,9 @@ pub struct Arrival {
     pub from: String,
     /// She, in this service's domain at that log.
     pub ppid: Ppid,
+    /// How its log says that it has ended: then nothing of it is taken, until she tells it anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<Closed>,
     /// From here on nothing of it is taken.
     pub until: Timestamp,
     /// Her `transfer.demand` there.
@@ -121,7 +129,12 @@ impl Arrival {
     /// What she tells.
     #[must_use]
     pub const fn new(from: String, ppid: Ppid, until: Timestamp, demand: StatementId) -> Self {
-        Self { v: V1, from, ppid, until, demand }
+        Self { v: V1, from, ppid, over: None, until, demand }
+    }
+
+    /// Whether anything of it is taken at an instant.
+    const fn is_open(&self, now: Timestamp) -> bool {
+        self.over.is_none() && self.until.0 > now.0
     }
 
     fn name(&self, vault: &Vault) -> Name {
@@ -184,8 +197,7 @@ pub struct RunOf {
 impl RunOf {
     /// Name of the run's item.
     fn item(&self, loaded: &Loaded) -> Vec<u8> {
-        let (demand, run) = (self.demand.to_string(), self.run.to_string());
-        name(b'r', &loaded.key.record_name(["run", &self.log, &demand, &run]))
+        run_name(loaded, &self.log, &self.demand, self.run)
     }
 
     /// Name of one of its items among hers.
@@ -193,6 +205,12 @@ impl RunOf {
         let (demand, run) = (self.demand.to_string(), self.run.to_string());
         loaded.key.record_name(["arrived", &self.log, &demand, &run, item])
     }
+}
+
+/// Name of the item that holds a run.
+pub(in crate::node) fn run_name(loaded: &Loaded, log: &str, demand: &StatementId, run: u64) -> Vec<u8> {
+    let (demand, run) = (demand.to_string(), run.to_string());
+    name(b'r', &loaded.key.record_name(["run", log, &demand, &run]))
 }
 
 /// Why nothing is taken, or an arrival is not noted.
@@ -351,7 +369,7 @@ impl Node {
         let receiving = self.receiving.get().ok_or(NoArrival::NotReceiving)?;
         let (loaded, arrival) = self.expected(&delivery.run)?;
         let now = self.now();
-        if arrival.until <= now {
+        if !arrival.is_open(now) {
             return Err(NoArrival::Unexpected);
         }
         if !delivery.is_bounded() || delivery.keep_until <= now {
@@ -381,8 +399,11 @@ impl Node {
         };
         let Deposited { media_type, sha256, .. } = &draft.head;
         match self.keep_draft(&loaded, &draft)? {
-            Kept::New(_) => Ok(true),
-            Kept::Before(before) if before.is(media_type, sha256) => Ok(false),
+            Kept::New(_) => {
+                self.lives.ends_at(delivery.keep_until);
+                Ok(true)
+            }
+            Kept::Before(before) if sha256.is_some_and(|sha256| before.is(media_type, &sha256)) => Ok(false),
             Kept::Before(_) | Kept::Closed => Err(NoArrival::Differs),
             Kept::Full => Err(NoArrival::Full),
             Kept::OtherKey => Err(Error::Stopped(Stop::Busy).into()),
@@ -433,8 +454,9 @@ impl Delivery {
             bytes: original.len() as u64,
             basis: Some(self.run.demand),
             class: DataClass::RealName,
+            over: None,
             party: self.sender.clone(),
-            sha256: Hash(hash::sha256(&[original])),
+            sha256: Some(Hash(hash::sha256(&[original]))),
             purpose: self.purpose.clone(),
             categories: Vec::new(),
             media_type,

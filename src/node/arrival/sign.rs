@@ -33,7 +33,7 @@ use crate::node::deposit::Kept;
 use crate::node::lane::Lane;
 
 /// So old a signed statement is not handed out again, ms: half the window of `iat`.
-const FRESH_MS: u64 = 12 * 3_600_000;
+pub(in crate::node::arrival) const FRESH_MS: u64 = 12 * 3_600_000;
 /// How often it is looked again because something else has arrived meanwhile.
 const TRIES: usize = 4;
 
@@ -83,7 +83,7 @@ impl Node {
         for _ in 0..TRIES {
             let stands = self.arrived(&loaded, &name)?;
             // What has arrived is told as it is, though no more may; of what never came nothing is said.
-            if stands.is_none() && arrival.until <= self.now() {
+            if stands.is_none() && !arrival.is_open(self.now()) {
                 return Err(NoArrival::Unexpected);
             }
             let from = stands.unwrap_or_else(|| Arrived::new(of));

@@ -5,14 +5,17 @@
 
 use serde::Deserialize;
 use serde::Serialize;
+use std::collections::BTreeMap;
+
 use tokio::sync::oneshot;
 
 use crate::ledger::cbor;
 use crate::model::id::Hash;
 use crate::node::Error;
-use crate::node::Node;
+use crate::node::Inner;
 use crate::node::Stop;
 use crate::node::arrival::Arrived;
+use crate::node::arrival::run_name;
 use crate::node::deposit::Deposited;
 use crate::node::deposit::MOST_BYTES;
 use crate::node::deposit::MOST_ITEMS;
@@ -23,6 +26,7 @@ use crate::node::lane::Lane;
 use crate::node::people::Loaded;
 use crate::node::sequencer::Job;
 use crate::node::sequencer::Sequencer;
+use crate::portability::source::Over;
 use crate::store::Item;
 use crate::store::Project;
 
@@ -43,7 +47,12 @@ enum What {
     Deposit([u8; 16], Box<(Deposited, Option<RunItem>)>),
     /// A run of that name, as it was seen and as it is from now on.
     Run(Vec<u8>, Box<[Arrived; 2]>),
+    /// The content of these goes: their lives are over.
+    End(Vec<([u8; 16], Over)>),
 }
+
+/// Rows that are written and names that are dropped, as one.
+type Change = (Vec<Item>, Vec<Vec<u8>>);
 
 /// A deposit that is an item of a run: it is written as one with the run's list.
 #[derive(Clone, Debug)]
@@ -65,7 +74,7 @@ pub(in crate::node) enum Kept {
     New(Deposited),
     /// A deposit of this name was there.
     Before(Deposited),
-    /// A setting, or a run.
+    /// A setting, a run, or what was over.
     Set,
     /// The run is over, has as many items as a run may, or is not what it was.
     Closed,
@@ -102,12 +111,17 @@ impl Keep {
     pub(in crate::node) fn run(loaded: Loaded, name: Vec<u8>, from_to: [Arrived; 2]) -> Self {
         Self { loaded, items: Vec::new(), what: What::Run(name, Box::new(from_to)) }
     }
+
+    /// Records whose lives are over; what is gone already stays as it is.
+    pub(in crate::node) const fn end(loaded: Loaded, over: Vec<([u8; 16], Over)>) -> Self {
+        Self { loaded, items: Vec::new(), what: What::End(over) }
+    }
 }
 
 /// How the sequencer answers.
 pub(in crate::node) type Keeping = oneshot::Sender<Result<Kept, Stop>>;
 
-impl Node {
+impl Inner {
     /// Has the sequencer keep something, and waits for it.
     pub(in crate::node) fn keep(&self, keep: Keep) -> Result<Kept, Error> {
         let (done, wait) = oneshot::channel();
@@ -137,7 +151,7 @@ impl Sequencer {
         if self.inner.people.is_erased(&subject) || self.inner.is_awaiting_erasure(loaded.who) {
             return Ok(Kept::Gone);
         }
-        let mut kept = Kept::Set;
+        let (mut kept, mut dropped) = (Kept::Set, Vec::new());
         match what {
             What::Setting => {}
             What::Deposit(record, head) => match self.deposited(&loaded, record, *head)? {
@@ -154,8 +168,9 @@ impl Sequencer {
                 }
                 items.push(seal(&loaded, name, &cbor::encode(&to)?)?);
             }
+            What::End(over) => (items, dropped) = self.ended(&loaded, over)?,
         }
-        match self.inner.store.keep(self.epoch, &subject, &items) {
+        match self.inner.store.keep(self.epoch, &subject, &items, &dropped) {
             Project::Projected => Ok(kept),
             Project::Fenced => Err(Error::Stopped(Stop::OtherLeader)),
             Project::Failed(error) => Err(error.into()),
@@ -182,25 +197,72 @@ impl Sequencer {
             let Some(more) = stands.with(item, hash) else { return none(Kept::Closed) };
             items.push(seal(loaded, name, &cbor::encode(&more)?)?);
         }
-        let of = match &head.from {
-            None => loaded.key.record_name(["deposits", head.party.as_str()]),
-            Some(from) => loaded.key.record_name(["arrivals", &from.log, head.party.as_str()]),
-        };
-        let Some(count) = self.counted(loaded, &of, head.bytes)? else { return none(Kept::Full) };
+        let of = count_name(loaded, &head);
+        let Some(count) = self.count(loaded, &of)?.with(head.bytes) else { return none(Kept::Full) };
         (head.size, head.at) = (self.next, self.now());
-        items.push(seal(loaded, name(b'c', &of), &cbor::encode(&count)?)?);
+        items.push(seal(loaded, of, &cbor::encode(&count)?)?);
         items.push(seal(loaded, name(b'h', &record), &cbor::encode(&head)?)?);
         Ok((Kept::New(head), items))
     }
 
-    /// What a controller has brought with one more, if that may be.
-    fn counted(&self, loaded: &Loaded, of: &[u8; 16], bytes: u64) -> Result<Option<Count>, Error> {
-        let name = name(b'c', of);
-        let count: Count = match self.inner.store.item(&loaded.who.subject, &name)? {
-            Some(sealed) => cbor::decode(&open(&loaded.key, loaded.who, &name, &sealed)?)?,
-            None => Count::default(),
+    /// Heads without content, counts and runs that say so, and the contents that go.
+    fn ended(&self, loaded: &Loaded, over: Vec<([u8; 16], Over)>) -> Result<Change, Error> {
+        let (mut put, mut dropped) = (Vec::new(), Vec::new());
+        // Many of them share a count and a run: each is written once.
+        let (mut counts, mut runs) = (BTreeMap::new(), BTreeMap::new());
+        for (record, over) in over {
+            let at = name(b'h', &record);
+            let Some(head) = self.inner.head(loaded, &at)?.filter(|head| head.over.is_none()) else {
+                continue;
+            };
+            let Some(from) = &head.from else { continue };
+            let of = count_name(loaded, &head);
+            let count = counts.remove(&of).map_or_else(|| self.count(loaded, &of), Ok)?;
+            counts.insert(of, count.less(head.bytes));
+            let of = run_name(loaded, &from.log, &from.demand, from.run);
+            let run =
+                runs.remove(&of).map_or_else(|| self.inner.arrived(loaded, &of), |run| Ok(Some(run)))?;
+            runs.extend(run.map(|run| (of, run.without(&head.item))));
+            put.push(seal(loaded, at, &cbor::encode(&head.ended(over))?)?);
+            dropped.extend([name(b'o', &record), name(b'f', &record)]);
+        }
+        for (of, count) in counts {
+            put.push(seal(loaded, of, &cbor::encode(&count)?)?);
+        }
+        for (of, run) in runs {
+            put.push(seal(loaded, of, &cbor::encode(&run)?)?);
+        }
+        Ok((put, dropped))
+    }
+
+    /// What is brought already.
+    fn count(&self, loaded: &Loaded, name: &[u8]) -> Result<Count, Error> {
+        let Some(sealed) = self.inner.store.item(&loaded.who.subject, name)? else {
+            return Ok(Count::default());
         };
-        let count = Count { items: count.items + 1, bytes: count.bytes.saturating_add(bytes) };
-        Ok(Some(count).filter(|count| count.items <= MOST_ITEMS && count.bytes <= MOST_BYTES))
+        Ok(cbor::decode(&open(&loaded.key, loaded.who, name, &sealed)?)?)
+    }
+}
+
+/// Where it is counted with all that the same party has brought.
+fn count_name(loaded: &Loaded, head: &Deposited) -> Vec<u8> {
+    let party = head.party.as_str();
+    let of = match &head.from {
+        None => loaded.key.record_name(["deposits", party]),
+        Some(from) => loaded.key.record_name(["arrivals", &from.log, party]),
+    };
+    name(b'c', &of)
+}
+
+impl Count {
+    /// With one more, if that may be.
+    fn with(self, bytes: u64) -> Option<Self> {
+        let count = Self { items: self.items + 1, bytes: self.bytes.saturating_add(bytes) };
+        Some(count).filter(|count| count.items <= MOST_ITEMS && count.bytes <= MOST_BYTES)
+    }
+
+    /// Without the content of one: its head still counts.
+    const fn less(self, bytes: u64) -> Self {
+        Self { items: self.items, bytes: self.bytes.saturating_sub(bytes) }
     }
 }

@@ -17,14 +17,14 @@
 //! key. Has she named one, original and form are encrypted to it *before* they are
 //! sealed, and nobody here can read them any more; the head stays readable: who, when,
 //! what type, how long, and the SHA-256, by which known content is recognised.
+//! Of what is over (`arrival`) the head alone is left, and nothing in it that follows from the content but its length.
 //!
-//! A source that is asked ([`pull`]) goes the same way. Lacks: deletion of one item, terms.
+//! A source that is asked ([`pull`]) goes the same way. Lacks: deletion of one item, terms of what was
+//! deposited.
 
+mod head;
 mod keep;
 pub mod pull;
-
-use serde::Deserialize;
-use serde::Serialize;
 
 use crate::ledger::cbor;
 use crate::ledger::hash;
@@ -36,7 +36,6 @@ use crate::model::id::PartyId;
 use crate::model::id::Ppid;
 use crate::model::id::StatementId;
 use crate::model::id::Timestamp;
-use crate::model::id::TreeSize;
 use crate::model::statement::V1;
 use crate::model::vocabulary::Action;
 use crate::model::vocabulary::AskedAction;
@@ -53,9 +52,6 @@ use crate::node::people::Loaded;
 use crate::portability::import;
 use crate::portability::import::Form;
 use crate::portability::import::Media;
-use crate::portability::source;
-use crate::portability::source::Origin;
-use crate::portability::source::SealedTo;
 use crate::store::Item;
 use crate::store::Name;
 use crate::vault::PersonKey;
@@ -65,6 +61,10 @@ use crate::vault::receiver::Receiver;
 
 pub use crate::portability::import::MAX_ORIGINAL;
 pub use crate::portability::import::Refused as NotRead;
+pub use crate::portability::source::Over;
+pub use crate::portability::source::OverBy;
+pub use head::Carried;
+pub use head::Deposited;
 pub(in crate::node) use keep::Keep;
 pub(in crate::node) use keep::Keeping;
 pub(in crate::node) use keep::Kept;
@@ -104,103 +104,6 @@ pub struct Wish {
     pub media_type: String,
     /// The bytes.
     pub original: Vec<u8>,
-}
-
-/// What is kept of the origin of an item.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Deposited {
-    pub(in crate::node) v: V1,
-    /// When it was kept.
-    pub at: Timestamp,
-    /// Who brought it.
-    pub by: PartyId,
-    /// The age key of hers that original and form are encrypted to, if they are.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
-    /// The controller's name of it.
-    pub item: String,
-    /// Entries that were sequenced then: a checkpoint of more covers it.
-    pub size: TreeSize,
-    /// By which rules there is a form, and of how many items.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub form: Option<(String, u64)>,
-    /// By which demand at which log it came, if it did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<Carried>,
-    /// Length of the original.
-    pub bytes: u64,
-    /// The statement that let it in; none if a rule of the pack did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub basis: Option<StatementId>,
-    /// Class of data.
-    pub class: DataClass,
-    /// In whose domain.
-    pub party: PartyId,
-    /// SHA-256 of the original.
-    pub sha256: Hash,
-    /// For which purpose.
-    pub purpose: String,
-    /// Which categories.
-    pub categories: Vec<String>,
-    /// What the bytes are, as the party said it.
-    pub media_type: String,
-}
-
-/// By which demand at which log something came: its party is the sender as that log names it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Carried {
-    /// Origin of the log.
-    pub log: String,
-    /// Number of the run.
-    pub run: u64,
-    /// K-MyData scope.
-    pub scope: String,
-    /// Its `transfer.demand`.
-    pub demand: StatementId,
-    /// The demand lets the recipient keep it so long.
-    pub keep_until: Timestamp,
-}
-
-impl Deposited {
-    /// Its origin, as lists and archives tell it.
-    #[must_use]
-    pub fn origin<'a>(&'a self, record: &'a str) -> Origin<'a> {
-        Origin {
-            record,
-            party: &self.party,
-            by: &self.by,
-            item: &self.item,
-            at: self.at,
-            media_type: &self.media_type,
-            bytes: self.bytes,
-            sha256: self.sha256,
-            purpose: &self.purpose,
-            class: self.class.as_str(),
-            categories: &self.categories,
-            basis: self.basis.map(|id| id.to_string()),
-            sealed_to: if self.key.is_some() { SealedTo::Person } else { SealedTo::Service },
-            from: self.from.as_ref().map(|from| source::Carried {
-                log: &from.log,
-                demand: from.demand.to_string(),
-                run: from.run,
-                scope: &from.scope,
-                keep_until: from.keep_until,
-            }),
-            form: self.form.as_ref().map(|(profile, items)| (profile.as_str(), *items)),
-        }
-    }
-
-    /// Whether a wish brings the same.
-    fn is_same(&self, wish: &Wish, sha256: &Hash) -> bool {
-        self.is(&wish.media_type, sha256)
-    }
-
-    /// Whether it is these bytes of that media type.
-    pub(in crate::node) fn is(&self, media_type: &str, sha256: &Hash) -> bool {
-        self.sha256 == *sha256 && self.media_type == media_type
-    }
 }
 
 /// What became of a deposit.
@@ -305,8 +208,9 @@ impl Wish {
             bytes: self.original.len() as u64,
             basis,
             class: self.class,
+            over: None,
             party: self.controller.clone(),
-            sha256,
+            sha256: Some(sha256),
             purpose: self.purpose.clone(),
             categories: self.categories.clone(),
             media_type: self.media_type.clone(),
@@ -333,6 +237,17 @@ impl Wish {
             },
             min_index: None,
         }
+    }
+}
+
+impl Inner {
+    /// Makes what the sequencer wrote durable before an answer leaves.
+    pub(in crate::node) fn settle(&self) -> Result<(), Error> {
+        self.store.barrier().map_err(|error| {
+            // What the disk holds is not known before a restart: nothing more is written.
+            self.stop(Stop::Io);
+            error.into()
+        })
     }
 }
 
@@ -397,15 +312,6 @@ impl Node {
         let bounded = wish.is_bounded() && asked.is_bounded();
         let lets = |reason| matches!(reason, Reason::ConsentGiven | Reason::StatutoryException);
         Ok(bounded && lets(self.check(&asked)?.decision.reason))
-    }
-
-    /// Makes what the sequencer wrote durable before an answer leaves.
-    pub(in crate::node) fn settle(&self) -> Result<(), Error> {
-        self.store.barrier().map_err(|error| {
-            // What the disk holds is not known before a restart: nothing more is written.
-            self.stop(Stop::Io);
-            error.into()
-        })
     }
 
     /// The person of a wish, if she is known by that ppid in that domain.
@@ -537,17 +443,16 @@ impl Inner {
         page.into_iter().map(read).collect()
     }
 
-    /// One part of a deposit, as it is kept: encrypted to her key if that was named.
+    /// One part of a deposit, as it is kept: encrypted to her key if that was named; none if it is not there.
     pub(in crate::node) fn part_of(
         &self,
         loaded: &Loaded,
         part: u8,
         record: &[u8; 16],
-    ) -> Result<Vec<u8>, Error> {
+    ) -> Result<Option<Vec<u8>>, Error> {
         let name = name(part, record);
-        let lost = || Error::Damaged("a part of a deposit is missing".into());
-        let sealed = self.store.item(&loaded.who.subject, &name)?.ok_or_else(lost)?;
-        open(&loaded.key, loaded.who, &name, &sealed)
+        let sealed = self.store.item(&loaded.who.subject, &name)?;
+        sealed.map(|sealed| open(&loaded.key, loaded.who, &name, &sealed)).transpose()
     }
 
     /// What the person with this key sees of her deposits; `None` if there is no such person.
@@ -566,7 +471,8 @@ impl Inner {
         let mut page = self.deposited(&loaded, after, most + 1)?;
         let more = page.len() > most;
         page.truncate(most);
-        let items = page.into_iter().map(|(record, head)| (hex(&record), head)).collect();
+        let now = self.now();
+        let items = page.into_iter().map(|(record, head)| (hex(&record), head.told_at(now))).collect();
         Ok(Some(Deposits { key: self.age_key(&loaded)?, items, more }))
     }
 }

@@ -73,6 +73,8 @@ pub struct Expired {
     pub requests: u64,
     /// Certificates that say so.
     pub certificates: u64,
+    /// Items that other logs had delivered and whose data life is over: they stand in no log.
+    pub items: u64,
 }
 
 impl Expired {
@@ -80,6 +82,7 @@ impl Expired {
         self.records = self.records.saturating_add(other.records);
         self.requests = self.requests.saturating_add(other.requests);
         self.certificates = self.certificates.saturating_add(other.certificates);
+        self.items = self.items.saturating_add(other.items);
     }
 }
 
@@ -116,7 +119,8 @@ impl Node {
     /// # Errors
     /// The disk, the store; [`Error::Genesis`] without the operator's key. What was done stands.
     pub fn expire(&self) -> Result<Expired, Error> {
-        self.inner.expire(&|| true)
+        let items = self.inner.end_lives(&|| true)?;
+        Ok(Expired { items, ..self.inner.expire(&|| true)? })
     }
 }
 
@@ -371,6 +375,6 @@ impl Sequencer {
         let Statement::ErasureCertify(says) = &statement else { return Ok(Expired::default()) };
         let records = says.records;
         self.certify_this(&statement)?;
-        Ok(Expired { records, requests, certificates: 1 })
+        Ok(Expired { records, requests, certificates: 1, items: 0 })
     }
 }

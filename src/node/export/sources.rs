@@ -6,6 +6,7 @@ use crate::model::id::PartyId;
 use crate::node::Error;
 use crate::node::deposit::Deposited;
 use crate::node::deposit::hex;
+use crate::node::deposit::name;
 use crate::node::export::Export;
 use crate::portability::Archive;
 use crate::portability::Completeness;
@@ -18,6 +19,9 @@ use crate::portability::source::folder_of;
 
 /// Sees one deposit.
 type See<'a> = dyn FnMut(&[u8; 16], &Deposited) -> Result<(), Error> + 'a;
+
+/// An original, and its form if there is one.
+type Content = (Vec<u8>, Option<Vec<u8>>);
 
 /// Heads read at a time.
 const PAGE: usize = 256;
@@ -34,7 +38,9 @@ impl Export {
         let mut next: BTreeMap<PartyId, u64> = BTreeMap::new();
         let mut open: Option<PartyId> = None;
         let mut parcels = Parcels::new(ItemKind::Deposit, BY_SOURCE);
+        let (mut over, now) = (0, self.node.now());
         self.each_source(&mut |record, head| {
+            let (head, content) = self.content(record, head.clone().told_at(now))?;
             if open.as_ref() != Some(&head.party) {
                 complete.lists.extend(parcels.write(archive)?);
                 if let Some(before) = open.replace(head.party.clone()) {
@@ -49,16 +55,44 @@ impl Export {
             let origin = head.origin(&text);
             let row = origin.row(&|name| parcels.within(name));
             parcels.row(&row)?;
-            parcels.file(&origin.original(), &self.node.part_of(&self.loaded, b'o', record)?)?;
-            if let Some(form) = origin.form() {
-                parcels.file(&form, &self.node.part_of(&self.loaded, b'f', record)?)?;
+            let Some((original, form)) = content else {
+                over += 1;
+                return Ok(());
+            };
+            parcels.file(&origin.original(), &original)?;
+            if let (Some(name), Some(form)) = (origin.form(), form) {
+                parcels.file(&name, &form)?;
             }
             Ok(())
         })?;
         complete.lists.extend(parcels.write(archive)?);
+        if over > 0 {
+            let what = "contents of items whose list says that they are over: their demand lets them be kept no longer";
+            complete.withheld.push(Withheld::many(ItemKind::Deposit, over, what, Reason::RetentionExpired));
+        }
         let what = format!("items that sources brought from entry {} on", self.covering.size);
         complete.withheld.push(Withheld::new(ItemKind::Deposit, what, Reason::AfterCheckpoint));
         Ok(())
+    }
+
+    /// Original and form of an item; none of one that is over, or is meanwhile.
+    fn content(&self, record: &[u8; 16], head: Deposited) -> Result<(Deposited, Option<Content>), Error> {
+        let lost = || Error::Damaged("a part of a deposit is missing".into());
+        let part = |part| self.node.part_of(&self.loaded, part, record);
+        if head.over.is_some() {
+            return Ok((head, None));
+        }
+        let Some(original) = part(b'o')? else {
+            let now = self.node.head(&self.loaded, &name(b'h', record))?;
+            return Ok((now.filter(|head| head.over.is_some()).ok_or_else(lost)?, None));
+        };
+        // They go together: one that is there when the other is not was read before they went.
+        let form = if head.form.is_some() { part(b'f')? } else { None };
+        if form.is_none() && head.form.is_some() {
+            let now = self.node.head(&self.loaded, &name(b'h', record))?;
+            return Ok((now.filter(|head| head.over.is_some()).ok_or_else(lost)?, None));
+        }
+        Ok((head, Some((original, form))))
     }
 
     /// Every deposit the checkpoint covers, a page of heads in memory at a time.

@@ -6,6 +6,7 @@
 
 use crate::ledger::cbor;
 use crate::ledger::hash;
+use crate::model::id::Hash;
 use crate::node::arrival;
 use crate::node::deposit::Deposited;
 use crate::node::deposit::name;
@@ -49,16 +50,31 @@ impl Walk<'_> {
                 let plain = open(&loaded.key, loaded.who, &item.name, &item.sealed).map_err(text)?;
                 let head: Deposited = cbor::decode(&plain).map_err(text)?;
                 let record = item.name.get(1..).unwrap_or_default();
+                items += 1;
+                if head.over.is_some() {
+                    self.gone(loaded, record)?;
+                    continue;
+                }
                 let original = self.part(loaded, b'o', record)?;
-                if head.key.is_none() && hash::sha256(&[&original]) != head.sha256.0 {
+                if head.key.is_none() && head.sha256 != Some(Hash(hash::sha256(&[&original]))) {
                     return Err("an original is not what its head says".into());
                 }
                 if head.form.is_some() {
                     self.part(loaded, b'f', record)?;
                 }
-                items += 1;
             }
         }
+    }
+
+    /// Of what is over no content is left.
+    fn gone(&self, loaded: &Loaded, record: &[u8]) -> Result<(), String> {
+        for part in [b'o', b'f'] {
+            let left = self.data.store.item(&loaded.who.subject, &name(part, record)).map_err(text)?;
+            if left.is_some() {
+                return Err("the content of something that is over is still there".into());
+            }
+        }
+        Ok(())
     }
 
     fn part(&self, loaded: &Loaded, part: u8, record: &[u8]) -> Result<Vec<u8>, String> {

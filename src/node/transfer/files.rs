@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `since` | when the demand came, ms | before the demand's entry |
 //! | `run` | how far its newest run is, sealed | after each step |
+//! | `told` | what the receiver was told of the demand's end, sealed | after each telling |
 //! | `item-<n>` | an item between fetching and the end of the run, sealed | before the step that fetched it is noted |
 //!
 //! Sealed under the person's key: of whoever is erased nothing opens. The name of a folder is the
@@ -27,17 +28,24 @@ use crate::node::folder::io_at;
 use crate::node::intake::Prepared;
 use crate::node::intake::Target;
 use crate::node::people::Loaded;
+use crate::node::transfer::carrier::Told;
 use crate::portability::transfer::run::Run;
 use crate::vault::Sealed;
 
 const FOLDER: &str = "transfers";
 const SINCE: &str = "since";
 const RUN: &str = "run";
+const TOLD: &str = "told";
 
 /// The record an item is sealed as.
 fn item_record(demand: &StatementId, run: u64, number: usize) -> [u8; 32] {
     let number = u64::try_from(number).unwrap_or(u64::MAX);
     hash::sha256(&[b"transfer-item", &demand.0, &run.to_be_bytes(), &number.to_be_bytes()])
+}
+
+/// The record that what was told is sealed as.
+fn told_record(demand: &StatementId) -> [u8; 32] {
+    hash::sha256(&[b"transfer-told", &demand.0])
 }
 
 impl Inner {
@@ -112,6 +120,43 @@ impl Inner {
     ) -> Result<(), Error> {
         let sealed = of.key.seal(Sealed::Transfer, &of.who.subject, &demand.0, &cbor::encode(run)?)?;
         folder::put(&self.transfer_folder(demand), RUN, &sealed)
+    }
+
+    /// What its receiver was told of its end; none if nothing was, or what stands there does not open.
+    pub(in crate::node::transfer) fn read_told(
+        &self,
+        demand: &StatementId,
+        of: &Loaded,
+    ) -> Result<Option<Told>, Error> {
+        let Some(sealed) = folder::read(&self.transfer_folder(demand).join(TOLD))? else { return Ok(None) };
+        let plain = of.key.open(Sealed::Transfer, &of.who.subject, &told_record(demand), &sealed);
+        Ok(plain.ok().and_then(|plain| cbor::decode(&plain).ok()))
+    }
+
+    pub(in crate::node::transfer) fn write_told(
+        &self,
+        demand: &StatementId,
+        of: &Loaded,
+        told: &Told,
+    ) -> Result<(), Error> {
+        let plain = cbor::encode(told)?;
+        let sealed = of.key.seal(Sealed::Transfer, &of.who.subject, &told_record(demand), &plain)?;
+        folder::put(&self.transfer_folder(demand), TOLD, &sealed)
+    }
+
+    /// It is carried again: its next end is told anew.
+    pub(in crate::node::transfer) fn forget_told(&self, demand: &StatementId) -> Result<(), Error> {
+        let path = self.transfer_folder(demand).join(TOLD);
+        match fs::remove_file(&path) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(io_at(&path)(cause)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Whether anything of a demand is still to be done here.
+    pub(in crate::node::transfer) fn is_marked(&self, demand: &StatementId) -> Result<bool, Error> {
+        let folder = self.transfer_folder(demand);
+        folder.try_exists().map_err(io_at(&folder))
     }
 
     pub(in crate::node::transfer) fn keep_item(

@@ -1,4 +1,4 @@
-//! When each demand is to be looked at next.
+//! When each demand is to be looked at next, and which of its runs is then carried.
 //!
 //! In memory alone: a start fills it from the folders, and whatever changes a person's demands has
 //! them looked at again at once. So a pass costs what is due, however many demands wait for their
@@ -14,6 +14,7 @@ use crate::model::id::StatementId;
 use crate::model::id::Timestamp;
 use crate::node::Error;
 use crate::node::Inner;
+use crate::portability::transfer::run::End;
 use crate::portability::transfer::run::Next;
 use crate::portability::transfer::run::Run;
 
@@ -66,6 +67,28 @@ pub(in crate::node::transfer) fn next_look(t: &Transfer, run: Option<&Run>, now:
         Some(run) => run.not_before,
         None => next,
     }
+}
+
+/// A run whose state is lost and that the sender has signed: only its confirmation is missing.
+pub(in crate::node::transfer) fn taken_up(transfer: &Transfer) -> Option<Run> {
+    let last = transfer.last_run()?;
+    let over = match (&last.delivered, &last.confirmed) {
+        (Some(_), None) if last.failed.is_none() => None,
+        (Some(_) | None, _) => Some(End::Confirmed),
+    };
+    Some(Run { items: Some(Vec::new()), signed: true, over, ..Run::new(last.number) })
+}
+
+/// The run to be carried now: the one under way, or the newest that is due.
+pub(in crate::node::transfer) fn due(transfer: &Transfer, run: Option<Run>, now: Timestamp) -> Option<Run> {
+    let newest = transfer.schedule().last_due(now)?;
+    let Some(run) = run else { return Some(Run::new(newest)) };
+    let waits = run.over.is_none() && (run.number == newest || run.signed || run.tries == 0);
+    if waits {
+        return Some(run);
+    }
+    // One that has failed before gives way to the next that is due.
+    (newest > run.number).then(|| Run::new(newest))
 }
 
 impl Inner {

@@ -67,6 +67,7 @@ impl Keepers {
                 if let Err(error) = node.rotate_if_due() {
                     tracing::error!(cause = %error, "the wrapping epoch has not changed; it is tried again");
                 }
+                node.look_at_lives(&|| !is_over(&over, Duration::ZERO));
                 rounds.look(&node, &|| !is_over(&over, Duration::ZERO));
                 if is_over(&over, CUSTODY) {
                     return;

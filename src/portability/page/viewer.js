@@ -560,7 +560,8 @@
     if (brought.length) section(say(`다른 곳에서 온 내 데이터 ${count('deposit')}건`, `data that sources brought: ${count('deposit')}`), table(
       [say('시각', 'time'), say('가져온 곳', 'source'), say('이름', 'item'), say('형식', 'type'), say('바이트', 'bytes'), say('읽을 수 있는 자', 'who can read it'), say('파일', 'file')],
       brought.slice(-MOST).map((b) => [when(b.time), b.by === b.party ? b.party : `${b.party} (${b.by})`, b.item, b.media_type, b.bytes,
-        b.sealed_to === 'person' ? say('나만 (내 age 키)', 'only I (my age key)') : say('나와 서비스 운영자', 'I and the operator of the service'), b.original])));
+        b.sealed_to === 'person' ? say('나만 (내 age 키)', 'only I (my age key)') : say('나와 서비스 운영자', 'I and the operator of the service'),
+        b.over ? `${say('보유 기간이 끝나 파기됨', 'destroyed, its time to be kept is over')}: ${when(b.over.time)}` : b.original])));
     const parties = json('data/parties.json').parties ?? [];
     section(say('나를 아는 곳', 'who knows me'), table([say('당사자', 'party'), 'ppid'], parties.map((p) => [p.party, p.ppid])));
     const incidents = json('data/incidents.json').incidents ?? [];

@@ -211,16 +211,22 @@ impl Memory {
         world.answer(struck)
     }
 
-    fn try_keep(&self, epoch: Epoch, subject: &SubjectId, items: &[Item]) -> Result<(), Gate> {
+    fn try_keep(
+        &self,
+        epoch: Epoch,
+        subject: &SubjectId,
+        put: &[Item],
+        drop: &[Vec<u8>],
+    ) -> Result<(), Gate> {
         let (mut world, struck) = self.write(Call::Keep, epoch)?;
-        if !items.iter().all(is_item) {
+        if !put.iter().all(is_item) {
             return Err(Gate::Failed(refused("the name of an item is 1 to 64 bytes")));
         }
         if let Some((When::Middle, _)) = struck {
-            world.live.keep(subject, items.split_at(items.len().div_ceil(2)).0);
+            world.live.keep(subject, put.split_at(put.len().div_ceil(2)).0, &[]);
             return world.answer(struck);
         }
-        world.live.keep(subject, items);
+        world.live.keep(subject, put, drop);
         if struck.is_some() {
             // One journal: what is durable has everything before it.
             world.sync();
@@ -358,8 +364,8 @@ impl Store for Memory {
         self.try_rewrite(epoch, subject, put, drop).map_or_else(Project::from, |()| Project::Projected)
     }
 
-    fn keep(&self, epoch: Epoch, subject: &SubjectId, items: &[Item]) -> Project {
-        self.try_keep(epoch, subject, items).map_or_else(Project::from, |()| Project::Projected)
+    fn keep(&self, epoch: Epoch, subject: &SubjectId, put: &[Item], drop: &[Vec<u8>]) -> Project {
+        self.try_keep(epoch, subject, put, drop).map_or_else(Project::from, |()| Project::Projected)
     }
 
     fn items(

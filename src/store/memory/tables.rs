@@ -124,9 +124,10 @@ impl Tables {
         }
     }
 
-    pub(super) fn keep(&mut self, subject: &SubjectId, items: &[Item]) {
+    pub(super) fn keep(&mut self, subject: &SubjectId, put: &[Item], drop: &[Vec<u8>]) {
         let hers = self.items.entry(*subject).or_default();
-        hers.extend(items.iter().map(|item| (item.name.clone(), item.sealed.clone())));
+        hers.retain(|name, _| !drop.contains(name));
+        hers.extend(put.iter().map(|item| (item.name.clone(), item.sealed.clone())));
     }
 
     pub(super) fn items(

@@ -9,8 +9,12 @@
 //! receiver what it received, and records both like any statement. Where the recipient has
 //! registered a key, items come sealed for it and cannot be read here.
 //!
+//! What a demand's end asks of its receiver stands in [`ending`].
+//!
 //! Lacks addresses of its own (the register's alone are called), and judgement (`consent`).
 //! Trusted: nothing that either end answers.
+
+mod ending;
 
 use std::sync::Arc;
 
@@ -42,7 +46,9 @@ use crate::node::enqueue;
 use crate::node::people::Loaded;
 use crate::node::ticket::Ticket;
 use crate::node::transfer::queue::AT_ONCE;
+use crate::node::transfer::queue::due;
 use crate::node::transfer::queue::next_look;
+use crate::node::transfer::queue::taken_up;
 use crate::outbound;
 use crate::outbound::Call;
 use crate::outbound::Calls;
@@ -59,6 +65,8 @@ use crate::portability::transfer::run::Wrong;
 use crate::portability::transfer::run::announced;
 use crate::portability::transfer::run::sound;
 use crate::store::Name;
+
+pub(in crate::node::transfer) use ending::Told;
 
 /// A demand that was marked and never recorded is forgotten after this, ms: twice the window of `iat`.
 const UNRECORDED_MS: u64 = 2 * 25 * 3_600_000;
@@ -205,14 +213,13 @@ impl Carrier<'_> {
         }
         let asks_to_confirm = run.as_ref().is_some_and(|run| run.next() == Next::Confirm);
         match standing {
-            TransferStanding::Live => {}
+            TransferStanding::Live => node.forget_told(demand)?,
             // What was delivered may still be confirmed; nothing else goes on.
             _ if asks_to_confirm => {}
-            // What lifts it is an act of hers: then it is looked at at once.
-            TransferStanding::Barred => return node.drop_items(demand).map(|()| (0, Some(transfer.end))),
-            TransferStanding::Stopped | TransferStanding::Expired | TransferStanding::Done => {
-                return node.drop_transfer(demand).map(|()| (0, None));
-            }
+            TransferStanding::Barred
+            | TransferStanding::Stopped
+            | TransferStanding::Expired
+            | TransferStanding::Done => return self.take_leave(&of, transfer, standing),
         }
         let Some(run) = due(transfer, run, now) else { return Ok((0, Some(next_look(transfer, None, now)))) };
         if now < run.not_before {
@@ -559,28 +566,6 @@ impl Carrier<'_> {
 fn statement_of(item: &[u8]) -> Result<Statement, Trouble> {
     let verified = Unverified::parse(item.to_vec()).and_then(Unverified::verify);
     verified.map(|verified| verified.value().clone()).map_err(|_| Wrong::Step.into())
-}
-
-/// A run whose state is lost and that the sender has signed: only its confirmation is missing.
-fn taken_up(transfer: &Transfer) -> Option<Run> {
-    let last = transfer.last_run()?;
-    let over = match (&last.delivered, &last.confirmed) {
-        (Some(_), None) if last.failed.is_none() => None,
-        (Some(_) | None, _) => Some(End::Confirmed),
-    };
-    Some(Run { items: Some(Vec::new()), signed: true, over, ..Run::new(last.number) })
-}
-
-/// The run to be carried now: the one under way, or the newest that is due.
-fn due(transfer: &Transfer, run: Option<Run>, now: Timestamp) -> Option<Run> {
-    let newest = transfer.schedule().last_due(now)?;
-    let Some(run) = run else { return Some(Run::new(newest)) };
-    let waits = run.over.is_none() && (run.number == newest || run.signed || run.tries == 0);
-    if waits {
-        return Some(run);
-    }
-    // One that has failed before gives way to the next that is due.
-    (newest > run.number).then(|| Run::new(newest))
 }
 
 /// The path of a run at either end.
