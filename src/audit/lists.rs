@@ -187,9 +187,12 @@ impl Lists {
         }
     }
 
-    /// What is known of a decision now, if an incident names it.
+    /// What is known of a decision now, if an incident names it. A row without evidence takes nothing back
+    /// that was proven.
     pub(in crate::audit) fn asked(&mut self, id: &str, asked: Asked) {
-        if let Some(known) = self.quoted.get_mut(id) {
+        if let Some(known) = self.quoted.get_mut(id)
+            && !(matches!(known, Asked::By(_)) && asked == Asked::Unproven)
+        {
             *known = asked;
         }
     }
@@ -276,5 +279,24 @@ impl Tables {
             self.ended = true;
         }
         Ok(&self.done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_without_evidence_takes_nothing_back_that_was_proven() {
+        let by = |name: &str| Asked::By(PartyId::parse(name).unwrap());
+        let mut lists = Lists::with(BTreeMap::from([("a".to_owned(), Asked::Nowhere)]));
+        for (said, known) in
+            [(Asked::Unproven, Asked::Unproven), (by("x"), by("x")), (Asked::Unproven, by("x"))]
+        {
+            lists.asked("a", said);
+            assert_eq!(lists.quoted.get("a"), Some(&known));
+        }
+        lists.asked("b", by("x"));
+        assert_eq!(lists.quoted.len(), 1, "only what an incident names is kept");
     }
 }

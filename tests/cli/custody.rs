@@ -158,7 +158,7 @@ fn a_round_of_what_is_past_its_term_is_made_while_serving_and_without_a_service(
     demands(&desk, 0..1);
     let service = Service::start(&desk);
     // Nothing is: the log is younger than the shortest term.
-    let none = serde_json::json!({ "records": 0, "requests": 0, "certificates": 0 });
+    let none = serde_json::json!({ "records": 0, "requests": 0, "items": 0, "certificates": 0 });
     assert_eq!(desk.naru(&["--json", "expire", "log"]).exits(0).json(), none);
     assert_eq!(service.signal("-TERM"), Some(0));
     assert_eq!(desk.naru(&["--json", "expire", "log"]).exits(0).json(), none);
