@@ -1,6 +1,7 @@
 //! `cargo bench --bench spine`: the figures of the spine, each beside the limit measured in the same run.
 //!
-//! Prints a Markdown table; medians of three. `--quick` uses small sizes, `--long` the large ones.
+//! Prints a Markdown table; medians of three, of checks of fifteen short rounds. `--quick` uses small
+//! sizes, `--long` the large ones.
 //! Statements are signed beforehand, by the load's own threads; the server runs in this process.
 #![allow(
     clippy::allow_attributes,
@@ -109,7 +110,8 @@ fn machine() -> String {
 }
 
 const HELP: &str = "\
-The figures of the spine, each beside the limit measured in the same run: a Markdown table, medians of three.
+The figures of the spine, each beside the limit measured in the same run: a Markdown table,
+medians of three, of checks of fifteen short rounds.
 
 usage: scripts/bench [--quick | --long] [--only=PART ...] [--out=FILE]
 
