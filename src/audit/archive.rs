@@ -4,7 +4,8 @@
 //! decision's evidence, each under the checkpoint the manifest names; that the
 //! lists say exactly what is proved (`lists`); that the states shown follow from her
 //! statements; and that tables and JSON-LD are what these lists make, byte for byte. Read once: in memory is
-//! one list with its parcel, never a table or a script. What stays of each statement is what it did to its slot,
+//! one list with its parcel, never a table or a script. What stays of each statement is what it did to
+//! its slot,
 //! of uses and deposits nothing.
 //! It does not prove that nothing was left out, nor that the log shows
 //! everybody the same tree. Trusted: the key and the origin handed in.

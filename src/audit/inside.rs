@@ -1,7 +1,8 @@
 //! Which files of an archive are looked into, and what the completeness list says of all of them.
 //!
 //! What is not looked into is compared with its hash alone and never in memory as a whole: so a table of fifty
-//! thousand rows costs what one of ten costs. Lacks what the files say (`archive`). Trusted: nothing that is read.
+//! thousand rows costs what one of ten costs. Lacks what the files say (`archive`). Trusted: nothing
+//! that is read.
 
 use std::collections::BTreeSet;
 

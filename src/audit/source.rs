@@ -2,7 +2,8 @@
 //!
 //! The list comes first; then each original, then its form, which is made again here
 //! and compared. What is encrypted to the person's own key is compared with nothing but
-//! the manifest: only she can open it. Of what is over there is a row and no file. That the party brought these bytes and
+//! the manifest: only she can open it. Of what is over there is a row and no file. That the party
+//! brought these bytes and
 //! not others is the log operator's word.
 
 use serde_json::Value;

@@ -3,7 +3,8 @@
 //! A grant ends by a closing act or by its last date. From there on everybody it named owes
 //! deletion: the controller and each recipient, each by the clock of the packs that apply to
 //! it. The same is owed by the recipient of a demand under which something was delivered, of the scopes
-//! it names, from its `keep-until` on or since she closed its purpose at the recipient. A recipient says that it knows (`duty.acknowledge`) and that it deleted
+//! it names, from its `keep-until` on or since she closed its purpose at the recipient. A recipient
+//! says that it knows (`duty.acknowledge`) and that it deleted
 //! (`duty.deleted`): its word, kept and never taken back.
 //!
 //! What has ended stands in the slots, what was said of it in the core; what is owed is
@@ -13,7 +14,8 @@
 //! Reading: a grant that another replaces has not ended. A later grant allows anew and forgives
 //! nothing that was owed before. An objection to `*` leaves the grants below it as they are:
 //! what it makes owed is owed while it stands, and so is what a closing act makes owed of a demand. A
-//! stop ends the carrying and nothing else: what has arrived may be kept as long as the demand said. A row of no time (`0h`) is met by the ledger
+//! stop ends the carrying and nothing else: what has arrived may be kept as long as the demand said. A
+//! row of no time (`0h`) is met by the ledger
 //! itself, whose next check is denied; so whoever holds the data owes by the shortest of the
 //! other rows, whether it is the controller or a recipient.
 

@@ -208,7 +208,8 @@ impl Inner {
         self.hold_in_memory(asker, asked).map(|held| self.release(held, asked))
     }
 
-    /// As [`Inner::tell_in_memory`], the write of its line put off until [`Inner::release`].
+    /// As [`Inner::tell_in_memory`], the write of its line put off until [`Inner::release`]. Of an asker that
+    /// goes away in between the line may stand all the same: it was asked.
     #[must_use]
     pub fn hold_in_memory(&self, asker: Asker<'_>, asked: &Asked) -> Option<Untold> {
         if !asked.is_bounded() {

@@ -4,7 +4,8 @@
 //! below `data/` are written a second time, in base64, into scripts of about a mebibyte: they
 //! hold nothing but paths and base64, so no text of anybody can become code. What is long is
 //! left out, and of what is many all but the first: the page says so, and checks it where she names
-//! the folder. In memory is one script, with the file that is being added to it. Lacks: anything that the page could fetch. Trusted: `page/viewer.js`.
+//! the folder. In memory is one script, with the file that is being added to it. Lacks: anything that
+//! the page could fetch. Trusted: `page/viewer.js`.
 
 use std::io;
 use std::io::Write;

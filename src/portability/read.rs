@@ -6,7 +6,8 @@
 //! byte is found wherever it is, also in headers that no unzipper looks at.
 //!
 //! In memory is one file, where whoever looks wants its content, and of every file its row of the manifest and
-//! its place in the zip's directory: some 600 bytes, or 2.4 MB for a million items and their uses. Lacks what files say (`audit`).
+//! its place in the zip's directory: some 600 bytes, or 2.4 MB for a million items and their uses.
+//! Lacks what files say (`audit`).
 
 use std::cell::Cell;
 use std::cell::RefCell;

@@ -148,7 +148,8 @@ impl Origin<'_> {
         format!("{}.{what}{sealed}", self.record)
     }
 
-    /// The row of the list, without files of what is over. `at` makes a name a path; outside an archive names stay names.
+    /// The row of the list, without files of what is over. `at` makes a name a path; outside an
+    /// archive names stay names.
     #[must_use]
     pub fn row(&self, at: &dyn Fn(&str) -> String) -> Value {
         let from = self.from.as_ref().map(|from| {

@@ -17,7 +17,8 @@
 //! A name row leads from (log, demand, ppid), under a key of the vault, to her.
 //!
 //! What a demand lets be kept only for a time is destroyed then (`life`). Lacks: sockets, and
-//! the certificate by which a log is known (`http`). Trusted: a log that delivers is believed who the sender is and how long it may be kept, and nothing else.
+//! the certificate by which a log is known (`http`). Trusted: a log that delivers is believed who the
+//! sender is and how long it may be kept, and nothing else.
 
 mod close;
 mod life;

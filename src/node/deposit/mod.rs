@@ -17,7 +17,8 @@
 //! key. Has she named one, original and form are encrypted to it *before* they are
 //! sealed, and nobody here can read them any more; the head stays readable: who, when,
 //! what type, how long, and the SHA-256, by which known content is recognised.
-//! Of what is over (`arrival`) the head alone is left, and nothing in it that follows from the content but its length.
+//! Of what is over (`arrival`) the head alone is left, and nothing in it that follows from the content
+//! but its length.
 //!
 //! A source that is asked ([`pull`]) goes the same way. Lacks: deletion of one item, terms of what was
 //! deposited.
