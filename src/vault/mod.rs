@@ -37,6 +37,7 @@ pub use seal::Key;
 pub use seal::Keyed;
 pub use seal::Openings;
 pub use seal::PersonKey;
+pub use seal::SEAL;
 pub use slot::SlotNumber;
 pub use slot::tagged;
 pub use suite::Suite;

@@ -24,6 +24,9 @@ use crate::vault::Error;
 use crate::vault::Sealed;
 use crate::vault::Suite;
 
+/// Bytes by which sealing makes longer, under each suite: nonce and tag.
+pub const SEAL: usize = 12 + 16;
+
 /// 32 secret bytes and the suite they seal with; wiped when dropped, never printed.
 #[derive(Clone)]
 pub struct Key {
@@ -179,7 +182,7 @@ impl Key {
     /// # Errors
     /// Randomness, the cryptographic library.
     pub fn seal(&self, ad: &[u8], plain: &[u8]) -> Result<Vec<u8>, Error> {
-        let mut out = Vec::with_capacity(12 + plain.len() + 16 + 16);
+        let mut out = Vec::with_capacity(SEAL + plain.len() + 16);
         self.seal_into(ad, plain, &mut out)?;
         Ok(out)
     }
@@ -425,7 +428,7 @@ mod tests {
         let key = |suite| Key::from_slice(&[1; 32]).unwrap().under(suite);
         for suite in Suite::ALL {
             let sealed = key(suite).seal(b"ad", b"plain").unwrap();
-            assert_eq!(sealed.len(), 12 + 5 + 16);
+            assert_eq!(sealed.len(), SEAL + 5);
             for other in Suite::ALL {
                 let opened = key(other).open(b"ad", &sealed, "test");
                 assert_eq!(opened.is_ok(), other == suite, "{suite:?} by {other:?}");

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
@@ -12,6 +11,7 @@ use crate::consent::Batched;
 use crate::model::id::Timestamp;
 use crate::model::statement::Interval;
 use crate::node::Error;
+use crate::node::uselog::Fault;
 use crate::node::uselog::Owner;
 use crate::node::uselog::UseLog;
 use crate::node::uselog::batch::Batches;
@@ -42,11 +42,11 @@ impl UseLog {
     /// # Errors
     /// The disk.
     pub(in crate::node) fn open(folder: &Path, with: &Opening) -> Result<Self, Error> {
-        try_open(folder, with).map_err(|cause| Error::File { path: folder.to_owned(), cause })
+        try_open(folder, with).map_err(|fault| fault.at(folder))
     }
 }
 
-fn try_open(folder: &Path, with: &Opening) -> io::Result<UseLog> {
+fn try_open(folder: &Path, with: &Opening) -> Result<UseLog, Fault> {
     std::fs::create_dir_all(folder)?;
     if let Some(parent) = folder.parent() {
         File::open(parent)?.sync_all()?;

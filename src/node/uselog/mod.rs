@@ -95,6 +95,16 @@ enum Fault {
     Cbor(#[from] ledger::cbor::Error),
 }
 
+impl Fault {
+    fn at(self, folder: &Path) -> Error {
+        match self {
+            Self::Io(cause) => Error::File { path: folder.to_owned(), cause },
+            Self::Vault(error) => error.into(),
+            Self::Cbor(error) => error.into(),
+        }
+    }
+}
+
 /// The use log of a running node.
 #[derive(Debug)]
 pub(in crate::node) struct UseLog {
@@ -160,11 +170,7 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl UseLog {
     fn failed(&self, fault: Fault) -> Error {
-        match fault {
-            Fault::Io(cause) => Error::File { path: self.folder.clone(), cause },
-            Fault::Vault(error) => error.into(),
-            Fault::Cbor(error) => error.into(),
-        }
+        fault.at(&self.folder)
     }
 
     /// The folder of the segments.
@@ -210,7 +216,7 @@ impl UseLog {
     /// Nothing may be answered: the line does not stand.
     pub(in crate::node) fn release(&self, waiting: Waiting) -> Result<(), Error> {
         let Some(track) = self.tracks().nth(waiting.0) else { return Ok(()) };
-        held(track).release().map_err(|cause| self.failed(cause.into()))
+        held(track).release().map_err(|fault| self.failed(fault))
     }
 
     /// Counts a use of `asker`'s, writes the line that `word` makes of the outcome, and waits for the disk.
@@ -240,7 +246,7 @@ impl UseLog {
                 None => (Counted::Reached, FrameKind::Line),
             };
             let held = track.append(self, vault, whose, now, kind, &word(outcome));
-            let written = held.and_then(|placed| Ok(track.release().map(|()| placed)?));
+            let written = held.and_then(|placed| track.release().map(|()| placed));
             let (t, id) = written.map_err(|fault| self.failed(fault))?;
             if let (Counted::Use(number), FrameKind::Counted) = (outcome, kind) {
                 let noted = Noted { number, t, segment: track.number().unwrap_or_default() };
@@ -257,10 +263,10 @@ impl UseLog {
     /// # Errors
     /// The disk: write nothing more, never sync again.
     pub(in crate::node) fn sync(&self, now: Timestamp) -> Result<(), Error> {
-        self.try_sync(now).map_err(|cause| self.failed(cause.into()))
+        self.try_sync(now).map_err(|fault| self.failed(fault))
     }
 
-    fn try_sync(&self, now: Timestamp) -> io::Result<()> {
+    fn try_sync(&self, now: Timestamp) -> Result<(), Fault> {
         let _round = held(&self.round);
         let mut files: Vec<Arc<File>> = Vec::with_capacity(self.others.len() + 2);
         // The oldest last mark is where a gap begins: while lines come, all are marked.
@@ -289,11 +295,11 @@ impl UseLog {
     /// # Errors
     /// The disk.
     pub(in crate::node) fn close(&self, now: Timestamp) -> Result<(), Error> {
-        let shut = || -> io::Result<()> {
+        let shut = || -> Result<(), Fault> {
             self.tracks().try_for_each(|track| held(track).shut(self, now))?;
             held(&self.counted).track.shut(self, now)
         };
-        shut().map_err(|cause| self.failed(cause.into()))?;
+        shut().map_err(|fault| self.failed(fault))?;
         self.sync(now)
     }
 

@@ -29,6 +29,7 @@ use crate::model::id::SubjectId;
 use crate::model::id::Timestamp;
 use crate::node::uselog::who::Spot;
 use crate::vault::POINTER;
+use crate::vault::SEAL;
 
 /// Bytes of the header.
 pub(in crate::node::uselog) const HEADER: u64 = 80;
@@ -185,6 +186,17 @@ fn damaged(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
+/// A line that no frame holds.
+pub(in crate::node::uselog) fn too_long() -> io::Error {
+    damaged("a use line is too long")
+}
+
+/// Bytes of the frame of a line of which so many are sealed; `None` if no frame holds it.
+pub(in crate::node::uselog) fn line_bytes(plain: usize) -> Option<u64> {
+    let body = POINTER + LEAF + SEAL + plain;
+    (body <= MAX_BODY).then_some((FRAME + body) as u64)
+}
+
 fn number_at(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..)?.first_chunk::<8>().map(|b| u64::from_be_bytes(*b))
 }
@@ -321,23 +333,23 @@ impl Segment {
         if self.marked.is_some() { self.extent.len + FRAME as u64 } else { self.extent.len }
     }
 
-    /// Appends a line to those that [`Segment::release`] writes.
+    /// Appends a line to those that [`Segment::release`] writes, and answers where it stands.
     pub(in crate::node::uselog) fn line<E: From<io::Error>>(
         &mut self,
         kind: FrameKind,
         t: Timestamp,
         fill: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    ) -> Result<u64, E> {
         let (at, before) = (self.offset(), self.held.len());
         let framed = frame(&mut self.held, (self.extent.header.number, at), kind, t, fill);
         let length = self.held.len() - before;
         let framed = framed.and_then(|()| match length > FRAME + MAX_BODY {
-            true => Err(damaged("a use line is too long").into()),
+            true => Err(too_long().into()),
             false => Ok(()),
         });
-        if framed.is_err() {
+        if let Err(error) = framed {
             self.held.truncate(before);
-            return framed;
+            return Err(error);
         }
         if before == 0 {
             self.held_at = at;
@@ -345,7 +357,7 @@ impl Segment {
         self.dirty = true;
         self.marked = None;
         self.extent.add(kind, t, at + length as u64);
-        Ok(())
+        Ok(at)
     }
 
     /// Writes the lines held, with one write. After an error the file must not be written again.
