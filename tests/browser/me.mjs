@@ -166,6 +166,11 @@ try {
   assert.equal(await run(`${$('rebind')}.hidden`), false);
   assert.match(await run(`${$('rebind-words')}.textContent`), /replace all your keys by a new one.*stop it now/);
   await accessible('the page with a rebind that waits, en');
+  await click('make');
+  await told('Look at this before you sign. Nothing is recorded yet.');
+  assert.match(await run(`${$('proposal-words')}.textContent`), /the new key ends with the others/);
+  await click('refuse');
+  await told('Left off. Nothing was recorded.');
   await click('stop');
   await told('The replacement of your keys is stopped.');
   assert.equal(await run(`${$('rebind')}.hidden`), true);

@@ -133,7 +133,8 @@
   const save = (blob, name) => {
     const link = make('a', undefined, { href: URL.createObjectURL(blob), download: name });
     link.click();
-    URL.revokeObjectURL(link.href);
+    // Not at once: some browsers read it only after this turn.
+    setTimeout(() => URL.revokeObjectURL(link.href), 1_000);
   };
 
   const receipt = async (id) => {
