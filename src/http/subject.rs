@@ -57,9 +57,12 @@ pub(in crate::http) async fn own(
 const STOP: &str = "key.revoke";
 
 fn of(own: &Own) -> Value {
-    let keys = own.keys.iter().map(
-        |key| json!({ "key": key.key.to_string(), "use": key.key_use, "from": key.from, "live": key.live }),
-    );
+    let keys = own.keys.iter().map(|key| {
+        json!({
+            "key": key.key.to_string(), "use": key.key_use, "from": key.from, "since": key.since.0,
+            "revoked": key.revoked.map(|at| at.0), "live": key.live,
+        })
+    });
     let waiting = own.waiting.as_ref().map(|rebind| {
         json!({
             "statement": rebind.statement.to_string(), "index": rebind.index, "key": rebind.key.to_string(),

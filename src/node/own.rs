@@ -4,6 +4,7 @@
 //! her statements and use lines (export and `uses` have them). Ppids are asked for one
 //! party at a time.
 
+use crate::consent::Key;
 use crate::consent::Person;
 use crate::consent::Slot;
 use crate::consent::SlotKey;
@@ -29,6 +30,10 @@ pub struct OwnKey {
     pub key_use: KeyUse,
     /// Index from which it signs.
     pub from: LeafIndex,
+    /// `at` of that entry; of a rebind whose wait is over, the end of it.
+    pub since: Timestamp,
+    /// `at` of the entry that ended it, if one has.
+    pub revoked: Option<Timestamp>,
     /// Whether it signs now.
     pub live: bool,
 }
@@ -127,15 +132,44 @@ impl Inner {
     pub fn own(&self, key: &KeyHash) -> Result<Option<Own>, Error> {
         let Some(who) = self.person_of_key(key)? else { return Ok(None) };
         let loaded = self.people.load(who, self.store.as_ref(), &self.vault)?;
-        Ok(Some(of_person(&loaded.person, self.now())))
+        let (person, now) = (&loaded.person, self.now());
+        let keys = self.own_keys(person, now)?;
+        Ok(Some(of_person(person, keys, now)))
+    }
+
+    /// The set, and the key of a rebind whose wait is over.
+    fn own_keys(&self, person: &Person, now: Timestamp) -> Result<Vec<OwnKey>, Error> {
+        let at = |index| Ok::<_, Error>(Timestamp(self.commit_of(index)?.at));
+        let over = person.core().rebind.as_ref().filter(|rebind| rebind.due <= now);
+        let own = |own: &Key| {
+            let ended = own.revoked.map(at).transpose()?;
+            Ok(OwnKey {
+                key: own.key,
+                key_use: own.key_use,
+                from: own.from,
+                since: at(own.from)?,
+                revoked: ended.or(over.map(|rebind| rebind.due)),
+                live: person.has_live_key(&own.key, now),
+            })
+        };
+        let mut keys: Vec<OwnKey> = person.keys().iter().map(own).collect::<Result<_, Error>>()?;
+        keys.extend(over.map(|rebind| OwnKey {
+            key: rebind.new,
+            key_use: KeyUse::Device,
+            from: rebind.index,
+            since: rebind.due,
+            revoked: None,
+            live: true,
+        }));
+        Ok(keys)
     }
 }
 
-fn of_person(person: &Person, now: Timestamp) -> Own {
+fn of_person(person: &Person, keys: Vec<OwnKey>, now: Timestamp) -> Own {
     let core = person.core();
     let waiting = core.rebind.as_ref().filter(|rebind| now < rebind.due);
     Own {
-        keys: keys(person, now),
+        keys,
         keys_over: person.keys_over(),
         // A rebind whose wait is over has taken the paper with all other keys.
         has_recovery: core.recovery.is_some() && (core.rebind.is_none() || waiting.is_some()),
@@ -149,23 +183,6 @@ fn of_person(person: &Person, now: Timestamp) -> Own {
         minor_until: person.attestations().iter().filter_map(|a| a.minor_until).filter(|d| now < *d).max(),
         slots: person.slots().map(|(key, slot)| of_slot(key, slot, now)).collect(),
     }
-}
-
-/// The set, and the key of a rebind whose wait is over.
-fn keys(person: &Person, now: Timestamp) -> Vec<OwnKey> {
-    let live = |key: &KeyHash| person.has_live_key(key, now);
-    let set = person.keys().iter();
-    let mut keys: Vec<OwnKey> = set
-        .map(|own| OwnKey { key: own.key, key_use: own.key_use, from: own.from, live: live(&own.key) })
-        .collect();
-    let over = person.core().rebind.as_ref().filter(|rebind| rebind.due <= now);
-    keys.extend(over.map(|rebind| OwnKey {
-        key: rebind.new,
-        key_use: KeyUse::Device,
-        from: rebind.index,
-        live: true,
-    }));
-    keys
 }
 
 fn of_slot(key: &SlotKey, slot: &Slot, now: Timestamp) -> OwnSlot {

@@ -26,6 +26,7 @@ pub const ROUTES: &[Route] = &[
     Route::get("/me/place", &[Anyone], |r| r.to(place)),
     Route::get("/me/bytes.js", &[Anyone], |r| r.to(|| file(SCRIPT, include_str!("page/bytes.js")))),
     Route::get("/me/words.js", &[Anyone], |r| r.to(|| file(SCRIPT, include_str!("page/words.js")))),
+    Route::get("/me/keys.js", &[Anyone], |r| r.to(|| file(SCRIPT, include_str!("page/keys.js")))),
     Route::get("/me/me.js", &[Anyone], |r| r.to(|| file(SCRIPT, include_str!("page/me.js")))),
     Route::get("/me/me.css", &[Anyone], |r| r.to(|| file(STYLE, include_str!("page/me.css")))),
 ];
@@ -127,9 +128,10 @@ mod tests {
         let [ko, en] = [Lang::Ko, Lang::En].map(Lang::page);
         let ids = quoted(ko, " id=\"");
         assert_eq!(ids, quoted(en, " id=\""));
-        let script = include_str!("page/me.js");
-        for used in script.split("$('").skip(1).map(|rest| rest.split('\'').next().unwrap()) {
-            assert!(ids.contains(used), "no place `{used}`");
+        for script in [include_str!("page/me.js"), include_str!("page/keys.js")] {
+            for used in script.split("$('").skip(1).map(|rest| rest.split('\'').next().unwrap()) {
+                assert!(ids.contains(used), "no place `{used}`");
+            }
         }
         assert!(ko.contains("<html lang=\"ko\">") && en.contains("<html lang=\"en\">"));
     }
@@ -148,7 +150,7 @@ mod tests {
                 assert!(!address.starts_with("//"));
             }
         }
-        for script in ["page/bytes.js", "page/words.js", "page/me.js"].map(|name| {
+        for script in ["page/bytes.js", "page/words.js", "page/keys.js", "page/me.js"].map(|name| {
             std::fs::read_to_string(format!("{}/src/web/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
         }) {
             for never in ["innerHTML", "outerHTML", "insertAdjacentHTML", "eval(", "cookie", "://", "toJSON"]

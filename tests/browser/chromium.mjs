@@ -60,6 +60,19 @@ export const open = async () => {
     }
     fs.rmSync(folder, { recursive: true, force: true });
   };
+  // A file the page saved, whole; it is gone afterwards, so that the next of its name is new.
+  const take = async (name) => {
+    const file = `${folder}/saved/${name}`;
+    await until(`the file ${name}`, () => fs.existsSync(file) && fs.statSync(file).size > 0);
+    const bytes = fs.readFileSync(file);
+    fs.rmSync(file);
+    return bytes;
+  };
+  // Opens a file in an `input` of the page.
+  const give = async (input, file) => {
+    const { result } = await at('Runtime.evaluate', { expression: input });
+    await at('DOM.setFileInputFiles', { files: [file], objectId: result.objectId });
+  };
   const saved = () => (fs.existsSync(`${folder}/saved`) ? fs.readdirSync(`${folder}/saved`) : []);
-  return { at, run, device, close, saved, hear: (listener) => listeners.push(listener), version: (await send('Browser.getVersion')).product };
+  return { at, run, device, close, saved, take, give, hear: (listener) => listeners.push(listener), version: (await send('Browser.getVersion')).product };
 };

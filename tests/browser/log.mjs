@@ -24,8 +24,9 @@ export const serve = async (naru) => {
   const port = await freePort();
   const origin = `localhost:${port}/log`, base = `http://localhost:${port}`;
   let made = 0;
+  const attempt = (args) => spawnSync(naru, args, { cwd: folder, encoding: 'utf8', env: { LANG: 'C', PATH: process.env.PATH } });
   const cli = (...args) => {
-    const ran = spawnSync(naru, args, { cwd: folder, encoding: 'utf8', env: { LANG: 'C', PATH: process.env.PATH } });
+    const ran = attempt(args);
     assert.equal(ran.status, 0, `naru ${args.join(' ')}\n${ran.stdout}${ran.stderr}`);
     return ran.stdout;
   };
@@ -93,7 +94,7 @@ export const serve = async (naru) => {
   const question = (more) => ({ subject: { type: 'party', id: 'bank' }, action: { name: 'use', properties: { purpose: PURPOSE } },
     resource: { type: 'person', properties: { class: 'real-name', categories: ['pd:Income'] }, ...more } });
   return {
-    base, origin, stop, submit, folder, OPERATOR, ask, bank,
+    base, origin, stop, submit, folder, cli, tried: (...args) => attempt(args), OPERATOR, ask, bank,
     // Whom the bank may serve, as the bank finds out.
     permitted: async () => (await ask('/access/v1/search/resource', bank, question({}))).results.map(({ id }) => id),
     check: async (id) => {

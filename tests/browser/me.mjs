@@ -60,7 +60,7 @@ try {
 
   await click('register');
   await told('열쇠를 등록했습니다.');
-  assert.match(await run(`${$('keys')}.textContent`), /^패스키 [0-9a-f]{16}… · 쓰는 중$/);
+  assert.match(await run(`${$('keys')}.textContent`), /^패스키 [0-9a-f]{16}… · .+부터 · 쓰는 중 · 지금 로그인한 열쇠폐기: 패스키 [0-9a-f]{16}…$/);
   step('a passkey is registered, and logs in');
   assert.equal(await run('document.cookie'), '');
   assert.deepEqual(await run('Object.keys(localStorage)'), ['naru-passkeys']);
@@ -166,10 +166,15 @@ try {
   assert.equal(await run(`${$('rebind')}.hidden`), false);
   assert.match(await run(`${$('rebind-words')}.textContent`), /replace all your keys by a new one.*stop it now/);
   await accessible('the page with a rebind that waits, en');
+  await click('make');
+  await told('Look at this before you sign. Nothing is recorded yet.');
+  assert.match(await run(`${$('proposal-words')}.textContent`), /the new key ends with the others/);
+  await click('refuse');
+  await told('Left off. Nothing was recorded.');
   await click('stop');
   await told('The replacement of your keys is stopped.');
   assert.equal(await run(`${$('rebind')}.hidden`), true);
-  assert.ok((await rows()).includes(`abababababababab… · revoked`));
+  assert.match(await rows(), /device key abababababababab… · since [^·]+ · revoked /);
   step('a rebind that waits is shown, and stopped');
 
   // The same passkey on a device that has never seen the page: nothing is kept there, and it logs in and signs.

@@ -90,6 +90,11 @@ fn a_rebind_that_waits_is_seen_with_its_date_and_stopped_by_what_is_shown() {
     assert_eq!(served.statement(&sign(&stop, &key)).status, 201);
     let after = state(&served, &served.citizen(1));
     assert_eq!((&after["rebind"], &after["rebound_until"]), (&Value::Null, &Value::Null));
+    let keys = after["keys"].as_array().unwrap();
+    let at = served.world.now().0;
+    assert_eq!((&keys[0]["since"], &keys[0]["revoked"]), (&at.into(), &Value::Null));
+    assert_eq!((&keys[1]["since"], &keys[1]["revoked"]), (&at.into(), &at.into()));
+    served.world.advance(HOUR);
     // One that nobody stops is no longer waiting: the new key is the only one, and says since when.
     assert_eq!(served.statement(&rebind(&served, own, 8)).status, 201);
     served.world.advance(72 * HOUR);
@@ -97,8 +102,12 @@ fn a_rebind_that_waits_is_seen_with_its_date_and_stopped_by_what_is_shown() {
     assert_eq!(after["rebind"], Value::Null);
     assert_eq!(after["rebound_until"], served.world.now().0 + 90 * DAY);
     let live = after["keys"].as_array().unwrap().iter().filter(|key| key["live"] == true);
-    let live: Vec<_> = live.map(|key| key["key"].clone()).collect();
-    assert_eq!(live, [Value::from(key_hash(&person_key(8)).to_string())]);
+    let live: Vec<_> = live.map(|key| (key["key"].clone(), key["since"].clone())).collect();
+    let due = Value::from(served.world.now().0);
+    assert_eq!(live, [(Value::from(key_hash(&person_key(8)).to_string()), due.clone())]);
+    // The old one has ended when the wait was over, the one that was stopped when it was stopped.
+    let keys = after["keys"].as_array().unwrap();
+    assert_eq!([&keys[0]["since"], &keys[0]["revoked"], &keys[1]["revoked"]], [&at.into(), &due, &at.into()]);
 }
 
 #[test]

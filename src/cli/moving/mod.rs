@@ -43,7 +43,7 @@ const HOUR_MS: u64 = 3_600_000;
 The archive (`naru export`) is checked offline as `naru verify` checks it. What you closed is closed in
 the other log first: refused, withdrawn, objected, disputed, paused. Then each grant that holds is signed
 again by your key: for the other log, your name there, its notice. A passkey signs in a browser alone: who has
-nothing else adds a device key in the first log before. Every statement says where it came
+nothing else adds a device key before, on the first log's page (`/me`). Every statement says where it came
 from and carries the evidence (`naru verify --moved-from` checks it). What stands in the first log stays.
 Nothing is granted that is closed, expired or covered by an objection, and what you decided in the other
 log already is left alone; so a second run, or one after a break, does nothing twice.
@@ -140,7 +140,7 @@ fn must_be_hers(held: &Held, key: &KeyHash, now: Timestamp) -> Result<(), Fail> 
         if live.peek().is_some() && live.all(|own| own.key_use == KeyUse::Passkey) {
             return refused(
                 "every key that signs for the person of this archive is a passkey, which signs in a browser alone",
-                "add a device key in the first log (`naru keygen`, then a `key.add` that the passkey signs and the new key endorses), and export again",
+                "add a device key on the first log's page (`/me`): `naru keygen` makes one; then export again",
             );
         }
         return refused(

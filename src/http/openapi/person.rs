@@ -91,6 +91,8 @@ pub(super) fn own() -> Value {
         ("key", of("Hash")),
         ("use", one_of(["passkey", "device", "recovery"])),
         ("from", of("Index")),
+        ("since", of("Ms")),
+        ("revoked", none_or(of("Ms"))),
         ("live", json!({ "type": "boolean" })),
     ]);
     let rebind = closed(&[

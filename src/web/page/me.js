@@ -13,7 +13,7 @@
   // Never allowed along with the rest.
   const APART = ['profile', 'combine', 'transfer-abroad'];
   const DAY = 86_400_000;
-  let place, token, asked;
+  let place, token, session, asked;
 
   const make = (tag, text, more = {}) => {
     const node = Object.assign(document.createElement(tag), more);
@@ -38,6 +38,13 @@
   // ---- keys
   const kept = () => { try { return JSON.parse(localStorage.getItem(KEPT)) ?? []; } catch { return []; } };
   const keep = (key) => localStorage.setItem(KEPT, JSON.stringify([...kept(), key]));
+  const hashOf = async ({ spki }) => hex(await sha256(unb64u(spki)));
+  // A key that has ended signs nothing more: it is not offered again.
+  const forget = async (ended) => {
+    const all = kept(), hashes = await Promise.all(all.map(hashOf));
+    const stay = all.filter((_, n) => !ended.includes(hashes[n]));
+    if (stay.length < all.length) localStorage.setItem(KEPT, JSON.stringify(stay));
+  };
 
   const create = async () => {
     const made = await navigator.credentials.create({ publicKey: {
@@ -71,7 +78,7 @@
     const spki = keys.find((key) => key.id === id)?.spki ?? '';
     const { authenticatorData, clientDataJSON, signature } = got.response;
     const rest = [authenticatorData, clientDataJSON, signature].map((part) => new Uint8Array(part));
-    return Object.assign(signed.map((one) => cbor([1, one, digests, ...rest, unb64u(spki)])), { id });
+    return Object.assign(signed.map((one) => cbor([1, one, digests, ...rest, unb64u(spki)])), { id, spki });
   };
 
   const statement = (type, fields) => ({ v: 1, type, iat: Date.now(), nonce: random(16), ...fields });
@@ -82,9 +89,9 @@
       method: 'POST', body: join(items), headers: { 'content-type': 'application/cbor-seq' },
     });
     const results = await answer.json();
-    if (!answer.ok) throw new Told(W.refused(results.code));
-    const not = results.find((one) => one.code ?? one.inert);
-    if (not) throw new Told(W.refused(not.code ?? not.inert));
+    const not = answer.ok ? results.find((one) => one.code ?? one.inert) : results;
+    const code = not?.code ?? not?.inert;
+    if (not) throw new Told(W.codes[code] ?? W.refused(code));
     return results;
   };
 
@@ -98,6 +105,7 @@
     const given = await answer.json();
     if (!answer.ok) throw new Told(W.refused(given.error));
     token = given.access_token;
+    session = await hashOf({ spki: given.key ?? items.spki });
     if (given.key) keep({ id: items.id, spki: given.key });
   };
 
@@ -122,13 +130,18 @@
   const field = (list, name, text) => list.append(make('dt', name), make('dd', text));
   const readable = (v) => JSON.stringify(v, (_, x) => (x instanceof Uint8Array ? hex(x) : x), 2);
 
+  const save = (blob, name) => {
+    const link = make('a', undefined, { href: URL.createObjectURL(blob), download: name });
+    link.click();
+    // Not at once: some browsers read it only after this turn.
+    setTimeout(() => URL.revokeObjectURL(link.href), 1_000);
+  };
+
   const receipt = async (id) => {
     const standing = await within(() => json(`/v1/statements/${id}`));
     const answer = await call(`/v1/statements/${id}/receipt`);
     if (!answer.ok) throw new Told(W.notYet);
-    const link = make('a', undefined, { href: URL.createObjectURL(await answer.blob()), download: `${id}.receipt.cose` });
-    link.click();
-    URL.revokeObjectURL(link.href);
+    save(await answer.blob(), `${id}.receipt.cose`);
     say(W.saved(standing.index));
   };
 
@@ -156,8 +169,8 @@
     const own = await within(() => json('/v1/subjects/me'));
     $('inside').hidden = false;
     $('register').hidden = true;
-    $('keys').replaceChildren(...own.keys.map((key) =>
-      make('li', `${W.key[key.use]} ${key.key.slice(0, 16)}… · ${key.live ? W.live : W.revoked}`)));
+    await forget(own.keys.filter((key) => !key.live).map(({ key }) => key));
+    $('keys').replaceChildren(...ring.rows(own));
     $('rebind').hidden = !own.rebind;
     $('rebind-words').textContent = own.rebind ? W.rebind(when(own.rebind.due)) : '';
     $('stop').onclick = own.rebind ? act(() => stop(own.rebind.key)) : null;
@@ -279,6 +292,14 @@
     say(W.here);
   };
 
+  // The key of this session has ended, and the session with it.
+  const leave = async (key) => {
+    token = session = undefined;
+    await forget([key]);
+    $('inside').hidden = true;
+    say(W.left);
+  };
+
   // One act at a time; whatever goes wrong is told, and nothing is recorded that was not signed.
   let busy = false;
   function act(work) {
@@ -302,8 +323,20 @@
     return make('button', text, { type: 'button', className, onclick: act(work) });
   }
 
+  const ring = globalThis.keyring({
+    $, W, Told, make, field, say, when, readable, button, within, json, ppid, statement, post, save, show, leave,
+    sign: (drafts) => sign(STATEMENTS, drafts, must()), session: () => session,
+  });
+
   act(async () => {
     place = await json('/me/place');
+    $('pem-file').onchange = act(ring.opened);
+    $('paste').onsubmit = act(ring.given);
+    $('make').onclick = act(ring.madeHere);
+    $('agree').onclick = act(ring.agree);
+    $('refuse').onclick = act(ring.refuse);
+    $('again').onclick = act(ring.again);
+    $('answer').onchange = act(ring.answered);
     $('register').onclick = act(register);
     $('login').onclick = act(enter);
     $('ask').onsubmit = act(ask);
