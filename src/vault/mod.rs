@@ -11,6 +11,7 @@
 //! system's randomness.
 //! Not trusted: the store, which gives back ciphertext that is checked here.
 
+mod aead;
 mod cms;
 mod epoch;
 mod line;
@@ -123,6 +124,9 @@ pub enum Error {
     /// The cryptographic library refused.
     #[error("encryption failed: {0}")]
     Crypto(#[from] openssl::error::ErrorStack),
+    /// The library of a suite refused: it says no more.
+    #[error("authenticated encryption failed")]
+    Aead,
     /// The system gave no randomness.
     #[error("no randomness from the system: {0}")]
     Randomness(getrandom::Error),

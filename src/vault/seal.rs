@@ -1,18 +1,14 @@
 //! Authenticated encryption and key derivation of one key.
 //!
-//! Sealed bytes: `nonce (12) ‖ ciphertext ‖ tag (16)`, by openssl under the key's suite. Which
+//! Sealed bytes: `nonce (12) ‖ ciphertext ‖ tag (16)`, under the key's suite (`aead`). Which
 //! suite that is stands beside the key, never in the sealed bytes: nobody who brings bytes
 //! chooses how they are opened.
 
 use std::cell::RefCell;
-use std::sync::LazyLock;
 
 use hmac::Hmac;
 use hmac::KeyInit;
 use hmac::Mac;
-use openssl::cipher::Cipher;
-use openssl::cipher_ctx::CipherCtx;
-use openssl::error::ErrorStack;
 use sha2::Sha256;
 use zeroize::Zeroize;
 use zeroize::Zeroizing;
@@ -23,9 +19,12 @@ use crate::model::id::SubjectId;
 use crate::vault::Error;
 use crate::vault::Sealed;
 use crate::vault::Suite;
+use crate::vault::aead;
+use crate::vault::aead::NONCE;
+use crate::vault::aead::TAG;
 
 /// Bytes by which sealing makes longer, under each suite: nonce and tag.
-pub const SEAL: usize = 12 + 16;
+pub const SEAL: usize = NONCE + TAG;
 
 /// 32 secret bytes and the suite they seal with; wiped when dropped, never printed.
 #[derive(Clone)]
@@ -77,53 +76,6 @@ impl Drawn {
 /// Draws `N` random bytes from the system.
 pub(in crate::vault) fn random<const N: usize>() -> Result<[u8; N], Error> {
     DRAWN.with_borrow_mut(Drawn::take)
-}
-
-type Ciphers = [LazyLock<Result<Cipher, ErrorStack>>; Suite::ALL.len()];
-
-/// Each suite's cipher, fetched once: a fetch for each record costs more than the record.
-static CIPHERS: Ciphers = [
-    LazyLock::new(|| Cipher::fetch(None, Suite::Aes256Gcm.cipher(), None)),
-    LazyLock::new(|| Cipher::fetch(None, Suite::ChaCha20Poly1305.cipher(), None)),
-    LazyLock::new(|| Cipher::fetch(None, Suite::Aria256Gcm.cipher(), None)),
-];
-
-/// Contexts that have their cipher: a new key then costs no new set-up of the library.
-struct Contexts {
-    sealing: CipherCtx,
-    opening: CipherCtx,
-}
-
-impl Contexts {
-    fn new(suite: Suite) -> Result<Self, Error> {
-        let cipher = CIPHERS.get(usize::from(suite.id())).ok_or(Error::Unsealed { what: "suite" })?;
-        let cipher = cipher.as_ref().map_err(|e| Error::Crypto(e.clone()))?;
-        let (mut sealing, mut opening) = (CipherCtx::new()?, CipherCtx::new()?);
-        sealing.encrypt_init(Some(cipher), None, None)?;
-        opening.decrypt_init(Some(cipher), None, None)?;
-        Ok(Self { sealing, opening })
-    }
-}
-
-thread_local! {
-    static CONTEXTS: [RefCell<Option<Contexts>>; Suite::ALL.len()] =
-        const { [const { RefCell::new(None) }; Suite::ALL.len()] };
-}
-
-/// Runs `work` with this thread's contexts of a suite.
-fn with_contexts<T>(
-    suite: Suite,
-    work: impl FnOnce(&mut Contexts) -> Result<T, ErrorStack>,
-) -> Result<T, Error> {
-    CONTEXTS.with(|all| {
-        let of_suite = all.get(usize::from(suite.id())).ok_or(Error::Unsealed { what: "suite" })?;
-        let mut kept = of_suite.borrow_mut();
-        let contexts = match &mut *kept {
-            Some(contexts) => contexts,
-            None => kept.insert(Contexts::new(suite)?),
-        };
-        Ok(work(contexts)?)
-    })
 }
 
 impl Key {
@@ -182,45 +134,26 @@ impl Key {
     /// # Errors
     /// Randomness, the cryptographic library.
     pub fn seal(&self, ad: &[u8], plain: &[u8]) -> Result<Vec<u8>, Error> {
-        let mut out = Vec::with_capacity(SEAL + plain.len() + 16);
+        let mut out = Vec::with_capacity(SEAL + plain.len());
         self.seal_into(ad, plain, &mut out)?;
         Ok(out)
     }
 
     /// As [`Key::seal`], appended to `out`; after an error `out` ends in rubbish.
     fn seal_into(&self, ad: &[u8], plain: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-        let nonce: [u8; 12] = random()?;
+        let nonce: [u8; NONCE] = random()?;
         out.extend_from_slice(&nonce);
-        let mut tag = [0u8; 16];
-        with_contexts(self.suite, |Contexts { sealing: context, .. }| {
-            context.encrypt_init(None, Some(self.bytes.as_slice()), Some(&nonce))?;
-            context.cipher_update(ad, None)?;
-            context.cipher_update_vec(plain, out)?;
-            context.cipher_final_vec(out)?;
-            context.tag(&mut tag)
-        })?;
-        out.extend_from_slice(&tag);
-        Ok(())
+        aead::seal(self.suite, &self.bytes, nonce, ad, plain, out)
     }
 
     /// Opens what [`Key::seal`] made under the same `ad`; `what` names it in the error.
     ///
     /// # Errors
-    /// [`Error::Unsealed`].
+    /// [`Error::Unsealed`]; the cryptographic library.
     pub fn open(&self, ad: &[u8], sealed: &[u8], what: &'static str) -> Result<Vec<u8>, Error> {
         let bad = || Error::Unsealed { what };
-        let (nonce, rest) = sealed.split_first_chunk::<12>().ok_or_else(bad)?;
-        let (body, tag) = rest.split_last_chunk::<16>().ok_or_else(bad)?;
-        let mut out = Vec::with_capacity(body.len() + 16);
-        with_contexts(self.suite, |Contexts { opening: context, .. }| {
-            context.decrypt_init(None, Some(self.bytes.as_slice()), Some(nonce))?;
-            context.set_tag(tag)?;
-            context.cipher_update(ad, None)?;
-            context.cipher_update_vec(body, &mut out)?;
-            context.cipher_final_vec(&mut out)
-        })
-        .map_err(|_| bad())?;
-        Ok(out)
+        let (nonce, rest) = sealed.split_first_chunk::<NONCE>().ok_or_else(bad)?;
+        aead::open(self.suite, &self.bytes, *nonce, ad, rest)?.ok_or_else(bad)
     }
 }
 

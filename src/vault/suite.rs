@@ -3,7 +3,7 @@
 //! AES-256-GCM is preferred; ChaCha20-Poly1305 is for machines without AES instructions,
 //! ARIA-256-GCM (KS X 1213, RFC 5794) for who must use a Korean cipher. All take a key of 32
 //! bytes, a nonce of 12 and give a tag of 16, so sealed bytes look alike. Lacks: the
-//! ciphers themselves, which are openssl's.
+//! ciphers themselves (`aead`).
 
 /// How a key seals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
