@@ -712,6 +712,17 @@ fn b_signs_what_has_arrived_and_no_more_and_the_same_whenever_it_is_asked() {
         matches!(naru::identity::open(&failed).unwrap().value(), Statement::TransferFail(said) if said.run == 1)
     );
     assert!(of.step(&next, "failed", &json!({ "code": "sender-mismatch" })).1 == failed, "the same bytes");
+    // It has said that this run failed: nothing of it is taken any more, and nothing confirmed.
+    assert_eq!(of.put(0, &next), (409, "delivery-differs".into()));
+    let none = naru::portability::transfer::run::hash_of(&demand, 1, [].into_iter()).to_string();
+    assert_eq!(code(of.step(&next, "complete", &json!({ "items": 0, "hash": none }))), differs());
+    // The same of a run of which all has come.
+    let third = Item { run: 2, ..next };
+    assert_eq!(of.put(0, &third).0, 200);
+    assert_eq!(of.step(&third, "failed", &json!({ "code": "ended" })).0, 200);
+    let whole =
+        naru::portability::transfer::run::hash_of(&demand, 2, [(third.id, hash)].into_iter()).to_string();
+    assert_eq!(code(of.step(&third, "complete", &json!({ "items": 1, "hash": whole }))), differs());
 }
 
 #[test]
