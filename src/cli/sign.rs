@@ -11,9 +11,9 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::cli::Exit;
-use crate::cli::keygen::Mode;
+use crate::cli::file::Mode;
+use crate::cli::file::write_new;
 use crate::cli::keygen::draw;
-use crate::cli::keygen::write_new;
 use crate::cli::open;
 use crate::cli::readable;
 use crate::cli::say::Fail;

@@ -10,8 +10,9 @@ use crate::cli::accepted::Accepted;
 use crate::cli::accepted::text;
 use crate::cli::client::Client;
 use crate::cli::client::Reach;
-use crate::cli::keygen::Mode;
-use crate::cli::keygen::write_new;
+use crate::cli::file::Mode;
+use crate::cli::file::beside;
+use crate::cli::file::write_new;
 use crate::cli::open::LogKey;
 use crate::cli::open::Trust;
 use crate::cli::say::Fail;
@@ -109,9 +110,7 @@ fn tell(say: &Say, file: &Path, accepted: &Accepted, status: u16) {
 
 /// The answer to a duplicate may be newer than the one kept: the first stays.
 pub(in crate::cli) fn keep(file: &Path, answer: &[u8]) -> Result<(), Fail> {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".accepted.cbor");
-    let path = PathBuf::from(name);
+    let path = beside(file, "accepted.cbor");
     if path.exists() { Ok(()) } else { write_new(&path, answer, Mode::Public) }
 }
 
