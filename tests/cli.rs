@@ -481,6 +481,7 @@ fn a_submitted_item_comes_back_with_a_promise_that_is_checked_and_kept() {
         desk.write("junk.cbor", b"junk");
         submit(url, "junk.cbor").exits(5).says("refused");
     });
+    assert_eq!(desk.mode("me.cbor.accepted.cbor"), 0o600);
     // An answer that promises another place does not hold, and is not kept.
     served(log(true), |url| {
         submit(url, "you.cbor").exits(6);
@@ -998,6 +999,11 @@ fn a_statement_is_built_from_fields_signed_and_endorsed() {
         .json();
     let opened = naru::identity::open(&fs::read(desk.path("item.cbor")).unwrap()).unwrap();
     assert!(matches!(opened.value(), Statement::KeyCreate(_)));
+    // What a person says is hers to read; what the log shows everybody is everybody's.
+    assert_eq!(desk.mode("item.cbor"), 0o600);
+    let retire = ["sign", "--key", "me.pem", "--type", "notice.retire", "--out", "public.cbor", "--field"];
+    desk.naru(&[&retire[..], &[&format!("notice={}", "0".repeat(64))]].concat()).exits(0);
+    assert_eq!(desk.mode("public.cbor"), 0o644);
     assert_eq!(told["id"], opened.id().to_string());
     let endorse = ["sign", "--endorse", "item.cbor", "--key", "log/keys/operator.pem", "--out", "both.cbor"];
     desk.naru(&endorse).exits(0);

@@ -108,10 +108,10 @@ fn tell(say: &Say, file: &Path, accepted: &Accepted, status: u16) {
     say.result(&document, &format!("기록됨 {index} {id}{inert}"), &format!("accepted {index} {id}{inert}"));
 }
 
-/// The answer to a duplicate may be newer than the one kept: the first stays.
+/// The answer to a duplicate may be newer than the one kept: the first stays. What it holds opens the entry.
 pub(in crate::cli) fn keep(file: &Path, answer: &[u8]) -> Result<(), Fail> {
     let path = beside(file, "accepted.cbor");
-    if path.exists() { Ok(()) } else { write_new(&path, answer, Mode::Public) }
+    if path.exists() { Ok(()) } else { write_new(&path, answer, Mode::Secret) }
 }
 
 /// Checks an answer: the entry is the statement sent, the promise is the log's and covers it.

@@ -333,7 +333,7 @@ impl<'a> Desk<'a> {
         let id = identity::open(signed).map_err(Fail::new)?.id();
         let path = folder.join(format!("{}.cbor", hex(&id.0)));
         if !path.exists() {
-            write_new(&path, signed, Mode::Public)?;
+            write_new(&path, signed, Mode::Secret)?;
         }
         Ok(Some(path))
     }
