@@ -67,6 +67,11 @@ impl Arrived {
         Self { v: V1, run: of.run, log, demand, gone: 0, items: Vec::new(), failed: None, confirmed: None }
     }
 
+    /// Of which demand at which log.
+    pub(in crate::node::arrival) fn of(&self) -> (String, StatementId) {
+        (self.log.clone(), self.demand)
+    }
+
     /// With one more item; `None` once all are confirmed or it has failed, and of too many.
     pub(in crate::node) fn with(mut self, item: String, hash: Hash) -> Option<Self> {
         let all = self.confirmed.as_ref().is_some_and(|said| said.received == said.announced);
