@@ -481,6 +481,7 @@ fn a_submitted_item_comes_back_with_a_promise_that_is_checked_and_kept() {
         desk.write("junk.cbor", b"junk");
         submit(url, "junk.cbor").exits(5).says("refused");
     });
+    assert_eq!(desk.mode("me.cbor.accepted.cbor"), 0o600);
     // An answer that promises another place does not hold, and is not kept.
     served(log(true), |url| {
         submit(url, "you.cbor").exits(6);
@@ -672,6 +673,51 @@ fn a_person_carries_her_archive_away_and_one_flipped_byte_exits_six() {
     }
     desk.write("cut.zip", &bytes[..bytes.len() - 100]);
     verify("cut.zip").exits(6);
+}
+
+#[test]
+fn an_archive_never_takes_the_place_of_a_file_that_came_while_it_was_fetched() {
+    let desk = Desk::new();
+    let world = World::new();
+    export_key(&desk);
+    world.enrol(1);
+    world.node().tick().unwrap();
+    let mut bytes = Vec::new();
+    world.node().export(&key_hash(&person_key(1)), None).unwrap().write(&mut bytes).unwrap();
+    desk.write("one.pem", person_key(1).to_pem().unwrap().as_bytes());
+    desk.write("phrase", b"correct horse battery");
+    // Whoever is asked for the archive has made the file meanwhile; a link that leads nowhere is one, too.
+    let nowhere = desk.path("nowhere");
+    for (out, link) in [("plain.zip", false), ("linked.zip", true), ("sealed.age", false)] {
+        let answer = |_: &str, path: &str, _: &[u8]| {
+            if path.starts_with("/oauth/token") {
+                return (200, br#"{"access_token": "t"}"#.to_vec());
+            }
+            assert!(path.starts_with("/v1/subjects/me/export"), "{path}");
+            match link {
+                true => std::os::unix::fs::symlink(&nowhere, desk.path(out)).unwrap(),
+                false => desk.write(out, b"another's"),
+            }
+            (200, bytes.clone())
+        };
+        let passphrase: &[&str] = if out == "sealed.age" { &["--passphrase-file", "phrase"] } else { &[] };
+        let ran = served(answer, |url| {
+            let args = ["export", "--url", url, "--log-key", "log.vkey", "--key", "one.pem", "--out", out];
+            desk.naru(&[&args[..], passphrase].concat())
+        });
+        ran.exits(1).says("nothing is overwritten");
+        match link {
+            true => assert_eq!(fs::read_link(desk.path(out)).unwrap(), nowhere),
+            false => assert_eq!(fs::read(desk.path(out)).unwrap(), b"another's"),
+        }
+    }
+    assert!(!nowhere.exists());
+    // What was fetched is whole and hers alone; what was to be sealed lies nowhere in the open.
+    assert_eq!(fs::read(desk.path("plain.zip.part")).unwrap(), bytes);
+    assert!(desk.path("sealed.age.sealed").exists() && !desk.path("sealed.age.part").exists());
+    for file in ["plain.zip.part", "sealed.age.sealed"] {
+        assert_eq!(desk.mode(file), 0o600, "{file}");
+    }
 }
 
 /// Registers a controller whose key is `bank.pem`.
@@ -953,6 +999,11 @@ fn a_statement_is_built_from_fields_signed_and_endorsed() {
         .json();
     let opened = naru::identity::open(&fs::read(desk.path("item.cbor")).unwrap()).unwrap();
     assert!(matches!(opened.value(), Statement::KeyCreate(_)));
+    // What a person says is hers to read; what the log shows everybody is everybody's.
+    assert_eq!(desk.mode("item.cbor"), 0o600);
+    let retire = ["sign", "--key", "me.pem", "--type", "notice.retire", "--out", "public.cbor", "--field"];
+    desk.naru(&[&retire[..], &[&format!("notice={}", "0".repeat(64))]].concat()).exits(0);
+    assert_eq!(desk.mode("public.cbor"), 0o644);
     assert_eq!(told["id"], opened.id().to_string());
     let endorse = ["sign", "--endorse", "item.cbor", "--key", "log/keys/operator.pem", "--out", "both.cbor"];
     desk.naru(&endorse).exits(0);

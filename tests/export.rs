@@ -21,6 +21,8 @@ mod pull;
 #[path = "export/sources.rs"]
 mod sources;
 mod support;
+#[path = "export/twice.rs"]
+mod twice;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -437,14 +437,14 @@ fn items_come_back_in_order_and_go_with_their_person(ground: &Ground) {
         let (stale, _) = lead(&*store);
         let (epoch, _) = lead(&*store);
         let all = [item("h2", vec![2]), item("h1", vec![1]), item("o1", large.clone()), item("h3", vec![])];
-        projected(store.keep(epoch, &subject(1), &all, &[]));
-        projected(store.keep(epoch, &subject(2), &[item("h1", vec![9])], &[]));
-        projected(store.keep(epoch, &subject(1), &[item("h2", vec![7])], &[]));
-        assert!(matches!(store.keep(stale, &subject(1), &[item("h9", vec![])], &[]), Project::Fenced));
+        projected(store.keep(epoch, &subject(1), &all, &[], &[]));
+        projected(store.keep(epoch, &subject(2), &[item("h1", vec![9])], &[], &[]));
+        projected(store.keep(epoch, &subject(1), &[item("h2", vec![7])], &[], &[]));
+        assert!(matches!(store.keep(stale, &subject(1), &[item("h9", vec![])], &[], &[]), Project::Fenced));
         store.barrier().unwrap();
         // The store stops at what breaks the contract, and nothing of it is there.
         let bad = [item("h8", vec![8]), item(&"x".repeat(65), vec![])];
-        assert!(matches!(store.keep(epoch, &subject(1), &bad, &[]), Project::Failed(_)));
+        assert!(matches!(store.keep(epoch, &subject(1), &bad, &[], &[]), Project::Failed(_)));
     }
     let store = ground.open();
     let (epoch, _) = lead(&*store);
@@ -462,8 +462,13 @@ fn items_come_back_in_order_and_go_with_their_person(ground: &Ground) {
     assert_eq!(names(store.items(&subject(2), b"", None, 9).unwrap()), ["h1"]);
     // Dropped with what is written at once; of a name in both, what is put stays; a name of nobody is none.
     let drop = ["h1", "o1", "h7"].map(|name| name.as_bytes().to_vec());
-    projected(store.keep(epoch, &subject(1), &[item("h1", vec![5])], &drop));
-    projected(store.keep(epoch, &subject(1), &[], &drop[1..]));
+    projected(store.keep(epoch, &subject(1), &[item("h1", vec![5])], &drop, &[]));
+    // Names that led to her by an item go with it, and no others.
+    let rows = [1, 2].map(|n| Row::Name { name: Name::Ppid([n; 16]), sealed: vec![n], index: None });
+    projected(store.project(epoch, 0, &rows));
+    projected(store.keep(epoch, &subject(1), &[], &drop[1..], &[Name::Ppid([1; 16]), Name::Ppid([3; 16])]));
+    assert!(store.locate(&Name::Ppid([1; 16])).unwrap().is_none());
+    assert_eq!(store.locate(&Name::Ppid([2; 16])).unwrap().unwrap().sealed, [2]);
     assert_eq!(names(items("", None, 9)), ["h1", "h2", "h3"]);
     assert_eq!(items("h1", None, 9)[0].sealed, [5]);
     assert_eq!(names(store.items(&subject(2), b"", None, 9).unwrap()), ["h1"]);

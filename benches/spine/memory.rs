@@ -150,9 +150,10 @@ fn brought(table: &mut Table, controllers: u8, each: u64) {
             // Many at a time: each waits for the sequencer.
             std::thread::scope(|scope| {
                 for first in 0..DEPOSITORS {
-                    let controller = &controller;
+                    let (controller, clock) = (&controller, &ground.world.clock);
                     scope.spawn(move || {
                         for item in (first..items).step_by(DEPOSITORS as usize) {
+                            clock.set(clock.now().plus_ms(1));
                             let wish = wish(controller, ppid, item, noise(item, ITEM));
                             assert!(matches!(node.deposit(&wish).unwrap(), Deposit::New(_)));
                         }
@@ -172,7 +173,11 @@ fn used(table: &mut Table, many: u64) {
     let (node, bank) = (&ground.node, party("bank"));
     for (n, count) in [(1, FEW), (2, many)] {
         let asked = ground.world.ask(enrolled(ground, n, &bank), Action::Use);
-        for _ in 0..count {
+        for n in 0..count {
+            // Some hundred within a millisecond, as one thread asks; lines of one instant are in memory together.
+            if n % 256 == 0 {
+                ground.world.advance(1);
+            }
             let asker = Asker { party: &bank, signed: None };
             let _told = node.tell_in_memory(asker, &asked).unwrap_or_else(|| node.tell(asker, &asked));
         }

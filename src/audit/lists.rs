@@ -2,7 +2,9 @@
 //!
 //! A list comes first and says which files follow in its parcel, in which order; each is proved
 //! when it comes and forgotten then. So of many things one list is in memory, and of all lists one
-//! hash of their names, numbers of rows and hashes, to be compared with the completeness list. Tables of uses
+//! hash of their names, numbers of rows and hashes, to be compared with the completeness list. Rows stand in a
+//! strict order over all lists of a kind, so that a thing listed twice is found by the row before it alone:
+//! uses by when they were written and their ids, items of sources by their names. Tables of uses
 //! are made again row by row and only hashed. Lacks what proves a statement or a use
 //! (`archive`) and what a source brought (`source`). Trusted: nothing that is read.
 
@@ -20,6 +22,7 @@ use crate::audit::source::Sources;
 use crate::ledger::hash::Hash;
 use crate::ledger::hash::Running;
 use crate::model::id;
+use crate::model::id::DecisionId;
 use crate::model::id::PartyId;
 use crate::portability;
 use crate::portability::ItemKind;
@@ -73,6 +76,8 @@ pub(in crate::audit) struct Lists {
     pub(in crate::audit) quoted: BTreeMap<String, Asked>,
     /// Uses that are listed without evidence.
     pub(in crate::audit) unproven: u64,
+    /// The use that was listed last: when it was written, and its id.
+    last_use: Option<(u64, DecisionId)>,
     pub(in crate::audit) sources: Sources,
     tables: Tables,
 }
@@ -132,6 +137,7 @@ impl Lists {
                     owed.push_back((path_in(path, &row, "receipt")?, Owed::Receipt));
                 }
                 ItemKind::Use => {
+                    self.follow_use(path, &row)?;
                     self.tables.push(&row)?;
                     if row.get("evidence").is_some_and(Value::is_null) {
                         let id = row.get("id").and_then(Value::as_str).ok_or_else(differs)?;
@@ -185,6 +191,18 @@ impl Lists {
             Some((expected, _)) => Err(wrong(expected, "it is missing")),
             None => Ok(()),
         }
+    }
+
+    /// Whether a use stands behind the one that was listed before it. Of one with evidence the time is
+    /// that of the line; of one without it is the list's word, as all that is said of it.
+    fn follow_use(&mut self, list: &str, row: &Value) -> Result<(), Error> {
+        let t = row.get("t").and_then(Value::as_u64);
+        let id = row.get("id").and_then(Value::as_str).and_then(DecisionId::from_hex);
+        let this = t.zip(id).ok_or_else(|| wrong(list, "a row does not say which use it is, and of when"))?;
+        if self.last_use.replace(this).is_some_and(|last| last >= this) {
+            return Err(wrong(list, "a use is listed twice, or not in order"));
+        }
+        Ok(())
     }
 
     /// What is known of a decision now, if an incident names it. A row without evidence takes nothing back

@@ -2,9 +2,9 @@
 //!
 //! The list comes first; then each original, then its form, which is made again here
 //! and compared. What is encrypted to the person's own key is compared with nothing but
-//! the manifest: only she can open it. Of what is over there is a row and no file. That the party
-//! brought these bytes and
-//! not others is the log operator's word.
+//! the manifest: only she can open it. Of what is over there is a row and no file. Rows stand in the order of
+//! their names over all lists. That the party brought these bytes and not others, and which of them are one
+//! item, is the log operator's word.
 
 use serde_json::Value;
 
@@ -12,6 +12,7 @@ use crate::audit::archive::Error;
 use crate::audit::archive::wrong;
 use crate::ledger::hash;
 use crate::model::id::Hash;
+use crate::model::id::Nonce;
 use crate::portability::import;
 use crate::portability::import::Media;
 use crate::portability::source::BY_SOURCE;
@@ -38,6 +39,8 @@ pub(in crate::audit) struct Sources {
     pub(in crate::audit) over: u64,
     /// SHA-256 of the form that follows from the original that came last.
     made: Option<hash::Hash>,
+    /// Name of the item that was listed last.
+    last: Option<Nonce>,
 }
 
 impl Sources {
@@ -48,6 +51,10 @@ impl Sources {
         let folder = text("party").map(|party| format!("{BY_SOURCE}{party}/"));
         if folder.is_none_or(|folder| !list.starts_with(&folder)) {
             return Err(differs());
+        }
+        let record = text("record").and_then(Nonce::from_hex).ok_or_else(differs)?;
+        if self.last.replace(record).is_some_and(|last| last >= record) {
+            return Err(wrong(list, "an item is listed twice, or not in order"));
         }
         if row.get("over").is_some_and(|over| !over.is_null()) {
             let none = |name: &str| row.get(name).is_some_and(Value::is_null);

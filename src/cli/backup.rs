@@ -1,10 +1,8 @@
 //! `naru backup`: a copy of the data as of one checkpoint, while the service runs.
 
 use std::fs;
-use std::fs::File;
 use std::io::BufWriter;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -12,6 +10,9 @@ use serde_json::json;
 
 use crate::cli::Exit;
 use crate::cli::control;
+use crate::cli::file::beside;
+use crate::cli::file::private;
+use crate::cli::file::put_in_place;
 use crate::cli::open;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;
@@ -51,14 +52,14 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     let file = args.dir.as_ref().map(|dir| dir.join("naru.toml")).or_else(|| args.config.clone());
     let config = open::config(file.as_deref(), &[])?;
     let into = args.to.is_dir();
-    let name = if into { args.to.join("naru.backup.part") } else { part(&args.to) };
+    let name = if into { args.to.join("naru.backup.part") } else { beside(&args.to, "part") };
     for made in [&args.keys, &args.to].into_iter().filter(|path| !into || *path != &args.to) {
         if made.exists() {
             return Err(Fail::usage(format!("`{}` is there already", made.display()))
                 .next("choose another name; nothing is overwritten"));
         }
     }
-    let keys_part = part(&args.keys);
+    let keys_part = beside(&args.keys, "part");
     let written = write(&config, &name, &keys_part, say);
     let manifest = written.inspect_err(|_| {
         // Half a backup is none.
@@ -67,34 +68,14 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     })?;
     let to = if into { args.to.join(format!("naru-{}.backup", manifest.size)) } else { args.to.clone() };
     // The keys first: a backup that is there has its keys.
-    rename(&keys_part, &args.keys)?;
-    rename(&name, &to)?;
+    put_in_place(&keys_part, &args.keys)?;
+    put_in_place(&name, &to)?;
     tell(say, &manifest, &to, &args.keys);
     Ok(Exit::Ok)
 }
 
-fn part(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".part");
-    PathBuf::from(name)
-}
-
-/// Gives a file its name, unless something has it, and makes that durable.
-fn rename(from: &Path, to: &Path) -> Result<(), Fail> {
-    let folder = to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let done = || {
-        fs::hard_link(from, to)?;
-        fs::remove_file(from)?;
-        File::open(folder)?.sync_all()
-    };
-    done().map_err(|cause| Fail::file(to, cause))
-}
-
 fn write(config: &Config, to: &Path, keys: &Path, say: &Say) -> Result<Manifest, Fail> {
-    let create = |path: &Path| {
-        let made = File::options().write(true).create(true).truncate(true).mode(0o600).open(path);
-        made.map(|file| BufWriter::with_capacity(1 << 20, file)).map_err(|cause| Fail::file(path, cause))
-    };
+    let create = |path: &Path| private(path).map(|file| BufWriter::with_capacity(1 << 20, file));
     let (mut out, mut key_out) = (create(to)?, create(keys)?);
     let bar = say.progress(0, "bytes");
     let mut feed = |sink: &mut file::Sink<'_>| match control::ask(&config.data, sink)? {

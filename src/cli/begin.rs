@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use serde_bytes::ByteBuf;
 
 use crate::cli::Exit;
-use crate::cli::keygen::Mode;
+use crate::cli::file::Mode;
+use crate::cli::file::write_new;
 use crate::cli::keygen::draw;
 use crate::cli::keygen::ed25519;
-use crate::cli::keygen::write_new;
 use crate::cli::open;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;

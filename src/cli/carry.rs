@@ -21,7 +21,9 @@ use crate::audit::archive::Proven;
 use crate::cli::Exit;
 use crate::cli::client::Client;
 use crate::cli::client::Reach;
-use crate::cli::keygen::private;
+use crate::cli::file::beside;
+use crate::cli::file::private;
+use crate::cli::file::put_in_place;
 use crate::cli::open;
 use crate::cli::open::LogKey;
 use crate::cli::open::Trust;
@@ -109,11 +111,9 @@ impl Args {
     }
 }
 
-/// Seals a file that was checked; it has its name only when it is whole.
+/// Seals a file that was checked; it has its name only when it is whole, and nothing lies open then.
 fn seal(plain: &Path, out: &Path, receiver: &Receiver) -> Result<(), Fail> {
-    let mut part = out.as_os_str().to_owned();
-    part.push(".sealed");
-    let part = PathBuf::from(part);
+    let part = beside(out, "sealed");
     let failed = |cause| Fail::file(&part, cause);
     let mut file = BufWriter::new(private(&part)?);
     let mut sealing = receiver.begin(&mut file).map_err(failed)?;
@@ -121,8 +121,8 @@ fn seal(plain: &Path, out: &Path, receiver: &Receiver) -> Result<(), Fail> {
     std::io::copy(&mut open, &mut sealing).map_err(failed)?;
     sealing.finish().map_err(failed)?;
     file.flush().map_err(failed)?;
-    fs::rename(&part, out).map_err(failed)?;
-    fs::remove_file(plain).map_err(|cause| Fail::file(plain, cause))
+    fs::remove_file(plain).map_err(|cause| Fail::file(plain, cause))?;
+    put_in_place(&part, out)
 }
 
 pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
@@ -134,9 +134,7 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     }
     let client = Client::new(&args.url, &args.reach)?;
     let bearer = format!("Bearer {}", token(&client, &args.key, &log)?);
-    let mut part = args.out.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
+    let part = beside(&args.out, "part");
     // What an earlier run left may have been open to others.
     drop(fs::remove_file(&part));
     let mut file = BufWriter::new(private(&part)?);
@@ -155,7 +153,7 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     let exit = tell(&part, &log, None, None, say)?;
     match &receiver {
         Some(receiver) => seal(&part, &args.out, receiver)?,
-        None => fs::rename(&part, &args.out).map_err(|cause| Fail::file(&args.out, cause))?,
+        None => put_in_place(&part, &args.out)?,
     }
     Ok(exit)
 }

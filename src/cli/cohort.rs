@@ -17,7 +17,8 @@ use crate::cli::Exit;
 use crate::cli::asker::Asker;
 use crate::cli::asker::Topic;
 use crate::cli::client::Client;
-use crate::cli::keygen::private;
+use crate::cli::file::beside;
+use crate::cli::file::private;
 use crate::cli::open;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;
@@ -84,13 +85,6 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
         &format!("{lines} lines have their verdict: {out}\n{told}\n  malformed {bad}\nsignature: {checked}"),
     );
     Ok(Exit::Ok)
-}
-
-/// `FILE.ending`.
-fn beside(file: &Path, ending: &str) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(format!(".{ending}"));
-    name.into()
 }
 
 /// One value of a query, percent-encoded but for what needs no care.

@@ -11,7 +11,7 @@ use crate::audit::dossier;
 use crate::cli::Exit;
 use crate::cli::asker::Asker;
 use crate::cli::client::Answer;
-use crate::cli::keygen::private;
+use crate::cli::file::private;
 use crate::cli::open::LogKey;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;

@@ -9,8 +9,8 @@ use serde_json::json;
 
 use crate::cli::Exit;
 use crate::cli::control;
-use crate::cli::keygen::Mode;
-use crate::cli::keygen::write_new;
+use crate::cli::file::Mode;
+use crate::cli::file::write_new;
 use crate::cli::open;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;

@@ -1,9 +1,5 @@
 //! `naru keygen`: a key pair for a party, a regulator or a person.
 
-use std::fs::File;
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -19,6 +15,8 @@ use openssl::pkey::Private;
 use zeroize::Zeroizing;
 
 use crate::cli::Exit;
+use crate::cli::file::Mode;
+use crate::cli::file::write_new;
 use crate::cli::recovery;
 use crate::cli::say::Fail;
 use crate::cli::say::Say;
@@ -138,34 +136,4 @@ fn p256_key(scalar: &Zeroizing<[u8; 32]>) -> Result<Option<PKey<Private>>, Error
 /// Random bytes, or why there are none.
 pub(in crate::cli) fn draw<const N: usize>() -> Result<[u8; N], Fail> {
     clock::random().map_err(|cause| Fail::new("the system gave no randomness").why(cause))
-}
-
-/// Who may read a new file.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::cli) enum Mode {
-    Public,
-    Secret,
-}
-
-/// Begins a file that nobody else may read; what was there by that name is lost.
-pub(in crate::cli) fn private(path: &Path) -> Result<File, Fail> {
-    let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-    opened.map_err(|cause| Fail::file(path, cause))
-}
-
-/// Writes a file that must not exist, durably.
-pub(in crate::cli) fn write_new(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), Fail> {
-    let bits = match mode {
-        Mode::Public => 0o644,
-        Mode::Secret => 0o600,
-    };
-    let opened = OpenOptions::new().write(true).create_new(true).mode(bits).open(path);
-    let mut file = opened.map_err(|cause| {
-        let fail = Fail::file(path, &cause);
-        match cause.kind() {
-            std::io::ErrorKind::AlreadyExists => fail.next("choose another name; nothing is overwritten"),
-            _ => fail,
-        }
-    })?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|cause| Fail::file(path, cause))
 }

@@ -17,9 +17,9 @@ use zeroize::Zeroizing;
 
 use crate::cli::Exit;
 use crate::cli::control;
-use crate::cli::keygen::Mode;
+use crate::cli::file::Mode;
+use crate::cli::file::write_new;
 use crate::cli::keygen::draw;
-use crate::cli::keygen::write_new;
 use crate::cli::open;
 use crate::cli::rotate::Args;
 use crate::cli::say::Fail;

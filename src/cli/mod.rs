@@ -20,6 +20,7 @@ mod dossier;
 mod erase;
 mod expire;
 mod export_log;
+mod file;
 mod flag;
 mod fsck;
 mod keygen;

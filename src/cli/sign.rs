@@ -11,9 +11,9 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::cli::Exit;
-use crate::cli::keygen::Mode;
+use crate::cli::file::Mode;
+use crate::cli::file::write_new;
 use crate::cli::keygen::draw;
-use crate::cli::keygen::write_new;
 use crate::cli::open;
 use crate::cli::readable;
 use crate::cli::say::Fail;
@@ -68,7 +68,9 @@ pub(in crate::cli) fn run(args: &Args, say: &Say) -> Result<Exit, Fail> {
     // What leaves has passed what the log will ask first.
     let verified =
         identity::open(&signed).map_err(|error| Fail::new("the log would not take this item").why(error))?;
-    write_new(&args.out, &signed, Mode::Public)?;
+    // A public one names no natural person; any other names her, or is about her.
+    let mode = if verified.value().kind().is_public() { Mode::Public } else { Mode::Secret };
+    write_new(&args.out, &signed, mode)?;
     let id = verified.id().to_string();
     let kind = verified.value().kind().as_str();
     let document = json!({

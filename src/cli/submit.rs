@@ -10,8 +10,9 @@ use crate::cli::accepted::Accepted;
 use crate::cli::accepted::text;
 use crate::cli::client::Client;
 use crate::cli::client::Reach;
-use crate::cli::keygen::Mode;
-use crate::cli::keygen::write_new;
+use crate::cli::file::Mode;
+use crate::cli::file::beside;
+use crate::cli::file::write_new;
 use crate::cli::open::LogKey;
 use crate::cli::open::Trust;
 use crate::cli::say::Fail;
@@ -107,12 +108,10 @@ fn tell(say: &Say, file: &Path, accepted: &Accepted, status: u16) {
     say.result(&document, &format!("기록됨 {index} {id}{inert}"), &format!("accepted {index} {id}{inert}"));
 }
 
-/// The answer to a duplicate may be newer than the one kept: the first stays.
+/// The answer to a duplicate may be newer than the one kept: the first stays. What it holds opens the entry.
 pub(in crate::cli) fn keep(file: &Path, answer: &[u8]) -> Result<(), Fail> {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".accepted.cbor");
-    let path = PathBuf::from(name);
-    if path.exists() { Ok(()) } else { write_new(&path, answer, Mode::Public) }
+    let path = beside(file, "accepted.cbor");
+    if path.exists() { Ok(()) } else { write_new(&path, answer, Mode::Secret) }
 }
 
 /// Checks an answer: the entry is the statement sent, the promise is the log's and covers it.

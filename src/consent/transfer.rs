@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! demand ─► deliver (sender: m items) ─► confirm (receiver: n of m) ─► completed (n = m) | partial
-//!    │          └──────────► fail (either) ─► failed;  a later confirm of what was delivered stands
+//!    │          └──────────► fail (either) ─► failed: no confirm of it counts; another run may bring it
 //!    └─► stop (the person): no run begins any more; what was delivered may still be confirmed
 //! ```
 //!
@@ -166,7 +166,7 @@ impl Run {
         Self { failed: None, number, delivered: None, confirmed: None }
     }
 
-    /// Where it stands: what was confirmed stands, whoever says that it failed.
+    /// Where it stands: it is confirmed or it has failed, and what came first stands.
     #[must_use]
     pub fn state(&self) -> RunState {
         match (&self.delivered, &self.confirmed) {
@@ -476,7 +476,8 @@ impl Person {
         self.change((&s.demand, recorded), s.run, |run| run.delivered = Some(said))
     }
 
-    /// By the receiver: n of m have arrived. More may arrive later, never more than was delivered.
+    /// By the receiver: n of m have arrived. More may arrive later, never more than was delivered; nothing
+    /// of a run that failed.
     pub(in crate::consent) fn confirm(
         &mut self,
         register: &Register,
@@ -500,7 +501,7 @@ impl Person {
             return Err(Why::Role);
         }
         let run = transfer.run(s.run).ok_or(Why::State)?;
-        let delivered = run.delivered.as_ref().ok_or(Why::State)?;
+        let delivered = run.delivered.as_ref().filter(|_| run.failed.is_none()).ok_or(Why::State)?;
         if s.received > delivered.items || s.received > s.announced {
             return Err(Why::MoreThanDelivered);
         }

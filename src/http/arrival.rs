@@ -154,7 +154,7 @@ fn delivery(request: &HttpRequest, log: &str) -> Option<Delivery> {
         sender: PartyId::parse(text(request, "x-naru-sender")?)?,
         purpose: text(request, "x-naru-purpose")?.to_owned(),
         mode,
-        keep_until: Timestamp(text(request, "x-naru-keep-until")?.parse().ok()?),
+        keep_until: Timestamp::named(text(request, "x-naru-keep-until")?.parse().ok()?)?,
         sha256: Hash::from_hex(text(request, "x-naru-sha256")?)?,
         media: media.trim().to_owned(),
         bytes: Vec::new(),

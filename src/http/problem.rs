@@ -20,6 +20,7 @@ use crate::http::sort::Sort;
 use crate::identity;
 use crate::ledger::cbor;
 use crate::ledger::cose;
+use crate::model::id::Timestamp;
 use crate::node;
 use crate::node::Refusal;
 use crate::node::Stop;
@@ -228,7 +229,9 @@ pub(in crate::http) fn of_cbor(error: &cbor::Error) -> Problem {
     let cause = cause.to_string();
     let names_a_field =
         ["missing field", "unknown field", "duplicate field"].iter().any(|w| cause.starts_with(w));
-    if names_a_field {
+    if cause.starts_with(Timestamp::TOO_LATE) {
+        Problem::new(sort::STATEMENT_SHAPE, Timestamp::TOO_LATE)
+    } else if names_a_field {
         Problem::new(sort::STATEMENT_SHAPE, cause)
     } else {
         Problem::new(sort::STATEMENT_SHAPE, "a field has another kind of value than its type has")

@@ -174,11 +174,31 @@ fn hex_into(text: &str, out: &mut [u8]) -> bool {
 }
 
 /// An instant: milliseconds since 1970-01-01T00:00:00Z.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+///
+/// What is read is never after [`Timestamp::LAST`]; what is reckoned may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Timestamp(pub u64);
 
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        Self::named(u64::deserialize(d)?).ok_or_else(|| de::Error::custom(Self::TOO_LATE))
+    }
+}
+
 impl Timestamp {
+    /// 9999-12-31T23:59:59.999Z: the last instant that a text of RFC 3339 can name (its year has four
+    /// digits), and one that every reader of JSON can count to (2^53 - 1; RFC 8259 section 6).
+    pub const LAST: Self = Self(253_402_300_799_999);
+    /// What is said of a later one.
+    pub const TOO_LATE: &'static str = "an instant is after the end of the year 9999";
+
+    /// An instant that somebody else names; `None` after [`Timestamp::LAST`].
+    #[must_use]
+    pub const fn named(ms: u64) -> Option<Self> {
+        if ms > Self::LAST.0 { None } else { Some(Self(ms)) }
+    }
+
     /// The later instant, saturating at the end of time.
     #[must_use]
     pub const fn plus_ms(self, ms: u64) -> Self {
@@ -271,6 +291,17 @@ mod tests {
         }
         for bad in ["", "-bank", "Bank", "bank/1", "bank kr", &"a".repeat(65)] {
             assert!(PartyId::parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn nobody_names_an_instant_after_the_year_9999() {
+        let read = |ms: u64| serde_json::from_str::<Timestamp>(&ms.to_string());
+        let last = Timestamp::LAST;
+        assert_eq!((read(0).unwrap(), read(last.0).unwrap()), (Timestamp(0), last));
+        for late in [last.0 + 1, (1 << 53) - 1, 1 << 53, u64::MAX] {
+            assert!(read(late).unwrap_err().to_string().starts_with(Timestamp::TOO_LATE));
+            assert_eq!(Timestamp::named(late), None);
         }
     }
 

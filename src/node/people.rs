@@ -182,6 +182,11 @@ impl People {
             shard.pinned.remove(subject);
             shard.cached.remove(subject);
         }
+        self.unlearn(names);
+    }
+
+    /// Forgets whom names point at: their rows are gone.
+    pub(in crate::node) fn unlearn(&self, names: &[Name]) {
         for name in names {
             self.names.remove(name);
             self.unseen().remove(name);

@@ -2,11 +2,12 @@
 
 use crate::model::id::Timestamp;
 
-/// An instant in UTC, to the millisecond.
+/// An instant in UTC, to the millisecond; of what is reckoned to be after [`Timestamp::LAST`], that.
 ///
 /// Source: civil from days, Hinnant, chrono-compatible low-level date algorithms.
 #[must_use]
 pub fn instant(at: Timestamp) -> String {
+    let at = at.min(Timestamp::LAST);
     let (days, ms) = (at.0 / 86_400_000, at.0 % 86_400_000);
     let shifted = days + 719_468;
     let (era, of_era) = (shifted / 146_097, shifted % 146_097);
@@ -41,6 +42,10 @@ mod tests {
             ("2024-02-29T12:34:56.007Z", 1_709_210_096_007),
             ("2000-03-01T00:00:00.000Z", 951_868_800_000),
             ("2000-12-31T23:59:59.999Z", 978_307_199_999),
+            ("9999-12-31T23:59:59.999Z", Timestamp::LAST.0),
+            // What is reckoned from the last instant is no text that another reader would not take.
+            ("9999-12-31T23:59:59.999Z", Timestamp::LAST.0 + 1),
+            ("9999-12-31T23:59:59.999Z", u64::MAX),
         ] {
             assert_eq!(instant(Timestamp(ms)), text);
         }

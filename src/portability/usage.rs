@@ -7,13 +7,14 @@ use crate::model::use_line::Exact;
 use crate::model::use_line::UseLine;
 use crate::portability::time::instant;
 
-/// One row: who asked, for what, when, what was told and decided. `batch` is the number of the use batch,
-/// `evidence` the path of what proves it.
+/// One row: who asked, for what, when, what was told and decided. `t` is when it was written, by which rows
+/// stand in order, and by `id` within one instant; `batch` is the number of the use batch, `evidence` the path
+/// of what proves it.
 #[must_use]
 pub fn use_row(line: &UseLine, exact: Option<&Exact>, batch: u64, evidence: Option<&str>) -> Value {
     let reason = exact.map_or(line.told, |exact| exact.reason);
     json!({
-        "id": line.id.to_string(), "act": line.act, "case": line.case.map(|case| case.to_string()), "time": instant(line.at), "at": line.at.0,
+        "id": line.id.to_string(), "t": line.t.0, "act": line.act, "case": line.case.map(|case| case.to_string()), "time": instant(line.at), "at": line.at.0,
         "asker": line.asker.as_str(), "controller": line.controller.as_str(),
         "ppid": line.ppid.map(|ppid| ppid.to_text()), "action": line.action.map(|a| a.as_str()),
         "purpose": line.purpose, "class": line.class.map(|c| c.as_str()), "categories": line.categories,

@@ -7,17 +7,17 @@ use std::ops::ControlFlow;
 
 use super::keyed::{Changes, Engine, Keyed, Sync};
 use super::row::{self, Table};
-use super::{Epoch, Error, Gate, Item, is_item};
+use super::{Epoch, Error, Gate, Item, Name, is_item};
 use crate::model::id::SubjectId;
 
 impl<E: Engine> Keyed<E> {
-    /// Writes items of one person and drops others, as one.
+    /// Writes items of one person and drops others, and names, as one.
     pub(super) fn try_keep(
         &self,
         epoch: Epoch,
         subject: &SubjectId,
         put: &[Item],
-        drop: &[Vec<u8>],
+        (drop, names): (&[Vec<u8>], &[Name]),
     ) -> Result<(), Gate> {
         let _writer = self.enter(epoch)?;
         if !put.iter().all(is_item) {
@@ -26,6 +26,9 @@ impl<E: Engine> Keyed<E> {
         let mut changes = Changes::default();
         for name in drop.iter().filter(|name| !put.iter().any(|item| item.name == **name)) {
             changes.drop(Table::Items, row::item_key(subject, name));
+        }
+        for name in names {
+            changes.drop(Table::Names, row::name_key(name));
         }
         for item in put {
             changes.put(Table::Items, row::item_key(subject, &item.name), item.sealed.clone());

@@ -404,8 +404,15 @@ impl<E: Engine> Store for Keyed<E> {
         self.try_rewrite(epoch, subject, put, drop).map_or_else(Project::from, |()| Project::Projected)
     }
 
-    fn keep(&self, epoch: Epoch, subject: &SubjectId, put: &[Item], drop: &[Vec<u8>]) -> Project {
-        self.try_keep(epoch, subject, put, drop).map_or_else(Project::from, |()| Project::Projected)
+    fn keep(
+        &self,
+        epoch: Epoch,
+        subject: &SubjectId,
+        put: &[Item],
+        drop: &[Vec<u8>],
+        names: &[Name],
+    ) -> Project {
+        self.try_keep(epoch, subject, put, (drop, names)).map_or_else(Project::from, |()| Project::Projected)
     }
 
     fn items(

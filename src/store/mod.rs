@@ -321,10 +321,17 @@ pub trait Store: Send + Sync {
     /// Idempotent, need not be synced: every start repeats it from the certificates.
     fn rewrite(&self, epoch: Epoch, subject: &SubjectId, put: &[Body], drop: &[StatementId]) -> Project;
 
-    /// Writes items of one person and drops others of hers, all at once or none; an equal name replaces, and
-    /// of a name in both what is put stays. Durable with the next [`Store::barrier`], or with whatever is
-    /// synced after it.
-    fn keep(&self, epoch: Epoch, subject: &SubjectId, put: &[Item], drop: &[Vec<u8>]) -> Project;
+    /// Writes items of one person and drops others of hers, and name rows that led to her by them, all at
+    /// once or none; an equal name replaces, and of a name in both what is put stays. Durable with the next
+    /// [`Store::barrier`], or with whatever is synced after it.
+    fn keep(
+        &self,
+        epoch: Epoch,
+        subject: &SubjectId,
+        put: &[Item],
+        drop: &[Vec<u8>],
+        names: &[Name],
+    ) -> Project;
 
     /// Items of one person whose names begin with `prefix`, in order of their bytes, after one of them, at
     /// most `most` (and at least one, if there is one).

@@ -239,7 +239,12 @@ fn a_house_moves_to_the_second_service_and_what_was_withdrawn_stays_withdrawn() 
     assert_eq!(outcomes(&done), expected("closed", "moved"));
     assert_eq!((&done["moved"], &done["missing"]), (&1.into(), &1.into()));
     assert_eq!(done["not_moved"]["key.create"], 1);
-    assert_eq!(fs::read_dir(house.first.path("kept")).unwrap().count(), 6, "item and promise of three");
+    let kept = fs::read_dir(house.first.path("kept")).unwrap();
+    let kept: Vec<String> = kept.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(kept.len(), 6, "item and promise of three");
+    for file in kept {
+        assert_eq!(house.first.mode(&format!("kept/{file}")), 0o600, "{file}");
+    }
 
     // A second run does nothing, and the second log says and proves where it came from.
     let again = house.moves(&[]).exits(5).json();

@@ -198,7 +198,7 @@ fn a_run_has_its_time() {
 }
 
 #[test]
-fn a_failure_is_the_word_of_either_and_never_undoes_a_confirmation() {
+fn a_failure_is_the_word_of_either_and_a_confirmation_and_it_never_stand_together() {
     for by in ["bank", "lab"] {
         let mut s = Scene::weekly();
         assert_eq!(s.fails(by, 0), APPLIED);
@@ -209,9 +209,21 @@ fn a_failure_is_the_word_of_either_and_never_undoes_a_confirmation() {
         assert_eq!(s.bank(1, 2), APPLIED);
         assert_eq!(s.fails(by, 1), APPLIED);
         assert_eq!(s.run(1), Some(RunState::Failed));
-        assert_eq!(s.lab(1, 2, 2), APPLIED, "who has it says so");
-        assert_eq!(s.run(1), Some(RunState::Completed));
+        let before = s.kim.clone();
+        for received in 0..=2 {
+            assert_eq!(s.lab(1, received, 2), inert(Why::State), "a run that failed is never completed");
+        }
+        assert!(s.kim == before && s.run(1) == Some(RunState::Failed));
+        // What did not come then comes with another run.
+        s.w.now = s.w.now.plus_ms(7 * DAY);
+        assert_eq!((s.bank(2, 2), s.lab(2, 2, 2)), (APPLIED, APPLIED));
+        assert_eq!(s.run(2), Some(RunState::Completed));
+        assert_eq!(s.fails(by, 2), inert(Why::State), "what was confirmed stands");
     }
+    // Of once there is no other run: it needs another demand.
+    let mut s = Scene::new();
+    assert_eq!((s.bank(0, 1), s.fails("bank", 0), s.lab(0, 1, 1)), (APPLIED, APPLIED, inert(Why::State)));
+    assert_eq!(s.stands(), TransferStanding::Done);
     let mut s = Scene::new();
     assert_eq!(s.fails("shop", 0), inert(Why::State), "of a demand between others");
     assert_eq!(s.w.by_party(&mut s.kim, "lab", deliver("lab", s.demand, 0, 1)), inert(Why::Role));
@@ -358,7 +370,8 @@ impl Naive {
     }
 
     fn confirm(&mut self, n: u64, m: u64) -> bool {
-        let fits = self.items == Some(m) && n <= m && self.received.is_none_or(|before| n >= before);
+        let is_open = !self.failed && self.received.is_none_or(|before| n >= before);
+        let fits = self.items == Some(m) && n <= m && is_open;
         if fits {
             self.received = Some(n);
         }

@@ -4,9 +4,11 @@ use naru::ledger::hash::sha256;
 use naru::model::id::Hash;
 use naru::model::id::Ppid;
 use naru::model::id::StatementId;
+use naru::model::id::Timestamp;
 use naru::model::statement::Mode;
 use naru::node::arrival::Arrival;
 use naru::node::arrival::Delivery;
+use naru::node::arrival::MOST_ARRIVALS;
 use naru::node::arrival::NoArrival;
 use naru::node::arrival::Receiving;
 use naru::node::arrival::RunOf;
@@ -99,4 +101,60 @@ fn an_arrival_ends_when_she_says_and_what_has_arrived_is_confirmed_still() {
     assert!(first == again && first != later);
     let never = RunOf { run: 1, ..item.run };
     assert!(matches!(world.node().confirm_delivery(&never, 0, &Hash([0; 32])), Err(NoArrival::Unexpected)));
+}
+
+/// The row that leads from a demand to whoever has told it, as long as there is one.
+fn row(vault: &Vault, demand: StatementId, there: Ppid) -> Name {
+    let secret = [demand.0.as_slice(), &there.0].concat();
+    Name::Arrival(vault.opaque_name("arrival", &[LOG_A.as_bytes(), &secret]))
+}
+
+#[test]
+fn what_was_told_in_vain_gives_way_and_what_came_counts_on() {
+    let mut world = World::new();
+    receive(&world);
+    world.enrol(1);
+    world.enrol(2);
+    let (there, key) = (Ppid([6; 16]), key_hash(&person_key(1)));
+    let of = |n: usize| {
+        let mut demand = [5; 32];
+        demand[..8].copy_from_slice(&(n as u64).to_be_bytes());
+        StatementId(demand)
+    };
+    let told = |world: &World, n: usize, until: Timestamp| {
+        let arrival = Arrival::new(LOG_A.into(), there, until, of(n));
+        world.node().expect_arrival(&key, &arrival)
+    };
+    let full = |told: Result<(), NoArrival>| matches!(told, Err(NoArrival::TooMany));
+    let (soon, late) = (world.now().plus_ms(1_000), world.now().plus_ms(30 * DAY));
+    // One that comes, one whose time is not over, and the rest in vain.
+    for n in 0..MOST_ARRIVALS {
+        told(&world, n, if n == 1 { late } else { soon }).unwrap();
+    }
+    let came = delivery(&world, there, b"{}");
+    let came = Delivery { run: RunOf { demand: of(0), ..came.run }, ..came };
+    assert!(world.node().take_delivery(&came).unwrap());
+    assert!(full(told(&world, MOST_ARRIVALS, late)), "all of them count");
+    assert!(told(&world, 2, soon).is_ok(), "what is told already is told again");
+    world.advance(1_000);
+    let vault = Vault::open(&world.dir.path().join("vault"), &master()).unwrap();
+    assert!(world.memory.locate(&row(&vault, of(7), there)).unwrap().is_some());
+    told(&world, MOST_ARRIVALS, late).unwrap();
+    let mut left: Vec<StatementId> =
+        world.node().arrivals_of(&key).unwrap().unwrap().iter().map(|arrival| arrival.demand).collect();
+    left.sort();
+    assert_eq!(left, [of(0), of(1), of(MOST_ARRIVALS)]);
+    // What came is confirmed still; of what gave way nothing leads to her, and another may tell it.
+    world.node().confirm_delivery(&came.run, 2, &Hash([0; 32])).unwrap();
+    assert!(world.memory.locate(&row(&vault, of(7), there)).unwrap().is_none());
+    let other = key_hash(&person_key(2));
+    let arrival = |n| Arrival::new(LOG_A.into(), there, late, of(n));
+    world.node().expect_arrival(&other, &arrival(7)).unwrap();
+    assert!(matches!(world.node().expect_arrival(&other, &arrival(0)), Err(NoArrival::Taken)));
+    stop(&mut world);
+    assert_eq!(fsck_of(&world).faults, []);
+    world.node = Some(world.open().unwrap());
+    let hers = who(&world, 1);
+    world.accept(demand(&world, 1));
+    nothing_is_left(&world, hers, &[row(&vault, of(0), there), row(&vault, of(MOST_ARRIVALS), there)]);
 }

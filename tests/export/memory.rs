@@ -95,10 +95,15 @@ fn filled(world: &World, n: u64, (uses, brought): (u64, u64)) {
         media_type: "text/plain".into(),
         original: format!("item {item} of {n}").into_bytes(),
     };
+    // Those of one instant are in memory together: so time goes on here as it does elsewhere.
     for item in 0..brought {
+        world.advance(1);
         assert!(matches!(world.node().deposit(&wish(item)).unwrap(), Deposit::New(_)));
     }
-    (brought..uses).for_each(|_| ask(world, ppid));
+    for _ in brought..uses {
+        world.advance(1);
+        ask(world, ppid);
+    }
 }
 
 fn path(folder: &Path, which: &str) -> PathBuf {

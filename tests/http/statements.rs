@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 
 use naru::ledger::promise;
+use naru::model::id::Timestamp;
+use naru::model::statement::ConsentGrant;
+use naru::model::statement::Statement;
 use serde_cbor::Value;
 
 use crate::*;
@@ -77,6 +80,27 @@ fn an_answer_carries_a_promise_a_stranger_can_check_and_a_replay_gets_the_same()
     assert_eq!((&place["index"], &place["published"]), (&json["index"], &false.into()));
     served.node.tick().unwrap();
     assert_eq!(served.get(first.header("location"), None).json()["published"], true);
+}
+
+#[test]
+fn no_statement_names_an_instant_that_no_text_can_write_and_a_withdrawal_is_taken_whenever_it_was_signed() {
+    let served = Served::new();
+    let key = person_key(1);
+    assert_eq!(served.statement(&sign(&served.world.key_create(), &key)).status, 201);
+    let ppid = served.node.ppid(&key_hash(&key), Some(&party("bank"))).unwrap().unwrap();
+    let late = Timestamp(Timestamp::LAST.0 + 1);
+    let grant = |keep_until| ConsentGrant { keep_until, ..served.world.grant(ppid, None) };
+    let refused = served.statement(&sign(&grant(late).into(), &key));
+    assert_eq!((refused.status, &refused.json()["code"]), (400, &"statement-shape".into()));
+    assert!(refused.json()["detail"].as_str().unwrap().contains("the year 9999"));
+    // The last one can be written: what speaks against it here is the notice.
+    let refused = served.statement(&sign(&grant(Timestamp::LAST).into(), &key));
+    assert_eq!((refused.status, &refused.json()["code"]), (403, &"dates".into()));
+    let Statement::ConsentWithdraw(mut withdraw) = served.world.withdraw(ppid) else {
+        panic!("a withdrawal")
+    };
+    withdraw.iat = Timestamp(u64::MAX);
+    assert_eq!(served.statement(&sign(&Statement::ConsentWithdraw(withdraw), &key)).status, 201);
 }
 
 #[test]

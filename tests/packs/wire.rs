@@ -3,6 +3,7 @@
 //! Signatures are filler: what is shown here is shape.
 
 use ciborium::Value;
+use naru::model::id::Timestamp;
 use naru::model::statement::Kind;
 
 use super::examples::{Optional, example};
@@ -259,5 +260,6 @@ pub(crate) fn bad() -> Vec<(String, Vec<u8>)> {
     put("statement-class".into(), with("class", t("nameless")));
     put("statement-negative".into(), with("iat", n(-1)));
     put("statement-text-id".into(), with("over", t("22")));
+    put("statement-too-late".into(), with("keep-until", n(i64::try_from(Timestamp::LAST.0).unwrap() + 1)));
     out
 }

@@ -325,8 +325,15 @@ impl Store for Held {
     fn forget(&self, epoch: Epoch, subject: &SubjectId, names: &[Name]) -> Project {
         self.memory.forget(epoch, subject, names)
     }
-    fn keep(&self, epoch: Epoch, subject: &SubjectId, put: &[store::Item], drop: &[Vec<u8>]) -> Project {
-        self.memory.keep(epoch, subject, put, drop)
+    fn keep(
+        &self,
+        epoch: Epoch,
+        subject: &SubjectId,
+        put: &[store::Item],
+        drop: &[Vec<u8>],
+        names: &[Name],
+    ) -> Project {
+        self.memory.keep(epoch, subject, put, drop, names)
     }
     fn items(
         &self,

@@ -584,6 +584,31 @@ fn a_receiver_that_refuses_or_claims_too_much_is_not_believed() {
 }
 
 #[test]
+fn a_run_that_an_end_has_given_up_is_not_confirmed_and_the_next_one_is_carried() {
+    let mut s = Scene::new(true, true);
+    s.answers(CALLS - 1, false);
+    s.carry();
+    assert_eq!(s.run(0), Some(RunState::Delivered));
+    let (v, kind, iat, demand, run) = (V1, Kind::TransferFail, s.world.now(), s.demand, 0);
+    let (nonce, ppid, code) = (nonce(), s.world.ppid(1, Some("holder")), FailCode::Ended);
+    let said = TransferFail { v, kind, iat, nonce, ppid, party: party("holder"), demand, run, code };
+    s.world.accept(sign(&said.into(), &signer(HOLDER)));
+    s.called();
+    s.answers(u64::MAX, false);
+    s.world.advance(60_000);
+    s.reopen();
+    s.carry();
+    // Nobody is asked, and nobody is blamed for it.
+    assert_eq!(s.called(), Vec::<String>::new());
+    let failed = s.seen().0.run(0).cloned().unwrap().failed.unwrap();
+    assert_eq!((s.run(0), failed.code, failed.by.as_str()), (Some(RunState::Failed), code, "holder"));
+    s.world.advance(WEEK);
+    s.carry();
+    assert_eq!((s.run(1), s.arrived(1)), (Some(RunState::Completed), ITEMS));
+    assert_eq!(s.world.faults(), []);
+}
+
+#[test]
 fn her_archive_tells_her_transfers_and_an_auditor_finds_them_so() {
     let s = Scene::new(true, true);
     s.carry();

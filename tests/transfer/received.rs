@@ -22,6 +22,7 @@ use naru::ledger::key::Signer;
 use naru::model::id::Hash;
 use naru::model::id::Ppid;
 use naru::model::id::StatementId;
+use naru::model::id::Timestamp;
 use naru::model::statement::*;
 use naru::model::vocabulary::DataClass;
 use naru::model::vocabulary::Role;
@@ -552,8 +553,12 @@ impl Delivering {
 
     /// Delivers; the status and the code of a problem.
     fn put(&self, who: usize, item: &Item) -> (u16, Value) {
+        self.put_until(who, item, self.until + 1)
+    }
+
+    fn put_until(&self, who: usize, item: &Item, keep_until: u64) -> (u16, Value) {
         let path = format!("/v1/transfers/{}/runs/{}/items/{}", item.demand, item.run, item.id);
-        let (hash, keep) = (item.sha256(), (self.until + 1).to_string());
+        let (hash, keep) = (item.sha256(), keep_until.to_string());
         let headers = [
             ("x-naru-ppid", item.ppid.as_str()),
             ("x-naru-scope", "bank.deposit"),
@@ -628,6 +633,13 @@ fn a_delivery_is_taken_as_it_was_told_and_as_it_was_sealed_and_not_otherwise() {
     for (n, (status, code, item)) in refused.into_iter().enumerate() {
         assert_eq!(of.put(0, &item), (status, code.into()), "{n}");
     }
+    // No text can write when it would end, and not every reader of JSON could count so far.
+    for late in [Timestamp::LAST.0 + 1, 1 << 53, u64::MAX] {
+        assert_eq!(of.put_until(0, &good(), late), (400, "delivery-form".into()));
+        let said = json!({ "from": ORIGIN, "demand": of.good.demand, "ppid": of.good.ppid, "until": late });
+        let (status, body) = tell(&of.b, &said);
+        assert_eq!((status, &body["code"]), (400, &"bad-json".into()));
+    }
     let kept = || of.b.mine("/v1/subjects/me/deposits")["deposits"].as_array().unwrap().len();
     assert_eq!(kept(), 0);
     // Taken once, however often it comes; another of that name is not.
@@ -700,6 +712,17 @@ fn b_signs_what_has_arrived_and_no_more_and_the_same_whenever_it_is_asked() {
         matches!(naru::identity::open(&failed).unwrap().value(), Statement::TransferFail(said) if said.run == 1)
     );
     assert!(of.step(&next, "failed", &json!({ "code": "sender-mismatch" })).1 == failed, "the same bytes");
+    // It has said that this run failed: nothing of it is taken any more, and nothing confirmed.
+    assert_eq!(of.put(0, &next), (409, "delivery-differs".into()));
+    let none = naru::portability::transfer::run::hash_of(&demand, 1, [].into_iter()).to_string();
+    assert_eq!(code(of.step(&next, "complete", &json!({ "items": 0, "hash": none }))), differs());
+    // The same of a run of which all has come.
+    let third = Item { run: 2, ..next };
+    assert_eq!(of.put(0, &third).0, 200);
+    assert_eq!(of.step(&third, "failed", &json!({ "code": "ended" })).0, 200);
+    let whole =
+        naru::portability::transfer::run::hash_of(&demand, 2, [(third.id, hash)].into_iter()).to_string();
+    assert_eq!(code(of.step(&third, "complete", &json!({ "items": 1, "hash": whole }))), differs());
 }
 
 #[test]
@@ -758,8 +781,10 @@ fn a_demand_that_has_ended_at_its_log_is_closed_here_and_what_came_of_it_goes_wh
     let other = StatementId([8; 32]).to_string();
     assert_eq!(code(ended(1, &good.demand, &later)), (401, "no-carrier".into()));
     assert_eq!(code(ended(0, &other, &later)), (404, "no-arrival".into()));
-    let bad = json!({ "state": "gone", "keep_until": 0, "act": null, "categories": null });
-    assert_eq!(code(ended(0, &good.demand, &bad)), (400, "bad-json".into()));
+    for (state, until) in [("gone", 0), ("expired", Timestamp::LAST.0 + 1)] {
+        let bad = json!({ "state": state, "keep_until": until, "act": null, "categories": null });
+        assert_eq!(code(ended(0, &good.demand, &bad)), (400, "bad-json".into()));
+    }
     let bad = json!({ "state": "done", "keep_until": 0, "act": act, "categories": null });
     assert_eq!(code(ended(0, &good.demand, &bad)), (400, "delivery-form".into()));
     // It has ended: nothing more comes, and what came stays as long as it may.

@@ -21,9 +21,9 @@ use crate::cli::carry;
 use crate::cli::client::Answer;
 use crate::cli::client::Client;
 use crate::cli::client::Reach;
-use crate::cli::keygen::Mode;
+use crate::cli::file::Mode;
+use crate::cli::file::write_new;
 use crate::cli::keygen::draw;
-use crate::cli::keygen::write_new;
 use crate::cli::moving::Args;
 use crate::cli::moving::Key;
 use crate::cli::open;
@@ -333,7 +333,7 @@ impl<'a> Desk<'a> {
         let id = identity::open(signed).map_err(Fail::new)?.id();
         let path = folder.join(format!("{}.cbor", hex(&id.0)));
         if !path.exists() {
-            write_new(&path, signed, Mode::Public)?;
+            write_new(&path, signed, Mode::Secret)?;
         }
         Ok(Some(path))
     }

@@ -14,6 +14,7 @@ use crate::http::openapi::source;
 use crate::http::sort;
 use crate::model::decision::Reason;
 use crate::model::decision::Why;
+use crate::model::id::Timestamp;
 use crate::model::statement::Kind;
 use crate::model::vocabulary::Action;
 use crate::model::vocabulary::AskedAction;
@@ -124,7 +125,10 @@ fn numbers() -> Value {
     json!({
         "Index": count("Place in the log, from 0."),
         "Count": count("How many."),
-        "Ms": count("Milliseconds since 1970."),
+        "Ms": {
+            "type": "integer", "minimum": 0, "maximum": Timestamp::LAST.0,
+            "description": "Milliseconds since 1970, until the end of the year 9999.",
+        },
         "Seconds": count("Seconds."),
         "Limit": { "type": "integer", "minimum": 1, "maximum": 1000 },
         "Status": { "type": "integer", "minimum": 200, "maximum": 599 },

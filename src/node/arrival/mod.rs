@@ -19,9 +19,17 @@
 //! What a demand lets be kept only for a time is destroyed then (`life`). Lacks: sockets, and
 //! the certificate by which a log is known (`http`). Trusted: a log that delivers is believed who the
 //! sender is and how long it may be kept, and nothing else.
+//!
+//! # Bounds
+//!
+//! She tells at most [`MOST_ARRIVALS`]; what was told in vain gives way (`room`). Of what arrives as much is kept
+//! of each sender as of a source that deposits, each time counted by the log and the sender as the log names it:
+//! a log that gives one sender two names gets it twice the room, and the same name at two logs is two senders.
+//! One certificate is one log, the first of that certificate in the configuration, under whatever names it acts.
 
 mod close;
 mod life;
+mod room;
 mod run;
 mod sign;
 
@@ -77,7 +85,7 @@ pub use close::EndState;
 pub(in crate::node) use life::Lives;
 pub(in crate::node) use run::Arrived;
 
-/// Most arrivals one person tells.
+/// Most arrivals of one person that count at a time.
 pub const MOST_ARRIVALS: usize = 1_000;
 /// An arrival is told for at most so long, ms: five years.
 pub const LONGEST_MS: u64 = 5 * 366 * 24 * 3_600_000;
@@ -284,14 +292,18 @@ fn told(store: &dyn Store, loaded: &Loaded) -> Result<Vec<Arrival>, Error> {
 /// What cannot.
 pub(in crate::node) fn readable(store: &dyn Store, loaded: &Loaded) -> Result<(), Error> {
     told(store, loaded)?;
+    each_run(store, loaded, &mut |_| ())
+}
+
+/// Every run of hers of which anything came or was signed.
+fn each_run(store: &dyn Store, loaded: &Loaded, see: &mut dyn FnMut(&Arrived)) -> Result<(), Error> {
     let mut after = None::<Vec<u8>>;
     loop {
         let page = store.items(&loaded.who.subject, b"r", after.as_deref(), RUNS_PAGE)?;
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.name.clone());
         for item in &page {
-            let plain = open(&loaded.key, loaded.who, &item.name, &item.sealed)?;
-            let _run: Arrived = cbor::decode(&plain)?;
+            see(&cbor::decode(&open(&loaded.key, loaded.who, &item.name, &item.sealed)?)?);
         }
     }
 }
@@ -334,11 +346,14 @@ impl Node {
         }
         let told = told(self.store.as_ref(), &loaded)?;
         let new = !told.iter().any(|before| before.name(&self.vault) == row);
-        if (new && told.len() >= MOST_ARRIVALS) || arrival.until > self.now().plus_ms(LONGEST_MS) {
+        let full = new && told.len() >= MOST_ARRIVALS;
+        let vain = if full { self.in_vain(&loaded, told)? } else { Vec::new() };
+        if (full && vain.is_empty()) || arrival.until > self.now().plus_ms(LONGEST_MS) {
             return Err(NoArrival::TooMany);
         }
         let item = seal(&loaded, arrival.item(&loaded), &cbor::encode(arrival).map_err(Error::from)?)?;
-        let kept = self.keep(Keep::setting((*loaded).clone(), item))?;
+        let gone = vain.iter().map(|old| (old.item(&loaded), old.name(&self.vault))).unzip();
+        let kept = self.keep(Keep::instead((*loaded).clone(), item, gone))?;
         if owner.is_none() && matches!(kept, Kept::Set) {
             self.write_names(&[(row, who)])?;
         }

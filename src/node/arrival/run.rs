@@ -67,10 +67,15 @@ impl Arrived {
         Self { v: V1, run: of.run, log, demand, gone: 0, items: Vec::new(), failed: None, confirmed: None }
     }
 
-    /// With one more item; `None` once all are confirmed, and of too many.
+    /// Of which demand at which log.
+    pub(in crate::node::arrival) fn of(&self) -> (String, StatementId) {
+        (self.log.clone(), self.demand)
+    }
+
+    /// With one more item; `None` once all are confirmed or it has failed, and of too many.
     pub(in crate::node) fn with(mut self, item: String, hash: Hash) -> Option<Self> {
         let all = self.confirmed.as_ref().is_some_and(|said| said.received == said.announced);
-        if all || self.received() >= MOST_ITEMS as u64 {
+        if all || self.failed.is_some() || self.received() >= MOST_ITEMS as u64 {
             return None;
         }
         self.items.push((item, hash));

@@ -52,8 +52,8 @@ enum Step {
 }
 
 impl Node {
-    /// Signs how many items of a run have arrived, of so many that are said to have been sent; durable
-    /// when it answers, and the same bytes whenever it is asked the same.
+    /// Signs how many items of a run have arrived, of so many that are said to have been sent; not of one
+    /// that it has said failed. Durable when it answers, and the same bytes whenever it is asked the same.
     ///
     /// # Errors
     /// [`NoArrival`].
@@ -126,7 +126,7 @@ fn next(
     let (v, party, ppid) = (V1, receiving.party.clone(), of.ppid);
     match step {
         Step::Confirm(announced, hash) => {
-            if !run.is_of(announced, &hash) {
+            if run.failed.is_some() || !run.is_of(announced, &hash) {
                 return Err(NoArrival::Differs);
             }
             let received = run.received();

@@ -28,6 +28,7 @@ use crate::node::sequencer::Job;
 use crate::node::sequencer::Sequencer;
 use crate::portability::source::Over;
 use crate::store::Item;
+use crate::store::Name;
 use crate::store::Project;
 
 /// What is to be kept of one person.
@@ -49,6 +50,8 @@ enum What {
     Run(Vec<u8>, Box<[Arrived; 2]>),
     /// The content of these goes: their lives are over.
     End(Vec<([u8; 16], Over)>),
+    /// What is written takes the place of these items, and of the names that led to her by them.
+    Instead(Vec<Vec<u8>>, Vec<Name>),
 }
 
 /// Rows that are written and names that are dropped, as one.
@@ -107,6 +110,11 @@ impl Keep {
         Self { loaded, items: vec![item], what: What::Setting }
     }
 
+    /// A setting in the place of others, and of the names that led to her by them.
+    pub(in crate::node) fn instead(loaded: Loaded, item: Item, of: (Vec<Vec<u8>>, Vec<Name>)) -> Self {
+        Self { loaded, items: vec![item], what: What::Instead(of.0, of.1) }
+    }
+
     /// A run that changes, if it is still what it was.
     pub(in crate::node) fn run(loaded: Loaded, name: Vec<u8>, from_to: [Arrived; 2]) -> Self {
         Self { loaded, items: Vec::new(), what: What::Run(name, Box::new(from_to)) }
@@ -151,7 +159,7 @@ impl Sequencer {
         if self.inner.people.is_erased(&subject) || self.inner.is_awaiting_erasure(loaded.who) {
             return Ok(Kept::Gone);
         }
-        let (mut kept, mut dropped) = (Kept::Set, Vec::new());
+        let (mut kept, mut dropped, mut unnamed) = (Kept::Set, Vec::new(), Vec::new());
         match what {
             What::Setting => {}
             What::Deposit(record, head) => match self.deposited(&loaded, record, *head)? {
@@ -169,9 +177,13 @@ impl Sequencer {
                 items.push(seal(&loaded, name, &cbor::encode(&to)?)?);
             }
             What::End(over) => (items, dropped) = self.ended(&loaded, over)?,
+            What::Instead(others, names) => (dropped, unnamed) = (others, names),
         }
-        match self.inner.store.keep(self.epoch, &subject, &items, &dropped) {
-            Project::Projected => Ok(kept),
+        match self.inner.store.keep(self.epoch, &subject, &items, &dropped, &unnamed) {
+            Project::Projected => {
+                self.inner.people.unlearn(&unnamed);
+                Ok(kept)
+            }
             Project::Fenced => Err(Error::Stopped(Stop::OtherLeader)),
             Project::Failed(error) => Err(error.into()),
         }

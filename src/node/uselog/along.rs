@@ -1,8 +1,9 @@
 //! All lines of one person, one after the other: a page of places in memory for each writer, and no more.
 //!
 //! Each writer's segments follow each other in time, so few are open at once: as many as there
-//! are writers. Lines of several are taken by their time; lines of one in the order in
-//! which they stand. That order is the same as long as the lines are there. Lacks what lines say.
+//! are writers. Lines are taken by their time, and those of one instant by their ids: that order is strict,
+//! and the same as long as the lines are there. So the lines of one instant are in memory together, and
+//! no others. Lacks what lines say.
 
 use std::collections::VecDeque;
 
@@ -106,6 +107,12 @@ impl Cursor {
     }
 }
 
+/// Lines of one instant, in the order of their ids.
+fn hand_over(same: &mut Vec<Taken>, take: &mut Take<'_>) -> Result<(), Error> {
+    same.sort_unstable_by_key(|taken| taken.id);
+    same.drain(..).try_for_each(take)
+}
+
 impl UseLog {
     /// Every line of one person before an instant up to which all is synced.
     ///
@@ -128,6 +135,7 @@ impl UseLog {
         extents.sort_by_key(|extent| (extent.first, extent.header.number));
         let mut waiting = extents.into_iter().peekable();
         let mut open: Vec<Cursor> = Vec::new();
+        let mut same: Vec<Taken> = Vec::new();
         loop {
             let mut next: Option<(Spot, usize)> = None;
             let mut at = 0;
@@ -147,12 +155,13 @@ impl UseLog {
                 open.push(self.cursor(extent)?);
                 continue;
             }
-            let Some(((_, (_, offset)), at)) = next else { return Ok(()) };
-            let Some(cursor) = open.get_mut(at) else { return Ok(()) };
-            cursor.ahead.pop_front();
-            if let Some(taken) = cursor.take(self, hers, offset)? {
-                take(taken)?;
+            let Some(((t, (_, offset)), at)) = next else { return hand_over(&mut same, take) };
+            if same.first().is_some_and(|before| before.t != t) {
+                hand_over(&mut same, take)?;
             }
+            let Some(cursor) = open.get_mut(at) else { return hand_over(&mut same, take) };
+            cursor.ahead.pop_front();
+            same.extend(cursor.take(self, hers, offset)?);
         }
     }
 

@@ -33,9 +33,9 @@ impl Mine {
 pub(in crate::node) type See<'a> = dyn FnMut(&Mine) -> Result<(), Error> + 'a;
 
 impl Inner {
-    /// Her lines whose batch is an entry below `size`, one after the other in order of time, as far as the
-    /// clocks of those who wrote them agree; the same order every time. Answers the instant from which on lines
-    /// are not under it; `None` without a use log.
+    /// Her lines whose batch is an entry below `size`, one after the other in order of the time at which they
+    /// were written, and of their ids within one instant. Answers the instant from which on lines are not under
+    /// it; `None` without a use log.
     ///
     /// # Errors
     /// The disk, damage, what `see` answers.

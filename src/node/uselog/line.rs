@@ -147,7 +147,8 @@ mod tests {
             categories in proptest::collection::vec(".{0,30}", 0..30),
             (ppid, basis, exact) in any::<(Option<[u8; 16]>, Option<[u8; 32]>, Option<[u8; 32]>)>(),
             (count, signed) in any::<(Option<u64>, Option<Vec<u8>>)>(),
-            (t, at, as_of, version, id) in any::<(u64, u64, u64, u32, [u8; 16])>(),
+            (as_of, version, id) in any::<(u64, u32, [u8; 16])>(),
+            [t, at] in proptest::array::uniform2(0..=Timestamp::LAST.0),
             (told, act, named, case) in
                 (0..Reason::ALL.len(), 0..3usize, any::<bool>(), any::<Option<[u8; 16]>>()),
         ) {

@@ -49,7 +49,7 @@ pub(in crate::node::uselog) struct Opened {
 
 /// A frame taken out of its file.
 pub(in crate::node::uselog) struct Taken {
-    pub(in crate::node::uselog) place: (u64, u64),
+    pub(in crate::node::uselog) id: DecisionId,
     pub(in crate::node::uselog) t: Timestamp,
     pub(in crate::node::uselog) who: Pointed,
     leaf: [u8; 32],
@@ -59,9 +59,9 @@ pub(in crate::node::uselog) struct Taken {
 impl Taken {
     pub(in crate::node::uselog) fn of(frame: &Frame<'_>, vault: &Vault) -> Result<Option<Self>, Error> {
         let Some((pointer, leaf, sealed)) = frame.line() else { return Ok(None) };
-        let place = (frame.segment, frame.offset);
-        let who = vault.place(place.0, place.1)?.show(pointer);
-        Ok(Some(Self { place, t: frame.t, who, leaf: *leaf, sealed: sealed.to_vec() }))
+        let placed = vault.place(frame.segment, frame.offset)?;
+        let (id, who) = (placed.id, placed.show(pointer));
+        Ok(Some(Self { id, t: frame.t, who, leaf: *leaf, sealed: sealed.to_vec() }))
     }
 
     /// Opens it; `None` if the person's key is gone.
@@ -71,8 +71,7 @@ impl Taken {
             Err(crate::vault::Error::Slot { .. }) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let id = vault.place(self.place.0, self.place.1)?.id;
-        let plain = key.open(Sealed::Line, &self.who.subject, &id.0, &self.sealed)?;
+        let plain = key.open(Sealed::Line, &self.who.subject, &self.id.0, &self.sealed)?;
         let (line, exact): (ByteBuf, Option<ByteBuf>) = cbor::decode(&plain)?;
         let says: UseLine = cbor::decode(&line)?;
         let told = exact.as_ref().map(|exact| cbor::decode(exact)).transpose()?;

@@ -176,6 +176,8 @@ impl Track {
             plain,
             says: (from, said),
         });
+        // What one writer writes stands in order of time, also where the machine's clock goes back.
+        self.mark = t;
         Ok((t, placed.id))
     }
 

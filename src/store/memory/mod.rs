@@ -216,17 +216,20 @@ impl Memory {
         epoch: Epoch,
         subject: &SubjectId,
         put: &[Item],
-        drop: &[Vec<u8>],
+        (drop, names): (&[Vec<u8>], &[Name]),
     ) -> Result<(), Gate> {
         let (mut world, struck) = self.write(Call::Keep, epoch)?;
         if !put.iter().all(is_item) {
             return Err(Gate::Failed(refused("the name of an item is 1 to 64 bytes")));
         }
         if let Some((When::Middle, _)) = struck {
-            world.live.keep(subject, put.split_at(put.len().div_ceil(2)).0, &[]);
+            world.live.keep(subject, put.split_at(put.len().div_ceil(2)).0, (&[], &[]));
             return world.answer(struck);
         }
-        world.live.keep(subject, put, drop);
+        world.live.keep(subject, put, (drop, names));
+        for (_, rows) in &mut world.held_back {
+            rows.retain(|row| !matches!(row, Row::Name { name, .. } if names.contains(name)));
+        }
         if struck.is_some() {
             // One journal: what is durable has everything before it.
             world.sync();
@@ -364,8 +367,15 @@ impl Store for Memory {
         self.try_rewrite(epoch, subject, put, drop).map_or_else(Project::from, |()| Project::Projected)
     }
 
-    fn keep(&self, epoch: Epoch, subject: &SubjectId, put: &[Item], drop: &[Vec<u8>]) -> Project {
-        self.try_keep(epoch, subject, put, drop).map_or_else(Project::from, |()| Project::Projected)
+    fn keep(
+        &self,
+        epoch: Epoch,
+        subject: &SubjectId,
+        put: &[Item],
+        drop: &[Vec<u8>],
+        names: &[Name],
+    ) -> Project {
+        self.try_keep(epoch, subject, put, (drop, names)).map_or_else(Project::from, |()| Project::Projected)
     }
 
     fn items(

@@ -124,7 +124,10 @@ impl Tables {
         }
     }
 
-    pub(super) fn keep(&mut self, subject: &SubjectId, put: &[Item], drop: &[Vec<u8>]) {
+    pub(super) fn keep(&mut self, subject: &SubjectId, put: &[Item], (drop, names): (&[Vec<u8>], &[Name])) {
+        for name in names {
+            self.names.remove(name);
+        }
         let hers = self.items.entry(*subject).or_default();
         hers.retain(|name, _| !drop.contains(name));
         hers.extend(put.iter().map(|item| (item.name.clone(), item.sealed.clone())));

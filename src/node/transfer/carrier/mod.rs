@@ -417,6 +417,11 @@ impl Carrier<'_> {
         let (demand, number) = (job.transfer.demand, job.run.number);
         let stands = |transfer: &Transfer| transfer.run(number).is_some_and(|run| run.confirmed.is_some());
         let newest = self.newest(&demand)?;
+        if let Some(failed) = newest.as_ref().and_then(|t| t.run(number)?.failed.as_ref()) {
+            // An end has said so by its own hand: no confirm of it would count.
+            job.run.over = Some(End::Failed(failed.code));
+            return Ok(());
+        }
         let delivered = newest.as_ref().and_then(|t| t.run(number)?.delivered.clone());
         let delivered = delivered.ok_or(Trouble::Never(FailCode::Ended))?;
         if !newest.as_ref().is_some_and(stands) {
