@@ -175,7 +175,7 @@ fn hex_into(text: &str, out: &mut [u8]) -> bool {
 
 /// An instant: milliseconds since 1970-01-01T00:00:00Z.
 ///
-/// What is read is never after [`Timestamp::LAST`]; what is reckoned may be.
+/// What is read is never after [`Timestamp::LAST`], but for an `iat`; what is reckoned is not, either.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Timestamp(pub u64);
@@ -199,10 +199,18 @@ impl Timestamp {
         if ms > Self::LAST.0 { None } else { Some(Self(ms)) }
     }
 
-    /// The later instant, saturating at the end of time.
+    /// The later instant, at most [`Timestamp::LAST`]: what is reckoned and kept can be read again. One after
+    /// it stays what it is.
     #[must_use]
     pub const fn plus_ms(self, ms: u64) -> Self {
-        Self(self.0.saturating_add(ms))
+        let later = self.0.saturating_add(ms);
+        if later <= Self::LAST.0 {
+            Self(later)
+        } else if self.0 <= Self::LAST.0 {
+            Self::LAST
+        } else {
+            self
+        }
     }
 
     /// The earlier instant, saturating at 1970.
@@ -303,6 +311,18 @@ mod tests {
             assert!(read(late).unwrap_err().to_string().starts_with(Timestamp::TOO_LATE));
             assert_eq!(Timestamp::named(late), None);
         }
+    }
+
+    #[test]
+    fn what_is_reckoned_can_be_read_again() {
+        let now = Timestamp(1_764_000_000_000);
+        assert_eq!(now.plus_ms(7), Timestamp(1_764_000_000_007));
+        for long in [Timestamp::LAST.0, u64::MAX] {
+            let read = serde_json::from_str::<Timestamp>(&now.plus_ms(long).0.to_string());
+            assert_eq!(read.unwrap(), Timestamp::LAST);
+        }
+        // An `iat` may be beyond it: it is never taken back by what is added.
+        assert_eq!(Timestamp(u64::MAX - 1).plus_ms(5), Timestamp(u64::MAX - 1));
     }
 
     #[test]
