@@ -17,9 +17,11 @@ use crate::ledger::cbor;
 use crate::ledger::key;
 use crate::ledger::key::{Alg, PublicKey, Signer};
 
+mod long;
 mod passkey;
 mod proof;
 
+pub use long::{Long, sign_long};
 pub use passkey::{MAX_DIGESTS, Over, Passkey};
 pub use proof::{MAX_LAYERS, join, proof_of, statement_of};
 
