@@ -228,14 +228,21 @@ impl<'w> Walk<'w> {
         if same { Ok(()) } else { Err(Error::Container) }
     }
 
+    /// Makes room for a content that is kept: at most [`MAX_FILE`], as the log says. What was kept before goes
+    /// first: never are two of them in memory.
+    fn room(&mut self, bytes: u64) {
+        self.content.clear();
+        let bytes = usize::try_from(bytes).unwrap_or_default();
+        if self.content.capacity() < bytes {
+            self.content = Vec::new();
+            self.content.reserve_exact(bytes);
+        }
+    }
+
     /// Reads one file and compares it. Of a parcel that is another it names the file in it.
     fn file(&mut self, listed: &Listed, keeps: bool) -> Result<(), Error> {
         self.begin(&listed.path)?;
-        self.content.clear();
-        if keeps {
-            // At most MAX_FILE, as the log says.
-            self.content.reserve_exact(usize::try_from(listed.bytes).unwrap_or_default());
-        }
+        self.room(if keeps { listed.bytes } else { 0 });
         let (mut hash, mut crc, mut left) = (Running::default(), Crc::new(), listed.bytes);
         while left > 0 {
             let next = self.files.next(self.source, 1)?;
