@@ -2,7 +2,7 @@
 //!
 //! A `COSE_Sign1` of the log key, typ `application/naru-archive+cbor`, kid
 //! SHA-256(SPKI). It says that the log made these files, not that they are all. It is as long as there are
-//! files, so who writes it has it in memory once, and who reads it only until its signature is verified: then its
+//! files, so who writes it has it in memory once, and so has who reads it, until its signature is verified: then its
 //! rows are read again where they stand, one at a time, and are the same as their hash is.
 
 use crate::ledger::cbor;
@@ -163,13 +163,11 @@ impl Listing {
 /// [`Error::Cose`], [`Error::Cbor`], [`Error::Path`].
 pub(in crate::portability) fn open(bytes: Vec<u8>, at: u64, keys: &dyn LogKeys) -> Result<Manifest, Error> {
     let signed = (bytes.len() as u64, hash::sha256(&[&bytes]));
-    let item = cose::parse(&bytes)?;
-    // One of them is in memory with what was signed.
-    drop(bytes);
+    let item = cose::parse_long(bytes)?;
     if item.typ != cose::ARCHIVE {
         return Err(cose::Error::Typ { expected: cose::ARCHIVE }.into());
     }
-    let payload = item.payload.as_deref().ok_or(cose::Error::Payload)?;
+    let payload = item.payload();
     let mut reader = cbor::Reader::new(payload)?;
     reader.map_of(5, "a manifest")?;
     reader.literal(V, "version 1")?;

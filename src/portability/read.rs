@@ -7,7 +7,7 @@
 //!
 //! In memory is one file, where whoever looks wants its content, and a piece of each of the manifest and the
 //! zip's directory: both are read beside the files, row by row, so of a file nothing stays. Only before the
-//! walk, while its signature is verified, the manifest is in memory as a whole: 90 bytes a file, twice.
+//! walk, while its signature is verified, the manifest is in memory as a whole: 90 bytes a file, once.
 //! Lacks what files say (`audit`).
 
 use std::io::Read;
@@ -21,6 +21,7 @@ use flate2::Crc;
 use zip::ZipArchive;
 
 use crate::ledger::chain::LogKeys;
+use crate::ledger::cose;
 use crate::ledger::hash;
 use crate::ledger::hash::Hash;
 use crate::ledger::hash::Running;
@@ -167,8 +168,8 @@ fn part(source: &mut dyn Source, at: u64, bytes: u64) -> std::io::Result<Option<
     else {
         return Ok(None);
     };
-    // No more than there are.
-    let mut out = Vec::with_capacity(length);
+    // No more than there are. The manifest is parsed in its place.
+    let mut out = Vec::with_capacity(length.saturating_add(cose::ROOM));
     source.seek(SeekFrom::Start(at))?;
     Read::take(&mut *source, bytes).read_to_end(&mut out)?;
     Ok((out.len() == length).then_some(out))

@@ -100,7 +100,7 @@ impl Names {
             let whole = usize::try_from(name.number).ok().and_then(|place| self.whole.get(place));
             return whole.map(|path| path.to_string()).unwrap_or_default();
         }
-        let ending = if name.folder % 2 == 0 { Ending::List } else { Ending::Parcel };
+        let ending = if name.folder.is_multiple_of(2) { Ending::List } else { Ending::Parcel };
         let folder = usize::try_from(name.folder / 2).ok().and_then(|place| self.folders.get(place));
         folder.map(|(folder, _)| parcel::path_of(folder, name.number.into(), ending)).unwrap_or_default()
     }

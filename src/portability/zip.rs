@@ -45,9 +45,9 @@ const MODE: u32 = 0o100_644 << 16;
 /// Bytes of a local header and of an entry of the directory before the name, and of the last record.
 const LOCAL_BYTES: usize = 30;
 const CENTRAL_BYTES: usize = 46;
-const END_BYTES: u64 = 22;
-const END_64_BYTES: u64 = 56;
-const LOCATOR_64_BYTES: u64 = 20;
+const END_BYTES: usize = 22;
+const END_64_BYTES: usize = 56;
+const LOCATOR_64_BYTES: usize = 20;
 /// Bytes read of the directory at a time.
 const PIECE: usize = 16 << 10;
 
@@ -156,12 +156,12 @@ impl Directory {
         if is_64 {
             let version = if self.long { VERSION_64 } else { VERSION };
             put32(out, &[END_64]);
-            put64(out, &[END_64_BYTES - 12]);
+            put64(out, &[END_64_BYTES as u64 - 12]);
             put16(out, &[version, version]);
             put32(out, &[0, 0]);
             put64(out, &[files, files, bytes, at]);
             put32(out, &[LOCATOR_64, 0]);
-            put64(out, &[at + bytes]);
+            put64(out, &[at.saturating_add(bytes)]);
             put32(out, &[1]);
         }
         let count = u16::try_from(files).unwrap_or(most);
@@ -221,8 +221,8 @@ pub(in crate::portability) struct Claimed {
 }
 
 /// Bytes of a record so far before the end; none of what is shorter.
-fn record<const N: usize>(source: &mut dyn Source, end: u64, before: u64) -> io::Result<Option<[u8; N]>> {
-    let Some(at) = end.checked_sub(before) else { return Ok(None) };
+fn record<const N: usize>(source: &mut dyn Source, end: u64, before: usize) -> io::Result<Option<[u8; N]>> {
+    let Some(at) = end.checked_sub(before as u64) else { return Ok(None) };
     let mut out = [0; N];
     source.seek(SeekFrom::Start(at))?;
     source.read_exact(&mut out)?;
@@ -237,11 +237,11 @@ impl Claimed {
     pub(in crate::portability) fn read(source: &mut dyn Source) -> Result<Self, Error> {
         let bytes = source.seek(SeekFrom::End(0))?;
         let lacks = || broken("it has no end of its directory");
-        let last: [u8; END_BYTES as usize] = record(source, bytes, END_BYTES)?.ok_or_else(lacks)?;
+        let last: [u8; END_BYTES] = record(source, bytes, END_BYTES)?.ok_or_else(lacks)?;
         let locator = record::<4>(source, bytes, END_BYTES + LOCATOR_64_BYTES)?;
         let records = if locator == Some(LOCATOR_64.to_le_bytes()) {
             let before = END_BYTES + LOCATOR_64_BYTES + END_64_BYTES;
-            let long: [u8; END_64_BYTES as usize] = record(source, bytes, before)?.ok_or_else(lacks)?;
+            let long: [u8; END_64_BYTES] = record(source, bytes, before)?.ok_or_else(lacks)?;
             Self::end_64(&long, bytes, before)
         } else {
             Self::end(&last, bytes)
@@ -257,16 +257,16 @@ impl Claimed {
         fields.skip(6)?;
         let files = u64::from(fields.u16()?);
         let (length, at) = (u64::from(fields.u32()?), u64::from(fields.u32()?));
-        let end = at.checked_add(length).filter(|end| Some(*end) == bytes.checked_sub(END_BYTES))?;
+        let end = at.checked_add(length).filter(|end| Some(*end) == bytes.checked_sub(END_BYTES as u64))?;
         (fields.u16()? == 0).then_some(Self { at, end, bytes, files })
     }
 
-    fn end_64(record: &[u8], bytes: u64, before: u64) -> Option<Self> {
+    fn end_64(record: &[u8], bytes: u64, before: usize) -> Option<Self> {
         let mut fields = Fields(record);
         fields.is(END_64)?;
         fields.skip(28)?;
         let (files, length, at) = (fields.u64()?, fields.u64()?, fields.u64()?);
-        let end = at.checked_add(length).filter(|end| Some(*end) == bytes.checked_sub(before))?;
+        let end = at.checked_add(length).filter(|end| Some(*end) == bytes.checked_sub(before as u64))?;
         Some(Self { at, end, bytes, files })
     }
 
@@ -429,8 +429,9 @@ mod tests {
             for (at, kept) in &self.kept {
                 let (from, to) = (self.at.max(*at), (self.at + n as u64).min(at + kept.len() as u64));
                 if from < to {
-                    let [from_out, to_out] = [from, to].map(|place| (place - self.at) as usize);
-                    let [from, to] = [from, to].map(|place| (place - at) as usize);
+                    let [from_out, to_out] =
+                        [from, to].map(|place| usize::try_from(place - self.at).unwrap());
+                    let [from, to] = [from, to].map(|place| usize::try_from(place - at).unwrap());
                     out[from_out..to_out].copy_from_slice(&kept[from..to]);
                 }
             }
@@ -581,18 +582,18 @@ mod tests {
         // All of the last records, and numbers of 64 bits.
         for (field, length) in [(10, 2), (12, 4), (16, 4)] {
             let mut bad = bytes.clone();
-            let end = bad.len() - END_BYTES as usize + field;
+            let end = bad.len() - END_BYTES + field;
             bad[end..end + length].fill(0xff);
             assert!(read(&bad).is_err());
         }
-        let mut long = bytes[..bytes.len() - END_BYTES as usize].to_vec();
+        let mut long = bytes[..bytes.len() - END_BYTES].to_vec();
         let end = long.len() as u64;
         put32(&mut long, &[END_64]);
         put64(&mut long, &[44]);
         long.extend([0; 12]);
         put64(&mut long, &[u64::MAX, u64::MAX, end - 1, 1]);
         put32(&mut long, &[LOCATOR_64, 0, 0, 0, 1]);
-        long.extend_from_slice(&bytes[bytes.len() - END_BYTES as usize..]);
+        long.extend_from_slice(&bytes[bytes.len() - END_BYTES..]);
         assert!(read(&long).is_err());
     }
 }
