@@ -84,7 +84,7 @@ pub fn verify_also(
     also: Also<'_>,
 ) -> Result<(Proven, Option<Held>), Error> {
     let mut bag = Bag::open(source, log)?;
-    let head = bag.manifest().head();
+    let head = bag.head().clone();
     if head.origin != origin {
         return Err(wrong(portability::MANIFEST, "it is of another log"));
     }
@@ -471,7 +471,7 @@ impl Check<'_> {
             return Err(wrong(portability::COMPLETENESS, "it does not list exactly the complaints inside"));
         }
         self.lists.closed()?;
-        if file.names()? != self.lists.named.hash() {
+        if *file.names() != self.lists.named.hash() {
             return Err(wrong(portability::COMPLETENESS, "it does not name exactly the lists inside"));
         }
         if file.unproven() != self.lists.unproven {

@@ -5,8 +5,13 @@
 //! that is read.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use serde::Deserialize;
+use serde::Deserializer;
+use serde::de::Error as _;
+use serde::de::SeqAccess;
+use serde::de::Visitor;
 
 use crate::audit::archive::Error;
 use crate::audit::archive::wrong;
@@ -60,8 +65,35 @@ impl Look {
 #[derive(Deserialize)]
 pub(in crate::audit) struct Complete {
     pub(in crate::audit) exported: Vec<Exported>,
-    lists: Vec<Named>,
+    lists: Told,
     pub(in crate::audit) withheld: Vec<Withheld>,
+}
+
+/// The lists it names, as one hash: each is forgotten when the next one is read.
+struct Told(Hash);
+
+impl<'de> Deserialize<'de> for Told {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Each;
+
+        impl<'de> Visitor<'de> for Each {
+            type Value = Told;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("lists")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut lists: A) -> Result<Told, A::Error> {
+                let mut names = Names::default();
+                while let Some(list) = lists.next_element::<Named>()? {
+                    names.push(&list).map_err(A::Error::custom)?;
+                }
+                Ok(Told(names.hash()))
+            }
+        }
+
+        deserializer.deserialize_seq(Each)
+    }
 }
 
 /// An item that no list names.
@@ -82,7 +114,7 @@ pub(in crate::audit) struct Withheld {
 }
 
 impl Complete {
-    /// Reads the list: no tree of values is made of it, for it grows with the lists it names.
+    /// Reads the list: no tree of values is made of it, nor a row for each list it names.
     pub(in crate::audit) fn read(content: &[u8]) -> Result<Self, Error> {
         let differs = || wrong(portability::COMPLETENESS, "it is no list of what is inside and what is not");
         let other = |error: serde_json::Error| if error.is_data() { differs() } else { error.into() };
@@ -97,10 +129,8 @@ impl Complete {
     }
 
     /// The lists it names, to be compared with those that are inside.
-    pub(in crate::audit) fn names(&self) -> Result<Hash, Error> {
-        let mut names = Names::default();
-        self.lists.iter().try_for_each(|list| names.push(list))?;
-        Ok(names.hash())
+    pub(in crate::audit) const fn names(&self) -> &Hash {
+        &self.lists.0
     }
 
     /// How many uses it says are told by a list and not proven.
@@ -146,7 +176,7 @@ mod tests {
         };
         let of = |lists: &[String]| {
             let text = format!(r#"{{"exported":[],"lists":[{}],"withheld":[]}}"#, lists.join(","));
-            Complete::read(text.as_bytes()).and_then(|file| file.names()).ok()
+            Complete::read(text.as_bytes()).map(|file| *file.names()).ok()
         };
         let good = of(&[list(1, 7), list(2, 7)]);
         assert!(good.is_some() && good == of(&[list(1, 7), list(2, 7)]));

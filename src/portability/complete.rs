@@ -9,7 +9,7 @@
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::portability::parcel::Named;
+use crate::portability::parcel::Inside;
 
 /// What kind of thing an item is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -137,13 +137,13 @@ pub fn destroyed(id: &str, index: u64) -> String {
     format!("statement {id}, entry {index}")
 }
 
-/// The list as a file.
-#[derive(Clone, Debug, Default, Serialize)]
+/// What the list says; [`Archive::complete`](crate::portability::Archive::complete) writes it.
+#[derive(Clone, Debug, Default)]
 pub struct Completeness {
     /// Every item inside that no list names.
     pub exported: Vec<Item>,
     /// Every list that names items inside, in the order of the archive.
-    pub lists: Vec<Named>,
+    pub lists: Vec<Inside>,
     /// Every item that is not.
     pub withheld: Vec<Withheld>,
 }

@@ -27,12 +27,15 @@ pub mod parcel;
 pub mod pull;
 mod read;
 mod record;
+mod rows;
 mod said;
 pub mod source;
 mod table;
 mod time;
 pub mod transfer;
 mod usage;
+mod window;
+mod zip;
 
 pub use archive::Archive;
 pub use complaint::COMPLAINT_FILES;
@@ -56,8 +59,6 @@ pub use incident::incident_row;
 pub use linked::Linked;
 pub use manifest::Head;
 pub use manifest::Listed;
-pub use manifest::Manifest;
-pub use manifest::open as open_manifest;
 pub use read::Bag;
 pub use read::Seen;
 pub use read::Source;
@@ -164,7 +165,7 @@ pub enum Error {
     Io(#[from] std::io::Error),
     /// No whole zip file of the kind this module writes.
     #[error("not a whole archive: {0}")]
-    Zip(#[from] zip::result::ZipError),
+    Zip(#[from] ::zip::result::ZipError),
     /// The manifest is not admitted CBOR, or of another shape.
     #[error("the manifest: {0}")]
     Cbor(#[from] cbor::Error),

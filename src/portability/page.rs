@@ -164,19 +164,27 @@ fn script_path(number: usize) -> String {
     format!("view/{number:06}.js")
 }
 
-/// A file as a line of a script. The path has no sign that needs escaping (`Archive::begin`).
-pub(in crate::portability) fn line(path: &str, content: &[u8]) -> String {
-    format!("naru(\"{path}\",\"{}\");\n", STANDARD.encode(content))
+/// What a line of a script has before a file in base64, and behind it. The path has no sign that needs escaping
+/// (`Archive::begin`).
+pub(in crate::portability) fn around(path: &str) -> (String, &'static str) {
+    (format!("naru(\"{path}\",\""), "\");\n")
 }
 
-/// The same, written piece by piece: of what is long it is not in memory a second time.
-pub(in crate::portability) fn line_into(out: &mut dyn Write, path: &str, content: &[u8]) -> io::Result<()> {
-    write!(out, "naru(\"{path}\",\"")?;
+/// A file as a line of a script.
+pub(in crate::portability) fn line(path: &str, content: &[u8]) -> String {
+    let (before, behind) = around(path);
+    format!("{before}{}{behind}", STANDARD.encode(content))
+}
+
+/// The same of a file in pieces, written piece by piece: of what is long it is not in memory a second time.
+pub(in crate::portability) fn line_into(out: &mut dyn Write, path: &str, pieces: &[&[u8]]) -> io::Result<()> {
+    let (before, behind) = around(path);
+    out.write_all(before.as_bytes())?;
     let mut encoder = EncoderWriter::new(&mut *out, &STANDARD);
-    encoder.write_all(content)?;
+    pieces.iter().try_for_each(|piece| encoder.write_all(piece))?;
     encoder.finish()?;
     drop(encoder);
-    out.write_all(b"\");\n")
+    out.write_all(behind.as_bytes())
 }
 
 /// Labels of purposes and categories in Korean and English, as a script.
@@ -206,7 +214,7 @@ mod tests {
             content.chunks(step).for_each(|piece| carried.write(piece));
             assert!(carried.end("data/a").is_none());
             let mut streamed = Vec::new();
-            line_into(&mut streamed, "data/a", content).unwrap();
+            line_into(&mut streamed, "data/a", &content.chunks(step).collect::<Vec<_>>()).unwrap();
             assert_eq!(
                 (carried.script.as_str(), streamed),
                 (line("data/a", content).as_str(), line("data/a", content).into_bytes())

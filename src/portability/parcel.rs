@@ -20,7 +20,6 @@ use serde_json::Value;
 use zip::ZipArchive;
 use zip::ZipWriter;
 
-use crate::model::id::Hash;
 use crate::portability::Error;
 use crate::portability::archive::Archive;
 use crate::portability::archive::is_path;
@@ -39,6 +38,25 @@ const DIGITS: usize = 6;
 const LIST: &str = ".ndjson";
 const PARCEL: &str = ".zip";
 
+/// A list inside, as long as the archive is written: its path and hash are in the row of its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inside {
+    /// What the things are.
+    pub(in crate::portability) kind: ItemKind,
+    /// Place of its file in the archive.
+    pub(in crate::portability) file: u32,
+    /// How many.
+    items: u32,
+}
+
+impl Inside {
+    /// How many things it names.
+    #[must_use]
+    pub fn items(&self) -> u64 {
+        self.items.into()
+    }
+}
+
 /// A list inside, in the completeness list: how many things it names, and by which bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,10 +71,49 @@ pub struct Named {
     pub sha256: String,
 }
 
+/// What a numbered path is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::portability) enum Ending {
+    /// A list.
+    List = 0,
+    /// A parcel.
+    Parcel = 1,
+}
+
+impl Ending {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::List => LIST,
+            Self::Parcel => PARCEL,
+        }
+    }
+}
+
+/// Path of a list or a parcel in a folder.
+pub(in crate::portability) fn path_of(folder: &str, number: u64, ending: Ending) -> String {
+    format!("{folder}{number:0DIGITS$}{}", ending.as_str())
+}
+
+/// Folder and number of such a path; none of a path that [`path_of`] does not make of them.
+pub(in crate::portability) fn numbered(path: &str) -> Option<(&str, Ending, u32)> {
+    let ending =
+        [Ending::List, Ending::Parcel].into_iter().find(|ending| is_numbered(path, ending.as_str()))?;
+    let (folder, name) = path.split_at_checked(path.rfind('/').map_or(0, |slash| slash + 1))?;
+    let digits = name.strip_suffix(ending.as_str())?;
+    let is_short = digits.len() > DIGITS && digits.starts_with('0');
+    digits.parse().ok().filter(|_| !is_short).map(|number| (folder, ending, number))
+}
+
 /// Path of a list in a folder, from 1 on.
 #[must_use]
 pub fn list_path(folder: &str, number: u64) -> String {
-    format!("{folder}{number:0DIGITS$}{LIST}")
+    path_of(folder, number, Ending::List)
+}
+
+/// Path of a parcel in a folder, from 1 on.
+#[must_use]
+pub fn parcel_path(folder: &str, number: u64) -> String {
+    path_of(folder, number, Ending::Parcel)
 }
 
 /// Path of the parcel beside a list; none of a path that is no list.
@@ -137,7 +194,7 @@ impl Parcels {
     }
 
     fn beside(&self) -> String {
-        format!("{}{:0DIGITS$}{PARCEL}", self.folder, self.number)
+        parcel_path(&self.folder, self.number)
     }
 
     /// Adds a row.
@@ -177,23 +234,23 @@ impl Parcels {
     ///
     /// # Errors
     /// The writer.
-    pub fn write(&mut self, archive: &mut Archive<'_>) -> Result<Option<Named>, Error> {
+    pub fn write(&mut self, archive: &mut Archive<'_>) -> Result<Option<Inside>, Error> {
         if self.items == 0 {
             return Ok(None);
         }
-        let path = list_path(&self.folder, self.number);
-        archive.file(&path, &self.list)?;
-        let sha256 = Hash(archive.ended()?).to_string();
+        archive.file(&list_path(&self.folder, self.number), &self.list)?;
+        let file = archive.ended()?;
         if let Some(parcel) = self.parcel.take() {
             let mut bytes = parcel.finish()?.into_inner();
             archive.file(&self.beside(), &bytes)?;
             bytes.clear();
             self.room = bytes;
         }
-        let named = Named { kind: self.kind, path, items: self.items, sha256 };
+        // At most one more than MOST_ROWS.
+        let items = u32::try_from(self.items).unwrap_or(u32::MAX);
         self.list.clear();
         (self.number, self.items, self.bytes) = (self.number + 1, 0, 0);
-        Ok(Some(named))
+        Ok(Some(Inside { kind: self.kind, file, items }))
     }
 }
 
@@ -249,15 +306,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::id::Hash;
     use crate::portability::Head;
 
-    fn written(parcels: &mut Parcels) -> (Vec<u8>, Option<Named>) {
+    fn written(parcels: &mut Parcels) -> Option<Named> {
         let mut out = Vec::new();
         let mut archive =
             Archive::bare(&mut out, Head { origin: "log.example/1".into(), size: 9, root: [7; 32] });
-        let named = parcels.write(&mut archive).unwrap();
-        drop(archive);
-        (out, named)
+        parcels.write(&mut archive).unwrap().map(|inside| archive.named(&inside).unwrap())
     }
 
     fn parcel() -> Vec<u8> {
@@ -276,12 +332,11 @@ mod tests {
         parcels.row(&json!({ "id": "a" })).unwrap();
         parcels.file("a.cbor", b"a").unwrap();
         assert!(parcels.file("../a", b"").is_err() && parcels.file("b/a", b"").is_err());
-        let (_, named) = written(&mut parcels);
-        let named = named.unwrap();
+        let named = written(&mut parcels).unwrap();
         assert_eq!((named.path.as_str(), named.items), ("data/uses/000001.ndjson", 1));
         assert_eq!(named.sha256, Hash(crate::ledger::hash::sha256(&[b"{\"id\":\"a\"}\n"])).to_string());
         assert_eq!(parcels.within("b"), "data/uses/000002.zip/b");
-        assert_eq!(written(&mut parcels).1, None);
+        assert_eq!(written(&mut parcels), None);
         let mut names = Vec::new();
         open::<Error>(&parcel(), &mut |name, content| {
             names.push((name.to_owned(), content.to_vec()));
@@ -338,5 +393,10 @@ mod tests {
         assert!(is_parcel("data/uses/000001.zip") && !is_parcel("data/uses/000001.ndjson"));
         assert_eq!(parcel_beside("a/000002.ndjson").as_deref(), Some("a/000002.zip"));
         assert_eq!((list_path("a/", 2).as_str(), parcel_beside("a/b")), ("a/000002.ndjson", None));
+        assert_eq!(parcel_path("a/", 1_000_000), "a/1000000.zip");
+        assert_eq!(numbered("a/b/1000000.zip"), Some(("a/b/", Ending::Parcel, 1_000_000)));
+        for path in ["a/0000001.zip", "a/1.zip", "a/000001.zip.zip", "a/000001", "a/99999999999.ndjson"] {
+            assert_eq!(numbered(path), None, "{path}");
+        }
     }
 }

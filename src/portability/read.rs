@@ -2,37 +2,45 @@
 //!
 //! The manifest's signature is checked first. Then the bytes are read once, from the first to the
 //! last: every file is compared with its hash, and what stands around the files with what
-//! [`Zipped`] writes around them (the script after the manifest from the manifest itself). So a flipped
-//! byte is found wherever it is, also in headers that no unzipper looks at.
+//! [`zip`](crate::portability::zip) makes around them (the script after the manifest from the manifest itself). So a
+//! flipped byte is found wherever it is, also in headers that no unzipper looks at.
 //!
-//! In memory is one file, where whoever looks wants its content, and of every file its row of the manifest and
-//! its place in the zip's directory: some 600 bytes, or 2.4 MB for a million items and their uses.
+//! In memory is one file, where whoever looks wants its content, and a piece of each of the manifest and the
+//! zip's directory: both are read beside the files, row by row, so of a file nothing stays. Only before the
+//! walk, while its signature is verified, the manifest is in memory as a whole: 90 bytes a file, once.
 //! Lacks what files say (`audit`).
 
-use std::cell::Cell;
-use std::cell::RefCell;
-use std::io::BufRead;
-use std::io::BufReader;
 use std::io::Read;
 use std::io::Seek;
 use std::io::SeekFrom;
 use std::io::Write;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Crc;
 use zip::ZipArchive;
 
 use crate::ledger::chain::LogKeys;
+use crate::ledger::cose;
 use crate::ledger::hash;
 use crate::ledger::hash::Hash;
 use crate::ledger::hash::Running;
 use crate::portability::Error;
 use crate::portability::MANIFEST;
+use crate::portability::MANIFEST_JS;
 use crate::portability::MAX_FILE;
-use crate::portability::archive::Zipped;
 use crate::portability::manifest;
 use crate::portability::manifest::Head;
 use crate::portability::manifest::Listed;
 use crate::portability::manifest::Manifest;
+use crate::portability::page;
 use crate::portability::parcel;
+use crate::portability::window::Window;
+use crate::portability::zip::Claimed;
+use crate::portability::zip::Directory;
+use crate::portability::zip::around;
+use crate::portability::zip::descriptor;
+use crate::portability::zip::local;
 
 /// Where an archive is read from.
 pub trait Source: Read + Seek {}
@@ -47,20 +55,21 @@ pub type Wanted<'a> = dyn Fn(&Listed) -> bool + 'a;
 
 /// Most bytes of a manifest: about three million files.
 const MAX_MANIFEST: u64 = 512 << 20;
-/// Bytes read at a time.
-const PIECE: usize = 64 << 10;
+/// Bytes read at a time; a whole number of groups of base64.
+const PIECE: usize = 60 << 10;
+/// Bytes of the directory read at a time.
+const ENTRIES: usize = 16 << 10;
 
 /// An archive whose manifest is the log's.
 pub struct Bag<'a> {
     source: &'a mut dyn Source,
     manifest: Manifest,
-    /// Length and SHA-256 of the manifest as it is signed: it is read again where it stands.
-    signed: (u64, Hash),
+    claimed: Claimed,
 }
 
 impl std::fmt::Debug for Bag<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Bag").field("head", &self.manifest.head()).finish_non_exhaustive()
+        f.debug_struct("Bag").field("head", &self.manifest.head).finish_non_exhaustive()
     }
 }
 
@@ -70,34 +79,46 @@ impl<'a> Bag<'a> {
     /// # Errors
     /// [`Error`].
     pub fn open(source: &'a mut dyn Source, log: &dyn LogKeys) -> Result<Self, Error> {
-        // Its directory goes before the manifest is opened: one of them is in memory at a time.
-        let (last, name, bytes) = {
-            let mut zip = ZipArchive::new(&mut *source)?;
-            let last = zip.len().checked_sub(2).ok_or(Error::Files)?;
-            let file = zip.by_index(last)?;
-            (last, file.name()?.into_owned(), whole(file, MANIFEST, MAX_MANIFEST)?)
-        };
-        let manifest = manifest::open(&bytes, log)?;
-        if name != manifest.head().path_of(MANIFEST) || manifest.files().count() != last {
+        let claimed = Claimed::read(source)?;
+        let (files, found) = claimed.last_but_one(source)?;
+        let at = found.content(source)?;
+        let broken = || Error::File { path: MANIFEST.to_owned() };
+        let bytes = found.bytes.ok_or_else(broken)?;
+        // Nobody has taken room for what is only claimed.
+        if bytes > MAX_MANIFEST {
+            return Err(Error::TooLarge { path: MANIFEST.to_owned() });
+        }
+        if at.checked_add(bytes).is_none_or(|end| end > claimed.at) {
+            return Err(broken());
+        }
+        let manifest = manifest::open(part(source, at, bytes)?.ok_or_else(broken)?, at, log)?;
+        if found.name != manifest.head.path_of(MANIFEST) || manifest.files.checked_add(2) != Some(files) {
             return Err(Error::Files);
         }
-        Ok(Self { source, manifest, signed: (bytes.len() as u64, hash::sha256(&[&bytes])) })
+        Ok(Self { source, manifest, claimed })
     }
 
-    /// What the log signed.
+    /// Which log, at which checkpoint.
     #[must_use]
-    pub const fn manifest(&self) -> &Manifest {
-        &self.manifest
+    pub const fn head(&self) -> &Head {
+        &self.manifest.head
     }
 
     /// One file before the walk; `None` if there is none, if it is longer than [`MAX_FILE`], or if it is not
     /// what the manifest says: then the walk says so.
     pub fn file(&mut self, path: &str) -> Option<Vec<u8>> {
-        let (place, listed) = self.manifest.files().enumerate().find(|(_, listed)| listed.path == path)?;
-        let mut zip = ZipArchive::new(&mut *self.source).ok()?;
-        let file = zip.by_index(place).ok()?;
-        let content = whole(file, path, MAX_FILE).ok()?;
-        (hash::sha256(&[&content]) == listed.sha256).then_some(content)
+        let (mut listing, mut at) = (self.manifest.listing(), 0u64);
+        while let Some(listed) = listing.next(self.source).ok()? {
+            let (before, behind) = around(&self.manifest.head.path_of(&listed.path), listed.bytes);
+            at = at.checked_add(before)?;
+            if listed.path == path {
+                let short = listed.bytes <= MAX_FILE;
+                let content = short.then(|| part(self.source, at, listed.bytes).ok()).flatten()??;
+                return (hash::sha256(&[&content]) == listed.sha256).then_some(content);
+            }
+            at = at.checked_add(listed.bytes)?.checked_add(behind)?;
+        }
+        None
     }
 
     /// Compares every file and every byte between them. `seen` gets each file, and its content where
@@ -115,157 +136,177 @@ impl<'a> Bag<'a> {
     /// # Errors
     /// [`Error`]; what `seen` answers.
     pub fn walk_for<E: From<Error>>(self, wanted: &Wanted<'_>, seen: &mut Seen<'_, E>) -> Result<(), E> {
-        let Self { source, manifest, signed } = self;
-        source.seek(SeekFrom::Start(0)).map_err(Error::from)?;
-        let brought = Brought::new(source);
-        let mut beside = Beside(&brought);
-        let mut walk = Walk {
-            brought: &brought,
-            zipped: Zipped::new(&mut beside, manifest.head()),
-            piece: vec![0; PIECE],
-            content: Vec::new(),
-        };
-        let mut walked = Ok(());
-        for listed in manifest.files() {
+        let Self { source, manifest, claimed } = self;
+        let mut listing = manifest.listing();
+        let mut walk = Walk::new(source, &manifest.head, &claimed);
+        let walked = loop {
+            let listed = match listing.next(walk.source) {
+                Ok(Some(listed)) => listed,
+                Ok(None) => break walk.end(&manifest),
+                Err(error) => break Err(error),
+            };
             let keeps = wanted(&listed) && listed.bytes <= MAX_FILE;
-            walked = walk.file(&listed, keeps);
-            if walked.is_err() {
-                break;
+            match walk.file(&listed, keeps) {
+                Ok(()) => seen(&listed, keeps.then_some(walk.content.as_slice()))?,
+                Err(error) => break Err(error),
             }
-            seen(&listed, keeps.then_some(walk.content.as_slice()))?;
-        }
-        match walked.and_then(|()| walk.end(signed)) {
+        };
+        match walked {
             // Whether a file or what is around it: the zip's own directory tells.
-            Err(Error::Container) => Err(altered(brought.into_source(), &manifest).into()),
+            Err(Error::Container) => Err(altered(walk.source, &manifest).into()),
+            // The rows are those that the log signed: read twice, they could have been others.
+            Ok(()) if !manifest.was(listing) => Err(Error::Container.into()),
             walked => Ok(walked?),
         }
     }
 }
 
-/// What was brought, read from the first byte to the last, beside what is written again.
-struct Brought<'a> {
-    source: RefCell<BufReader<&'a mut dyn Source>>,
-    /// Bytes that were read as a file's, and are still to be written as such.
-    given: Cell<u64>,
-    /// Whether what was written was always what was brought.
-    same: Cell<bool>,
+/// So many bytes of a source, from a place on; none if there are fewer.
+fn part(source: &mut dyn Source, at: u64, bytes: u64) -> std::io::Result<Option<Vec<u8>>> {
+    let there = source.seek(SeekFrom::End(0))?;
+    let Some(length) = at.checked_add(bytes).filter(|end| *end <= there).and(usize::try_from(bytes).ok())
+    else {
+        return Ok(None);
+    };
+    // No more than there are. The manifest is parsed in its place.
+    let mut out = Vec::with_capacity(length.saturating_add(cose::ROOM));
+    source.seek(SeekFrom::Start(at))?;
+    Read::take(&mut *source, bytes).read_to_end(&mut out)?;
+    Ok((out.len() == length).then_some(out))
 }
 
-impl<'a> Brought<'a> {
-    fn new(source: &'a mut dyn Source) -> Self {
-        let source = RefCell::new(BufReader::with_capacity(PIECE, source));
-        Self { source, given: Cell::new(0), same: Cell::new(true) }
-    }
-
-    fn into_source(self) -> &'a mut dyn Source {
-        self.source.into_inner().into_inner()
-    }
-
-    /// More of a file's content, as much as fits.
-    fn give(&self, piece: &mut [u8]) -> std::io::Result<usize> {
-        let n = self.source.borrow_mut().read(piece)?;
-        self.given.set(self.given.get() + n as u64);
-        Ok(n)
-    }
-
-    /// Whether the next bytes are these.
-    fn is_next(&self, mut bytes: &[u8]) -> bool {
-        let mut source = self.source.borrow_mut();
-        while !bytes.is_empty() {
-            let n = match source.fill_buf() {
-                Ok(next) => next.iter().zip(bytes).take_while(|(next, byte)| next == byte).count(),
-                Err(_) => 0,
-            };
-            // Nothing is left, or it is another byte: the next round says which.
-            if n == 0 {
-                return false;
-            }
-            source.consume(n);
-            bytes = bytes.get(n..).unwrap_or_default();
-        }
-        true
-    }
-
-    /// Whether nothing is left.
-    fn is_over(&self) -> Result<bool, Error> {
-        Ok(self.source.borrow_mut().fill_buf()?.is_empty())
-    }
-}
-
-/// Where an archive is written again: nowhere, but every byte is compared that was not just read.
-struct Beside<'b, 'a>(&'b Brought<'a>);
-
-impl Write for Beside<'_, '_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let Self(brought) = self;
-        let given = brought.given.get().min(bytes.len() as u64);
-        brought.given.set(brought.given.get() - given);
-        let own = usize::try_from(given).ok().and_then(|given| bytes.get(given..)).unwrap_or_default();
-        // It goes on after a difference: a zip that cannot be written complains to the terminal.
-        if brought.same.get() && !brought.is_next(own) {
-            brought.same.set(false);
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The way through an archive, file by file.
-struct Walk<'w, 'a> {
-    brought: &'w Brought<'a>,
-    zipped: Zipped<'w>,
-    piece: Vec<u8>,
+/// The way through an archive, file by file, and through its directory beside them.
+struct Walk<'w> {
+    source: &'w mut dyn Source,
+    head: &'w Head,
+    files: Window,
+    entries: Window,
+    directory: Directory,
+    /// What has to be around a file.
+    around: Vec<u8>,
     /// Of the file that was read last, if that was to be kept.
     content: Vec<u8>,
 }
 
-impl Walk<'_, '_> {
-    /// [`Error::Container`] if what stands before the place that was reached is not what is written there.
-    fn same(&self) -> Result<(), Error> {
-        if self.brought.same.get() { Ok(()) } else { Err(Error::Container) }
+impl<'w> Walk<'w> {
+    fn new(source: &'w mut dyn Source, head: &'w Head, claimed: &Claimed) -> Self {
+        Self {
+            source,
+            head,
+            files: Window::new(0, claimed.at, PIECE),
+            entries: Window::new(claimed.at, claimed.bytes, ENTRIES),
+            directory: Directory::default(),
+            around: Vec::new(),
+            content: Vec::new(),
+        }
     }
 
-    /// Reads one file, compares it, and writes it again. Of a parcel that is another it names the file in it.
-    fn file(&mut self, listed: &Listed, keeps: bool) -> Result<(), Error> {
-        self.zipped.begin(&listed.path)?;
-        self.same()?;
+    /// [`Error::Container`] if the next bytes are not these.
+    fn same(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        if self.files.is_next(self.source, bytes)? { Ok(()) } else { Err(Error::Container) }
+    }
+
+    /// What stands before a file.
+    fn begin(&mut self, path: &str) -> Result<(), Error> {
+        let mut around = std::mem::take(&mut self.around);
+        around.clear();
+        local(&self.head.path_of(path), &mut around);
+        let same = self.same(&around);
+        self.around = around;
+        same
+    }
+
+    /// What stands behind a file, and its entry in the directory.
+    fn close(&mut self, path: &str, bytes: u64, crc: u32) -> Result<(), Error> {
+        let mut around = std::mem::take(&mut self.around);
+        around.clear();
+        descriptor(bytes, crc, &mut around);
+        self.same(&around)?;
+        around.clear();
+        self.directory.entry(&self.head.path_of(path), bytes, crc, &mut around);
+        let same = self.entries.is_next(self.source, &around)?;
+        self.around = around;
+        if same { Ok(()) } else { Err(Error::Container) }
+    }
+
+    /// Makes room for a content that is kept: at most [`MAX_FILE`], as the log says. What was kept before goes
+    /// first: never are two of them in memory.
+    fn room(&mut self, bytes: u64) {
         self.content.clear();
-        if keeps {
-            // At most MAX_FILE, as the log says.
-            self.content.reserve_exact(usize::try_from(listed.bytes).unwrap_or_default());
+        let bytes = usize::try_from(bytes).unwrap_or_default();
+        if self.content.capacity() < bytes {
+            self.content = Vec::new();
+            self.content.reserve_exact(bytes);
         }
-        let (mut hash, mut left) = (Running::default(), listed.bytes);
+    }
+
+    /// Reads one file and compares it. Of a parcel that is another it names the file in it.
+    fn file(&mut self, listed: &Listed, keeps: bool) -> Result<(), Error> {
+        self.begin(&listed.path)?;
+        self.room(if keeps { listed.bytes } else { 0 });
+        let (mut hash, mut crc, mut left) = (Running::default(), Crc::new(), listed.bytes);
         while left > 0 {
-            let most = usize::try_from(left).unwrap_or(usize::MAX).min(self.piece.len());
-            let piece = self.piece.get_mut(..most).unwrap_or_default();
-            let n = self.brought.give(piece)?;
-            let read = piece.get(..n).unwrap_or_default();
+            let next = self.files.next(self.source, 1)?;
+            let most = usize::try_from(left).unwrap_or(usize::MAX).min(next.len());
+            let read = next.get(..most).unwrap_or_default();
             if read.is_empty() {
                 return Err(Error::Container);
             }
-            left = left.saturating_sub(n as u64);
+            left = left.saturating_sub(most as u64);
             hash.update(read);
-            self.zipped.write_all(read)?;
+            crc.update(read);
             if keeps {
                 self.content.extend_from_slice(read);
             }
+            self.files.pass(most);
         }
-        if hash.finish() == listed.sha256 {
-            return Ok(());
+        if hash.finish() != listed.sha256 {
+            return Err(not_as_listed(listed, keeps.then_some(&self.content)));
         }
-        Err(not_as_listed(listed, keeps.then_some(&self.content)))
+        self.close(&listed.path, listed.bytes, crc.sum())
     }
 
-    /// The manifest again, what follows from it, and nothing behind that.
-    fn end(mut self, (bytes, sha256): (u64, Hash)) -> Result<(), Error> {
-        let signed = Listed { path: MANIFEST.to_owned(), bytes, sha256 };
-        self.file(&signed, true)?;
-        let Self { brought, zipped, content, .. } = self;
-        zipped.finish(&content)?;
-        if brought.same.get() && brought.is_over()? { Ok(()) } else { Err(Error::Container) }
+    /// The manifest again, the script that follows from it, what ends the archive, and nothing behind that.
+    fn end(&mut self, manifest: &Manifest) -> Result<(), Error> {
+        let (bytes, sha256) = manifest.signed;
+        let (before, _) = around(&self.head.path_of(MANIFEST), bytes);
+        let at = self.files.at().saturating_add(before);
+        self.file(&Listed { path: MANIFEST.to_owned(), bytes, sha256 }, false)?;
+        self.script(Window::new(at, at.saturating_add(bytes), PIECE))?;
+        // Where the directory has to begin, and the files have ended.
+        let together = self.directory.at() == self.entries.begin() && self.files.at() == self.directory.at();
+        let mut end = Vec::new();
+        self.directory.end(&mut end);
+        let same = self.entries.is_next(self.source, &end)? && self.entries.next(self.source, 1)?.is_empty();
+        if together && same { Ok(()) } else { Err(Error::Container) }
+    }
+
+    /// The script of the manifest, a piece of each at a time.
+    fn script(&mut self, mut manifest: Window) -> Result<(), Error> {
+        self.begin(MANIFEST_JS)?;
+        let (mut crc, mut bytes, mut text) = (Crc::new(), 0u64, String::new());
+        let mut same = |walk: &mut Self, text: &str| {
+            crc.update(text.as_bytes());
+            bytes += text.len() as u64;
+            walk.same(text.as_bytes())
+        };
+        let (before, behind) = page::around(MANIFEST);
+        same(self, &before)?;
+        loop {
+            // Whole groups, but for the last piece.
+            let piece = manifest.next(self.source, PIECE)?;
+            let passed = piece.len();
+            if passed == 0 {
+                break;
+            }
+            text.clear();
+            STANDARD.encode_string(piece, &mut text);
+            same(self, &text)?;
+            manifest.pass(passed);
+        }
+        same(self, behind)?;
+        let crc = crc.sum();
+        self.close(MANIFEST_JS, bytes, crc)
     }
 }
 
@@ -280,12 +321,15 @@ fn not_as_listed(listed: &Listed, content: Option<&Vec<u8>>) -> Error {
 }
 
 /// What is wrong with an archive whose bytes are not those that its files make: the first file that is
-/// not what the manifest says, by the zip's own directory, or what is around them.
+/// not what the manifest says, by the zip's own directory, or what is around them. Here all of it is in memory.
 fn altered(source: &mut dyn Source, manifest: &Manifest) -> Error {
+    let (mut listing, mut files) = (manifest.listing(), Vec::new());
+    while let Ok(Some(listed)) = listing.next(source) {
+        files.push(listed);
+    }
     let Ok(mut zip) = ZipArchive::new(source) else { return Error::Container };
-    let head = manifest.head();
-    let other =
-        manifest.files().enumerate().find(|(place, listed)| !is_listed(&mut zip, *place, &head, listed));
+    let head = &manifest.head;
+    let other = files.iter().enumerate().find(|(place, listed)| !is_listed(&mut zip, *place, head, listed));
     match other {
         None => Error::Container,
         Some((place, listed)) => {
@@ -297,7 +341,7 @@ fn altered(source: &mut dyn Source, manifest: &Manifest) -> Error {
                 drop(file.take(MAX_FILE).read_to_end(&mut out));
                 out
             });
-            not_as_listed(&listed, content.as_ref())
+            not_as_listed(listed, content.as_ref())
         }
     }
 }
@@ -335,12 +379,6 @@ impl Write for Hashed {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
-}
-
-fn whole(file: impl Read, path: &str, most: u64) -> Result<Vec<u8>, Error> {
-    let mut out = Vec::new();
-    file.take(most + 1).read_to_end(&mut out).map_err(|_| Error::File { path: path.to_owned() })?;
-    if out.len() as u64 > most { Err(Error::TooLarge { path: path.to_owned() }) } else { Ok(out) }
 }
 
 #[cfg(test)]

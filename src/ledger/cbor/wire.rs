@@ -93,6 +93,13 @@ impl Writer {
         self
     }
 
+    /// Head of a byte string of so many bytes, which the caller writes next.
+    #[must_use]
+    pub fn bytes_of(mut self, count: usize) -> Self {
+        put_head(&mut self.0, 2, count as u64);
+        self
+    }
+
     /// A text string.
     #[must_use]
     pub fn text(mut self, value: &str) -> Self {

@@ -17,9 +17,11 @@ use crate::ledger::cbor;
 use crate::ledger::key;
 use crate::ledger::key::{Alg, PublicKey, Signer};
 
+mod long;
 mod passkey;
 mod proof;
 
+pub use long::{Long, LongSign1, ROOM, parse_long, sign_long};
 pub use passkey::{MAX_DIGESTS, Over, Passkey};
 pub use proof::{MAX_LAYERS, join, proof_of, statement_of};
 
@@ -127,14 +129,17 @@ impl Sign1 {
     }
 
     fn verify_over(&self, payload: &[u8], key: &PublicKey) -> Result<(), Error> {
-        if self.alg != key.alg() {
-            return Err(Error::KeyAlgorithm);
-        }
-        if self.kid != key.spki() && self.kid != key.hash() {
-            return Err(Error::Kid);
-        }
+        is_of(self.alg, &self.kid, key)?;
         Ok(key.verify(&to_be_signed(&self.protected, payload), &self.signature)?)
     }
+}
+
+/// Whether an item that names this algorithm and key is the key's.
+fn is_of(alg: Alg, kid: &[u8], key: &PublicKey) -> Result<(), Error> {
+    if alg != key.alg() {
+        return Err(Error::KeyAlgorithm);
+    }
+    if kid == key.spki() || kid == key.hash() { Ok(()) } else { Err(Error::Kid) }
 }
 
 /// Parses a tagged `COSE_Sign1` with protected exactly `{1, 4, 16}` and an empty
@@ -154,36 +159,22 @@ pub fn parse(bytes: &[u8]) -> Result<Sign1, Error> {
     }
 }
 
-/// Reads a gated item of exactly our shape, which nearly all are, left to right.
+/// What a gated item of exactly our shape holds, where it stands.
+struct Exact<'a> {
+    alg: Alg,
+    kid: &'a [u8],
+    typ: &'a str,
+    protected: &'a [u8],
+    payload: Option<&'a [u8]>,
+    signature: &'a [u8],
+    /// Offsets of the unprotected header, and of the byte behind the payload.
+    unprotected: usize,
+    end: usize,
+}
+
+/// Reads a gated item of exactly our shape, which nearly all are.
 fn exact(bytes: &[u8]) -> Result<Sign1, cbor::Error> {
-    let other = |at| cbor::Error::Unexpected { at, expected: "an item as the format has it" };
-    let mut item = cbor::Reader::gated(bytes);
-    item.tag(18, "a tagged item")?;
-    item.array_of(4, "a `COSE_Sign1`")?;
-    let protected = item.bytes()?;
-    item.empty_map()?;
-    let payload = item.bytes_or_null()?;
-    let signature = item.bytes()?;
-    item.end()?;
-    let mut header = cbor::Reader::new(protected)?;
-    header.map_of(3, "alg, kid and typ")?;
-    header.literal(&[0x01], "alg")?;
-    let at = header.at();
-    // −8 EdDSA, −19 Ed25519, −7 ES256.
-    let alg = match protected.get(at) {
-        Some(0x27 | 0x32) => Alg::EdDsa,
-        Some(0x26) => Alg::Es256,
-        _ => return Err(other(at)),
-    };
-    header.skip()?;
-    header.literal(&[0x04], "kid")?;
-    let kid = header.bytes()?;
-    header.literal(&[0x10], "typ")?;
-    let typ = header.text()?;
-    header.end()?;
-    if kid.is_empty() || signature.len() != 64 {
-        return Err(other(0));
-    }
+    let Exact { alg, kid, typ, protected, payload, signature, .. } = Exact::of(bytes)?;
     Ok(Sign1 {
         alg,
         kid: kid.to_vec(),
@@ -192,6 +183,43 @@ fn exact(bytes: &[u8]) -> Result<Sign1, cbor::Error> {
         protected: protected.to_vec(),
         signature: signature.to_vec(),
     })
+}
+
+impl<'a> Exact<'a> {
+    /// Reads it left to right.
+    fn of(bytes: &'a [u8]) -> Result<Self, cbor::Error> {
+        let other = |at| cbor::Error::Unexpected { at, expected: "an item as the format has it" };
+        let mut item = cbor::Reader::gated(bytes);
+        item.tag(18, "a tagged item")?;
+        item.array_of(4, "a `COSE_Sign1`")?;
+        let protected = item.bytes()?;
+        let unprotected = item.at();
+        item.empty_map()?;
+        let payload = item.bytes_or_null()?;
+        let end = item.at();
+        let signature = item.bytes()?;
+        item.end()?;
+        let mut header = cbor::Reader::new(protected)?;
+        header.map_of(3, "alg, kid and typ")?;
+        header.literal(&[0x01], "alg")?;
+        let at = header.at();
+        // −8 EdDSA, −19 Ed25519, −7 ES256.
+        let alg = match protected.get(at) {
+            Some(0x27 | 0x32) => Alg::EdDsa,
+            Some(0x26) => Alg::Es256,
+            _ => return Err(other(at)),
+        };
+        header.skip()?;
+        header.literal(&[0x04], "kid")?;
+        let kid = header.bytes()?;
+        header.literal(&[0x10], "typ")?;
+        let typ = header.text()?;
+        header.end()?;
+        if kid.is_empty() || signature.len() != 64 {
+            return Err(other(0));
+        }
+        Ok(Self { alg, kid, typ, protected, payload, signature, unprotected, end })
+    }
 }
 
 /// Reads an item parameter by parameter.

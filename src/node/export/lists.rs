@@ -28,9 +28,9 @@ use crate::portability::Reason;
 use crate::portability::TABLE_ROWS;
 use crate::portability::Table;
 use crate::portability::Withheld;
-use crate::portability::parcel::Named;
+use crate::portability::parcel::Inside;
 use crate::portability::parcel::Parcels;
-use crate::portability::parcel::parcel_beside;
+use crate::portability::parcel::parcel_path;
 use crate::portability::use_name;
 use crate::portability::uses_csv_path;
 use crate::store::Name;
@@ -166,15 +166,14 @@ impl Export {
     fn use_tables(
         &self,
         archive: &mut Archive<'_>,
-        lists: &[Named],
+        lists: &[Inside],
         (proven, lengths): (&Proven, &Lengths),
     ) -> Result<(), Error> {
         let (who, key, size) = (self.loaded.who, &self.loaded.key, self.covering.size);
         let changed = || Error::Damaged("the use lines changed while they were exported".into());
-        // Which parcel each row is proven in: as many in a row as the list has.
-        let numbered =
-            lists.iter().filter_map(|list| parcel_beside(&list.path).map(|path| (path, list.items)));
-        let mut places = numbered.flat_map(|(path, items)| (0..items).map(move |_| path.clone()));
+        // Which parcel each row is proven in: as many in a row as the list has. They are numbered from 1 on.
+        let numbered = (1..).zip(lists.iter().map(Inside::items));
+        let mut places = numbered.flat_map(|(number, items)| (0..items).map(move |_| number));
         let mut proven = proven.each();
         let (mut rows, mut number) = (0, 1);
         archive.begin_long(portability::USES_CSV, lengths.of(number))?;
@@ -188,7 +187,8 @@ impl Export {
             rows += 1;
             let (parcel, is_proven) = places.next().zip(proven.next()).ok_or_else(changed)?;
             let seen = mine.says();
-            let path = is_proven.then(|| format!("{parcel}/{}", use_name(&seen.line.id.to_string())));
+            let parcel = || parcel_path(portability::USES, parcel);
+            let path = is_proven.then(|| format!("{}/{}", parcel(), use_name(&seen.line.id.to_string())));
             let mut table = Table::more_uses(archive);
             table.push(&portability::use_row(
                 &seen.line,

@@ -152,8 +152,7 @@ impl Export {
         self.incidents(&suspect, &told, &mut archive, &mut complete)?;
         self.complaints(&mut archive, &mut complete)?;
         self.withheld(&mut complete);
-        archive.begin(portability::COMPLETENESS)?;
-        serde_json::to_writer(&mut archive, &complete).map_err(portability::Error::from)?;
+        archive.complete(&complete)?;
         Ok(archive.finish(as_of, self.node.signers.now().as_ref())?)
     }
 
