@@ -2,11 +2,18 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::io::BufRead;
+use std::io::BufReader;
 use std::io::Cursor;
+use std::io::Read;
+use std::io::Write;
+use std::net::TcpStream;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Child;
 use std::process::Command;
 use std::process::Output;
+use std::process::Stdio;
 
 use naru::audit::archive;
 use naru::audit::decision;
@@ -278,6 +285,41 @@ fn nothing_personal_is_public(out: &Path) {
         }
     }
     assert!(sealed > 1000, "{sealed}");
+}
+
+/// A demo that stays, ended with the test.
+struct Staying(Child);
+
+impl Drop for Staying {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_demo_that_stays_serves_the_page_of_a_person() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_naru"));
+    command
+        .args(["demo", "--citizens", "30", "--listen", "127.0.0.1:0", "--out"])
+        .arg(dir.path().join("demo"));
+    let mut demo = Staying(command.env("LC_ALL", "C").stdout(Stdio::piped()).spawn().unwrap());
+    let mut said = BufReader::new(demo.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let line = said.find(|line| line.ends_with("/me")).expect("it says where the page is");
+    let (_, url) = line.split_once("http://localhost:").unwrap();
+    let port: u16 = url.strip_suffix("/me").unwrap().parse().unwrap();
+    let got = |path: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost:{port}\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let page = got("/me?lang=en");
+    assert!(page.starts_with("HTTP/1.1 200") && page.contains("<html lang=\"en\">"), "{page}");
+    let place = got("/me/place");
+    assert!(place.contains(&format!("\"origin\":\"{ORIGIN}\"")) && place.contains("\"rp_id\":\"localhost\""));
 }
 
 #[test]

@@ -355,8 +355,8 @@ pub(super) const STOPPED: Words = words(
     "Her objection goes before the exception: it may not any more.",
 );
 pub(super) const STAYS: Words = words(
-    "\n{} 에서 계속 응답합니다. 위의 줄들을 다시 해 보세요. 로그인과 주장은 한 번만 쓰이고,\n토큰은 4분마다 새로 만듭니다. 끝내려면 Ctrl-C.",
-    "\nStill serving at {}: try the lines above. A login or an assertion counts once;\nthe tokens are made anew every four minutes. Ctrl-C ends it.",
+    "\n{} 에서 계속 응답합니다. 위의 줄들을 다시 해 보세요. 로그인과 주장은 한 번만 쓰이고,\n토큰은 4분마다 새로 만듭니다. 브라우저로 보는 나의 페이지: {}/me\n끝내려면 Ctrl-C.",
+    "\nStill serving at {}: try the lines above. A login or an assertion counts once;\nthe tokens are made anew every four minutes. A person's own page, in a browser: {}/me\nCtrl-C ends it.",
 );
 
 #[cfg(test)]

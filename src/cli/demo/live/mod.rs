@@ -49,6 +49,7 @@ use crate::ledger::key::Ed25519Signer;
 use crate::model::id::Nonce;
 use crate::model::id::StatementId;
 use crate::node::clock;
+use crate::web;
 
 /// Tokens are made anew this often while the demo stays up; they live 300 s.
 const RENEW: Duration = Duration::from_secs(240);
@@ -68,9 +69,9 @@ struct Live<'a> {
     step: u8,
 }
 
-/// Starts the service over the world's node.
+/// Starts the service over the world's node, with the page of a person.
 pub(super) fn serve(world: &World, listen: SocketAddr) -> Result<Running, Error> {
-    served(world, http::Options::new(listen))
+    served(world, http::Options { more: web::ROUTES, ..http::Options::new(listen) })
 }
 
 fn served(world: &World, options: http::Options) -> Result<Running, Error> {
@@ -117,7 +118,7 @@ fn base(running: &Running) -> String {
 
 /// Serves until a signal comes; keeps the tokens of the curl lines fresh.
 pub(super) fn stay(world: World, out: &Path, running: Running, voice: Voice) -> Result<(), Error> {
-    voice.tell(words::STAYS, &[&base(&running)]);
+    voice.tell(words::STAYS, &[&base(&running), &base(&running)]);
     let (node, folder) = (Arc::clone(&world.node), out.to_owned());
     let (base, bound) = (base(&running), format!("http://{}", running.addr()));
     let renewal = thread::Builder::new().name("renew".into()).spawn(move || {
