@@ -189,24 +189,20 @@ impl<'a> Archive<'a> {
         Ok(())
     }
 
-    /// Begins a file that is at least so long: what the page would not carry is not tried.
+    /// Begins a file that is at least so long: no script grows for it beyond its room.
     ///
     /// # Errors
     /// As [`Self::begin`].
     pub fn begin_long(&mut self, path: &str, bytes: u64) -> Result<(), Error> {
+        self.end()?;
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let full = self.carried.as_mut().and_then(|carried| carried.before(path, bytes));
+        self.script(full)?;
         self.begin(path)?;
-        if let Some(carried) = self.carried.as_mut().filter(|_| bytes > page::LONGEST as u64) {
+        if let Some(carried) = self.carried.as_mut().filter(|_| page::is_alone(path, bytes)) {
             carried.leave_out();
         }
         Ok(())
-    }
-
-    /// Ends the file that is open, and answers its place.
-    pub(in crate::portability) fn ended(&mut self) -> Result<u32, Error> {
-        // Before what may be written behind it.
-        let place = self.open.as_ref().and_then(|_| u32::try_from(self.rows.len()).ok());
-        self.end()?;
-        place.ok_or(Error::Files)
     }
 
     /// Ends the file that is open, and writes what the page carries once that is enough for a file.
@@ -215,44 +211,52 @@ impl<'a> Archive<'a> {
         let (bytes, crc) = self.zipped.end()?;
         let full = self.carried.as_mut().and_then(|carried| carried.end(&self.rows.names.path(name)));
         self.rows.push(Row { sha256: hasher.finish(), bytes, crc, name });
-        match full {
-            Some((path, script)) => {
-                self.file(&path, script.as_bytes())?;
-                if let Some(carried) = &mut self.carried {
-                    carried.written(script);
-                }
-                self.end()
-            }
-            None => Ok(()),
+        self.script(full)
+    }
+
+    /// Writes a script, if there is one.
+    fn script(&mut self, full: Option<(String, String)>) -> Result<(), Error> {
+        let Some((path, script)) = full else { return Ok(()) };
+        self.begin(&path)?;
+        self.write_all(script.as_bytes())?;
+        if let Some(carried) = &mut self.carried {
+            carried.written(script);
         }
+        self.end()
     }
 
     /// The page and its scripts. Source: design §11.
     fn page(&mut self, log: &[u8]) -> Result<(), Error> {
         self.end()?;
         let Some(mut carried) = self.carried.take() else { return Ok(()) };
-        if let Some((path, script)) = carried.rest() {
-            self.file(&path, script.as_bytes())?;
-        }
+        self.script(carried.rest())?;
         self.file(page::VIEWER, page::VIEWER_JS)?;
         self.file(page::WORDS, page::words().as_bytes())?;
         self.file(page::LOG, page::line("log.spki", log).as_bytes())?;
-        self.file(page::INDEX, carried.index().as_bytes())
+        self.file(page::INDEX, carried.index().as_bytes())?;
+        Ok(())
     }
 
-    /// One whole file.
+    /// One whole file, and what is too long for a script with others in one of its own; answers its place.
     ///
     /// # Errors
     /// As [`Self::begin`].
-    pub fn file(&mut self, path: &str, content: &[u8]) -> Result<(), Error> {
-        self.begin(path)?;
+    pub fn file(&mut self, path: &str, content: &[u8]) -> Result<u32, Error> {
+        self.begin_long(path, content.len() as u64)?;
+        let place = u32::try_from(self.rows.len()).map_err(|_| Error::Files)?;
         self.write_all(content)?;
-        Ok(())
+        if let Some(script) = self.carried.as_mut().and_then(|carried| carried.alone(path, content.len())) {
+            self.begin(&script)?;
+            page::line_into(self, path, &[content])?;
+            self.write_all(page::last(&script).as_bytes())?;
+        }
+        Ok(place)
     }
 
     /// A list that is inside, by its path and hash.
     #[cfg(test)]
-    pub(in crate::portability) fn named(&self, inside: &Inside) -> Option<Named> {
+    pub(in crate::portability) fn named(&mut self, inside: &Inside) -> Option<Named> {
+        self.end().ok()?;
         named(&self.rows, inside)
     }
 

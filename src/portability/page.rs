@@ -4,8 +4,9 @@
 //! below `data/` are written a second time, in base64, into scripts of about a mebibyte: they
 //! hold nothing but paths and base64, so no text of anybody can become code. What is long is
 //! left out, and of what is many all but the first: the page says so, and checks it where she names
-//! the folder. In memory is one script, with the file that is being added to it. Lacks: anything that
-//! the page could fetch. Trusted: `page/viewer.js`.
+//! the folder. In memory is one script. What is in memory as a whole and would not fit into it gets a script of its
+//! own, which is written at once; what comes in pieces and is known to be too long is left out. Lacks: anything
+//! that the page could fetch. Trusted: `page/viewer.js`.
 
 use std::io;
 use std::io::Write;
@@ -41,14 +42,14 @@ const SCRIPTS: &str = "{{scripts}}";
 /// Bytes after which a script is full.
 const SCRIPT: usize = 1 << 20;
 /// Longest file that is carried, bytes: a full parcel and what its directory adds.
-pub(in crate::portability) const LONGEST: usize = 6 << 20;
+const LONGEST: usize = 6 << 20;
 /// Folders whose files may be many.
 const FOLDERS: [&str; 4] = [STATEMENTS, COMPLAINT_FILES, USES, BY_SOURCE];
 /// Bytes of such a folder that are carried; what there are few of comes on top.
 const ROOM: usize = 16 << 20;
 
-/// Characters that a script takes at first: a full one and the longest file on top. What is not used of
-/// it is not taken.
+/// Characters that a script takes at first: a full one and, in pieces, the longest file on top. What is not used
+/// of it is not taken.
 const LETTERS: usize = SCRIPT + LONGEST.div_ceil(3) * 4 + (1 << 10);
 
 /// Files on their way into scripts.
@@ -78,19 +79,57 @@ impl Default for Carried {
     }
 }
 
+/// Whether a file, or one that is at least so long, has no room in a script with others.
+pub(in crate::portability) fn is_alone(path: &str, bytes: usize) -> bool {
+    letters(path, bytes) > SCRIPT
+}
+
+/// Characters of a file's line.
+fn letters(path: &str, bytes: usize) -> usize {
+    let (before, behind) = around(path);
+    bytes.div_ceil(GROUP).saturating_mul(4).saturating_add(before.len() + behind.len())
+}
+
 /// Which of the folders whose files may be many.
 fn folder_of(path: &str) -> Option<usize> {
     FOLDERS.iter().position(|folder| path.starts_with(folder))
 }
 
 impl Carried {
+    /// Whether a file of this path is carried.
+    fn takes(&self, path: &str) -> bool {
+        let spent = folder_of(path).and_then(|folder| self.spent.get(folder)).copied().unwrap_or_default();
+        path.starts_with("data/") && spent < ROOM
+    }
+
+    fn spend(&mut self, path: &str, bytes: usize) {
+        if let Some(spent) = folder_of(path).and_then(|folder| self.spent.get_mut(folder)) {
+            *spent += bytes;
+        }
+    }
+
+    /// A file comes that is at least so long. Answers the script that has no room for it.
+    pub(in crate::portability) fn before(&mut self, path: &str, bytes: usize) -> Option<(String, String)> {
+        let fits = self.script.len().saturating_add(letters(path, bytes)) <= SCRIPT;
+        if fits || !self.takes(path) { None } else { self.rest() }
+    }
+
+    /// The path of the script that carries this file alone; none of one that is not carried, or with others.
+    pub(in crate::portability) fn alone(&mut self, path: &str, bytes: usize) -> Option<String> {
+        if bytes > LONGEST || !is_alone(path, bytes) || !self.takes(path) {
+            return None;
+        }
+        self.spend(path, bytes);
+        self.scripts += 1;
+        Some(script_path(self.scripts))
+    }
+
     /// A file begins.
     pub(in crate::portability) fn begin(&mut self, path: &str) {
-        let spent = folder_of(path).and_then(|folder| self.spent.get(folder)).copied().unwrap_or_default();
         self.file = None;
-        if path.starts_with("data/") && spent < ROOM {
+        if self.takes(path) {
             self.file = Some(Carrying { from: self.script.len(), ..Carrying::default() });
-            self.script += &format!("naru(\"{path}\",\"");
+            self.script += &around(path).0;
         }
     }
 
@@ -126,11 +165,9 @@ impl Carried {
     /// The file ends. Answers a script that is full.
     pub(in crate::portability) fn end(&mut self, path: &str) -> Option<(String, String)> {
         let file = self.file.take()?;
-        if let Some(spent) = folder_of(path).and_then(|folder| self.spent.get_mut(folder)) {
-            *spent += file.bytes;
-        }
+        self.spend(path, file.bytes);
         STANDARD.encode_string(&file.rest, &mut self.script);
-        self.script += "\");\n";
+        self.script += around(path).1;
         if self.script.len() < SCRIPT { None } else { self.rest() }
     }
 
@@ -142,7 +179,7 @@ impl Carried {
         self.scripts += 1;
         let path = script_path(self.scripts);
         let mut script = std::mem::take(&mut self.script);
-        script += &format!("naru(\"{path}\");\n");
+        script += &last(&path);
         Some((path, script))
     }
 
@@ -162,6 +199,11 @@ impl Carried {
 
 fn script_path(number: usize) -> String {
     format!("view/{number:06}.js")
+}
+
+/// The last line of a script: with it the page knows that nothing of it is missing.
+pub(in crate::portability) fn last(script: &str) -> String {
+    format!("naru(\"{script}\");\n")
 }
 
 /// What a line of a script has before a file in base64, and behind it. The path has no sign that needs escaping
@@ -225,6 +267,36 @@ mod tests {
             assert!(carried.end("data/b").is_none());
             assert_eq!(carried.script, before);
         }
+    }
+
+    #[test]
+    fn a_script_is_written_before_what_has_no_room_in_it_and_what_fits_into_none_has_its_own() {
+        let mut carried = Carried::default();
+        let room = |path: &str| (SCRIPT - letters(path, 0)) / 4 * 3;
+        let (whole, half) = (room("data/a"), room("data/a") / 2);
+        assert!(
+            !is_alone("data/a", whole) && is_alone("data/a", whole + 1) && is_alone("data/a", usize::MAX)
+        );
+        assert_eq!(letters("data/a", 10), line("data/a", &[7; 10]).len());
+        for path in ["data/a", "data/b"] {
+            assert!(carried.before(path, half).is_none());
+            carried.begin(path);
+            carried.write(&vec![1; half - 100]);
+            assert!(carried.end(path).is_none());
+        }
+        // No room for it; but what is not carried has no script written before it.
+        assert!(carried.before("bagit.txt", half).is_none());
+        let (path, script) = carried.before("data/c", half).unwrap();
+        assert!(script.len() <= SCRIPT && script.ends_with(&last(&path)) && path == script_path(1));
+        carried.written(script);
+        assert_eq!(carried.before("data/c", half), None);
+        // Alone is what is carried and too long for others: no more of a folder than it has room for.
+        assert_eq!((carried.alone("data/c", half), carried.alone("bagit.txt", whole + 1)), (None, None));
+        assert_eq!(carried.alone("data/c", LONGEST + 1), None);
+        assert_eq!(carried.alone("data/c", LONGEST).unwrap(), script_path(2));
+        let parcel = format!("{USES}000001.zip");
+        let alone = (0..9).map_while(|_| carried.alone(&parcel, ROOM / 4)).count();
+        assert_eq!((alone, carried.scripts), (4, 6));
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub const MOST_ROWS: u64 = 1_024;
 pub const FULL: usize = 2 << 20;
 /// Bytes a parcel takes at first: seldom more are needed, and what is not used is not taken.
 const ROOM: usize = FULL + (1 << 20);
+/// Bytes a list takes at first, likewise.
+const LIST_ROOM: usize = 1 << 20;
 /// Digits of a number.
 const DIGITS: usize = 6;
 
@@ -166,7 +168,7 @@ impl Parcels {
             kind,
             folder: folder.to_owned(),
             number: 1,
-            list: Vec::new(),
+            list: Vec::with_capacity(LIST_ROOM),
             items: 0,
             parcel: None,
             bytes: 0,
@@ -238,8 +240,7 @@ impl Parcels {
         if self.items == 0 {
             return Ok(None);
         }
-        archive.file(&list_path(&self.folder, self.number), &self.list)?;
-        let file = archive.ended()?;
+        let file = archive.file(&list_path(&self.folder, self.number), &self.list)?;
         if let Some(parcel) = self.parcel.take() {
             let mut bytes = parcel.finish()?.into_inner();
             archive.file(&self.beside(), &bytes)?;

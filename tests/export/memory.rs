@@ -23,15 +23,16 @@ use super::*;
 /// Says in the environment what this process measures, and of which folder.
 const MEASURED: &str = "NARU_TEST_MEASURED";
 const FOLDER: &str = "NARU_TEST_FOLDER";
-/// Uses, and how many of them brought an item: few are one list and one parcel full of each already.
+/// Uses, and how many of them brought an item: few are one list and one parcel full of each already, and the
+/// table of many is longer than a script of the page.
 const FEW: (u64, u64) = (1_100, 1_100);
-const MANY: (u64, u64) = (4_400, 2_200);
+const MANY: (u64, u64) = (12_000, 2_200);
 /// Whose archives are written: the first one brings the program itself into memory, and what is made once.
 const PERSONS: [(u64, &str, (u64, u64)); 3] = [(1, "one", (1, 1)), (2, "few", FEW), (3, "many", MANY)];
 /// An archive of one thing beside a long file of a later version.
 const LONG: &str = "long";
 /// What a pass over many may take more, KiB: less than one list, one parcel or one table.
-const MORE: u64 = 1 << 10;
+const MORE: u64 = 1 << 9;
 /// Files of a million things, of each ending as many, and what they take by design, KiB.
 const LISTS: u64 = 2_000;
 const BY_DESIGN: u64 = 2 * LISTS * (56 + 90) / 1_024;

@@ -171,7 +171,8 @@ impl Export {
             complete.exported.push(Item { kind: ItemKind::Transfer, id, path });
         }
         let file = told.transfers.file().map_err(portability::Error::from)?;
-        Ok(archive.file(portability::TRANSFERS, &file)?)
+        archive.file(portability::TRANSFERS, &file)?;
+        Ok(())
     }
 
     pub(in crate::node::export) fn consents(
