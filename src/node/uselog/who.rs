@@ -96,13 +96,21 @@ fn write(folder: &Path, number: u64, rows: &[Row]) -> io::Result<()> {
     std::fs::rename(temporary, path)
 }
 
+/// Blocks of a side file that stay in memory: all of a short one. In a long one look-ups seldom meet.
+const KEPT: usize = 8;
+
 /// An open side file.
 pub(in crate::node::uselog) struct Book {
     file: File,
     number: u64,
     blocks: u64,
-    /// The block read last: most look-ups end near each other's way.
     kept: HashMap<u64, Vec<Row>>,
+}
+
+/// Where the block of a tag is likely to be, as a tag is as good as random.
+fn likely(tag: [u8; 8], blocks: u64) -> u64 {
+    let place = (u128::from(u64::from_be_bytes(tag)) * u128::from(blocks)) >> 64;
+    u64::try_from(place).unwrap_or_default()
 }
 
 fn damaged() -> io::Error {
@@ -152,7 +160,7 @@ impl Book {
             if rows.is_empty() {
                 return Err(damaged());
             }
-            if self.kept.len() >= 64 {
+            if self.kept.len() >= KEPT {
                 self.kept.clear();
             }
             self.kept.insert(at, rows);
@@ -167,18 +175,30 @@ impl Book {
         Ok(rows.map(|row| (Timestamp(row.t), (number, row.offset))).collect())
     }
 
+    /// The first block whose last row is not below the tag: from the likely one on in steps that double, then
+    /// by halves between them.
+    fn first(&mut self, tag: [u8; 8]) -> io::Result<u64> {
+        let (mut low, mut high) = (0, self.blocks);
+        let (mut at, mut step) = (likely(tag, self.blocks), 1u64);
+        let mut rises = None;
+        while low < high {
+            let below = self.rows(at)?.last().is_some_and(|last| last.tag < tag);
+            if below {
+                low = at + 1
+            } else {
+                high = at
+            }
+            let goes_on = *rises.get_or_insert(below) == below;
+            let next = if below { at.checked_add(step) } else { at.checked_sub(step) };
+            at = next.filter(|next| goes_on && (low..high).contains(next)).unwrap_or(low + (high - low) / 2);
+            step = step.saturating_mul(2);
+        }
+        Ok(low)
+    }
+
     /// All rows of a tag.
     fn find(&mut self, tag: [u8; 8]) -> io::Result<Vec<Row>> {
-        // The first block whose last row is not below the tag.
-        let (mut low, mut high) = (0, self.blocks);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if self.rows(middle)?.last().is_some_and(|last| last.tag < tag) {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
+        let mut low = self.first(tag)?;
         let mut out = Vec::new();
         while low < self.blocks {
             let rows = self.rows(low)?;
@@ -323,6 +343,24 @@ mod tests {
     }
 
     #[test]
+    fn every_row_is_found_where_tags_lie_as_nobody_expects() {
+        let dir = tempfile::tempdir().unwrap();
+        for first in [0, 0x80, 0xff] {
+            let mut rows = rows(5_000);
+            rows.iter_mut().for_each(|row| row.tag[0] = first);
+            // And one far from all others.
+            rows[0].tag[0] ^= 0xff;
+            rows.sort_unstable();
+            write(dir.path(), 7, &rows).unwrap();
+            let mut book = Book::open(dir.path(), 7, 5_000).unwrap();
+            for row in &rows {
+                assert!(book.find(row.tag).unwrap().contains(row), "{first}: {row:?}");
+            }
+            assert_eq!([book.find([0; 8]).unwrap(), book.find([0xff; 8]).unwrap()], [[], []]);
+        }
+    }
+
+    #[test]
     fn every_row_is_found_by_its_tag_and_any_flipped_bit_of_a_block_read_is_damage() {
         let dir = tempfile::tempdir().unwrap();
         for n in [1, 2, 169, 170, 171, 340, 1_001] {
@@ -334,6 +372,7 @@ mod tests {
             }
             assert_eq!(book.find([0; 8]).unwrap(), []);
             assert_eq!(book.find([0xff; 8]).unwrap(), []);
+            assert!(book.kept.len() <= KEPT);
             assert!(Book::open(dir.path(), 7, n - 1).is_err(), "more rows than lines");
             std::fs::copy(path(dir.path(), 7), path(dir.path(), 8)).unwrap();
             assert!(Book::open(dir.path(), 8, n).is_err(), "another segment's");
