@@ -2,11 +2,10 @@
 //!
 //! The bar: the same. The peak is the kernel's (`VmHWM`, reset before each pass), less what was resident
 //! before: so all of this process counts, the store and the page of the use log, too. Before the passes that count
-//! one over the many things has filled what is filled once. The engine's cache of blocks is a mebibyte instead of
-//! 64: it is bounded by its own setting whatever is written, and while all of its blocks change places some of a
-//! pass's peak is its own (seen: the many took 2.2 MiB more with 64, 1.5 with one). Medians of three passes: what
-//! the engine's own threads do meanwhile counts in one of them, and the kernel's count is off by some pages a core. Measured in a process of
-//! its own, whose allocator gives back at once what is freed: else one pass would hide in what an earlier one left.
+//! one over the many things has filled what is filled once, the engine's cache of blocks above all. Medians of three
+//! passes: what the engine's own threads do meanwhile counts in one of them, and the kernel's count is off by some
+//! pages a core. Measured in a process of its own, whose allocator gives back at once what is freed: else one pass
+//! would hide in what an earlier one left.
 //!
 //! The store lies in memory where the system has a folder for that: bringing a million items is no part of
 //! what is measured, and each of them waits for the disk. Files of that folder are no memory of the process.
@@ -53,8 +52,6 @@ use crate::writes::Ground;
 const FEW: u64 = 1_000;
 /// Bytes of an item.
 const ITEM: usize = 100;
-/// Bytes of the engine's cache.
-const CACHE: u64 = 1 << 20;
 /// Threads that bring items.
 const DEPOSITORS: u64 = 8;
 /// How long the allocator keeps what is freed, ms: read when the process begins.
@@ -134,7 +131,7 @@ fn tell(table: &mut Table, what: &str, ground: &(Ground, Arc<Fjall>), (few, many
 
 /// Items that as many controllers brought of person 2 as are needed, and a thousand of person 1.
 fn brought(table: &mut Table, controllers: u8, each: u64) {
-    let made = Ground::in_memory(CACHE);
+    let made = Ground::in_memory();
     let ground = &made.0;
     let node = &ground.node;
     for n in 0..controllers {
@@ -174,7 +171,7 @@ fn brought(table: &mut Table, controllers: u8, each: u64) {
 
 /// Use lines of two persons.
 fn used(table: &mut Table, many: u64) {
-    let made = Ground::in_memory(CACHE);
+    let made = Ground::in_memory();
     let ground = &made.0;
     let (node, bank) = (&ground.node, party("bank"));
     for (n, count) in [(1, FEW), (2, many)] {

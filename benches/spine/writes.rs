@@ -52,22 +52,18 @@ impl Ground {
     /// With a use log, or without.
     pub fn with(logging: bool) -> Self {
         // Beside the build, not in a folder that may be memory.
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let store = Fjall::open(folder.path().join("store")).unwrap();
-        Self::on(folder, store, logging).0
+        Self::on(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap(), logging).0
     }
 
     /// With a use log, its store in a folder that is memory if there is one: where time is not measured. And the
-    /// store itself, whose cache has so many bytes.
-    pub fn in_memory(cache: u64) -> (Self, Arc<Fjall>) {
+    /// store itself.
+    pub fn in_memory() -> (Self, Arc<Fjall>) {
         let folder = tempfile::tempdir_in(IN_MEMORY);
-        let folder = folder.or_else(|_| tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))).unwrap();
-        let store = Fjall::open_with(folder.path().join("store"), cache).unwrap();
-        Self::on(folder, store, true)
+        Self::on(folder.or_else(|_| tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))).unwrap(), true)
     }
 
-    fn on(dir: tempfile::TempDir, store: Fjall, logging: bool) -> (Self, Arc<Fjall>) {
-        let store = Arc::new(store);
+    fn on(dir: tempfile::TempDir, logging: bool) -> (Self, Arc<Fjall>) {
+        let store = Arc::new(Fjall::open(dir.path().join("store")).unwrap());
         let over: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
         let mut world = World::bare_with(naru::store::memory::Memory::new(), over, logging);
         world.populate();

@@ -81,18 +81,9 @@ impl Fjall {
     /// [`Error::Locked`] if another process or handle has it open, [`Error::Corrupt`]
     /// if its files are damaged, [`Error::Io`] if the system refuses.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::open_with(folder, CACHE_BYTES)
-    }
-
-    /// As [`Self::open`], with another bound than 64 MiB for the blocks that are kept in memory, bytes.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::open`].
-    pub fn open_with(folder: impl AsRef<Path>, cache: u64) -> Result<Self, Error> {
         let folder = folder.as_ref();
         journal::inspect(folder)?;
-        guard("opening", || Tables::open(folder, cache)).map(Self::new)
+        guard("opening", || Tables::open(folder)).map(Self::new)
     }
 
     /// Makes everything written so far durable: for an orderly stop.
@@ -116,9 +107,9 @@ impl Fjall {
 }
 
 impl Tables {
-    fn open(folder: &Path, cache: u64) -> Result<Self, ::fjall::Error> {
+    fn open(folder: &Path) -> Result<Self, ::fjall::Error> {
         let database = Database::builder(folder)
-            .cache_size(cache)
+            .cache_size(CACHE_BYTES)
             .journal_compression(CompressionType::None)
             .max_journaling_size(JOURNAL_BYTES)
             .worker_threads(WORKERS)
