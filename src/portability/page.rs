@@ -4,9 +4,9 @@
 //! below `data/` are written a second time, in base64, into scripts of about a mebibyte: they
 //! hold nothing but paths and base64, so no text of anybody can become code. What is long is
 //! left out, and of what is many all but the first: the page says so, and checks it where she names
-//! the folder. In memory is one script. What is in memory as a whole and would not fit into it gets a script of its
-//! own, which is written at once; what comes in pieces and is known to be too long is left out. Lacks: anything
-//! that the page could fetch. Trusted: `page/viewer.js`.
+//! the folder. In memory is one script, with the file that comes in pieces: one of those that is known to be too long
+//! for a script is left out. What is in memory as a whole anyway and would not fit gets a script of its own, which
+//! is written at once. Lacks: anything that the page could fetch. Trusted: `page/viewer.js`.
 
 use std::io;
 use std::io::Write;
@@ -41,7 +41,7 @@ const SCRIPTS: &str = "{{scripts}}";
 
 /// Bytes after which a script is full.
 const SCRIPT: usize = 1 << 20;
-/// Longest file that is carried, bytes: a full parcel and what its directory adds.
+/// Longest file that is carried, bytes: a full parcel with its directory, or one whose length is not known before.
 const LONGEST: usize = 6 << 20;
 /// Folders whose files may be many.
 const FOLDERS: [&str; 4] = [STATEMENTS, COMPLAINT_FILES, USES, BY_SOURCE];
